@@ -1,0 +1,16 @@
+"""The keys under which scminnet writes into a MuData, each in one place."""
+
+from __future__ import annotations
+
+#: ``obsm`` key of the joint embedding.
+EMBEDDING_KEY = "X_minnet"
+
+#: Default ``key_added`` of :func:`scminnet.pp.margin_graph`: prefix of the ``obsp`` keys and name of the ``uns`` entry.
+MARGIN_GRAPH_KEY = "margin_graph"
+
+#: Columns of the MuData's ``obs`` that hold the resolved labels and batches of every cell.
+LABELS_COLUMN = "_minnet_labels"
+BATCH_COLUMN = "_minnet_batch"
+
+#: Dimensions of the joint embedding (paper, "The Siamese neural network").
+EMBEDDING_SIZE = 32

@@ -1,0 +1,179 @@
+"""Checks of user input: one predicate a property, each error naming the argument, what was found and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from mudata import MuData
+from scipy import sparse
+
+
+def shorten(values: Iterable[Any], limit: int = 5) -> str:
+    """Write the first few of ``values``, and how many more there are."""
+    values = list(values)
+    text = ", ".join(repr(v) if isinstance(v, str) else str(v) for v in values[:limit])
+    return text if len(values) <= limit else f"{text} and {len(values) - limit} more"
+
+
+def check_mudata(mdata: Any, argument: str = "mdata") -> None:
+    """Raise unless ``mdata`` is a MuData whose observations are shared by its modalities."""
+    if not isinstance(mdata, MuData):
+        raise TypeError(
+            f"`{argument}` must be a MuData, found {type(mdata).__name__}. "
+            "Put AnnData objects together with `mudata.MuData({'rna': adata, ...})`."
+        )
+    if mdata.axis != 0:
+        raise ValueError(
+            f"`{argument}` has axis={mdata.axis}: its modalities do not share observations. "
+            "Build it with `mudata.MuData({...}, axis=0)`."
+        )
+
+
+def check_modalities(mdata: MuData, modalities: Sequence[str], argument: str = "modalities") -> None:
+    """Raise unless every one of ``modalities`` is a non-empty modality of ``mdata`` with unique names."""
+    missing = [m for m in modalities if m not in mdata.mod]
+    if missing:
+        raise ValueError(
+            f"`{argument}` names {shorten(missing)}, which the MuData lacks; it has {shorten(mdata.mod)}. "
+            "Name modalities that are there."
+        )
+    for modality in modalities:
+        adata = mdata.mod[modality]
+        if adata.n_obs == 0 or adata.n_vars == 0:
+            raise ValueError(
+                f"modality {modality!r} of `{argument}` is empty: {adata.n_obs} cells x {adata.n_vars} features. "
+                "Leave it out or fill it."
+            )
+        for axis, names, remedy in (
+            ("obs", adata.obs_names, "obs_names_make_unique"),
+            ("var", adata.var_names, "var_names_make_unique"),
+        ):
+            if not names.is_unique:
+                twice = names[names.duplicated()].unique()
+                raise ValueError(
+                    f"modality {modality!r} has duplicate {axis}_names: {shorten(twice)}. "
+                    f"Make them unique, e.g. `mdata[{modality!r}].{remedy}()` followed by `mdata.update()`."
+                )
+
+
+def layer_matrix(mdata: MuData, modality: str, layer: str | None) -> Any:
+    """Return the matrix of ``modality`` that ``layer`` names (``None``: ``X``), raising when there is none."""
+    adata = mdata.mod[modality]
+    if layer is None:
+        if adata.X is None:
+            raise ValueError(f"modality {modality!r} has no X. Name one of its layers: {shorten(adata.layers)}.")
+        return adata.X
+    if layer not in adata.layers:
+        raise ValueError(
+            f"`layers` names {layer!r} for modality {modality!r}, which has layers "
+            f"[{shorten(adata.layers)}]. Name one of these, or None for X."
+        )
+    return adata.layers[layer]
+
+
+def nonzero_values(matrix: Any) -> np.ndarray:
+    """Return the stored values of a sparse matrix, or the flat view of a dense one."""
+    if sparse.issparse(matrix):
+        return matrix.data
+    return np.asarray(matrix).ravel()
+
+
+def check_values(matrix: Any, modality: str) -> None:
+    """Raise when a matrix holds NaN, infinite or negative values, or no numbers at all."""
+    values = nonzero_values(matrix)
+    if not (np.issubdtype(values.dtype, np.number) or values.dtype == bool):
+        raise TypeError(f"modality {modality!r} holds {values.dtype} values. Give a numeric matrix.")
+    for what, found, remedy in (
+        ("NaN", np.isnan(values).sum(), "Remove or fill them"),
+        ("infinite", np.isinf(values).sum(), "Remove them"),
+        ("negative", (values < 0).sum(), "Give log-normalised values that are not scaled or centred"),
+    ):
+        if found:
+            raise ValueError(f"modality {modality!r} holds {found:,} {what} values. {remedy} before setup.")
+
+
+def looks_like_counts(matrix: Any) -> bool:
+    """Tell whether a matrix holds whole numbers only, some of them above 1 (binarised data are not counts)."""
+    values = nonzero_values(matrix)
+    return values.size > 0 and values.max() > 1 and bool(np.all(values == np.floor(values)))
+
+
+def check_choice(value: Any, choices: Sequence[Any] | Mapping[Any, Any], argument: str) -> None:
+    """Raise unless ``value`` is one of ``choices``."""
+    if value not in choices:
+        raise ValueError(f"`{argument}` is {value!r}. Choose one of {shorten(choices, 20)}.")
+
+
+def check_positive(value: float, argument: str, *, minimum: float = 1) -> None:
+    """Raise unless ``value`` is a number of at least ``minimum``."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not value >= minimum:
+        raise ValueError(f"`{argument}` is {value!r}. Give a number of at least {minimum}.")
+
+
+def check_fraction(value: float, argument: str, *, upper_open: bool = True) -> None:
+    """Raise unless 0 <= ``value`` < 1 (or <= 1 when the upper end is closed)."""
+    is_number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    if not is_number or value < 0 or value > 1 or (upper_open and value == 1):
+        raise ValueError(f"`{argument}` is {value!r}. Give a number in [0, 1{')' if upper_open else ']'}.")
+
+
+def check_embedding(matrix: Any, argument: str) -> np.ndarray:
+    """Return ``matrix`` as a two-dimensional float array, raising when it is not one or holds NaN or infinite values."""
+    array = np.asarray(matrix)
+    if array.ndim != 2 or not np.issubdtype(array.dtype, np.number):
+        raise ValueError(
+            f"`{argument}` has shape {array.shape} and type {array.dtype}. Give a numeric array of cells x dimensions."
+        )
+    bad = int((~np.isfinite(array).all(axis=1)).sum())
+    if bad:
+        raise ValueError(f"`{argument}` holds NaN or infinite values in {bad:,} of {len(array):,} rows. Remove them.")
+    return array
+
+
+def obs_column(mdata: MuData, key: str, modalities: Sequence[str], argument: str) -> pd.Series:
+    """Collect one value a cell from the MuData's own ``obs`` and from its modalities' ``obs``.
+
+    Parameters
+    ----------
+    mdata
+        The MuData.
+    key
+        Name of the column. It may sit in ``mdata.obs``, in the ``obs`` of some modalities, or in both.
+    modalities
+        Modalities whose ``obs`` are looked at.
+    argument
+        Name of the user's argument, for the error texts.
+
+    Returns
+    -------
+    One object value a cell, indexed by ``mdata.obs_names``; NaN where no place has a value.
+
+    Raises
+    ------
+    KeyError
+        The column is nowhere.
+    ValueError
+        Two places disagree on a cell.
+    """
+    places = {"mdata.obs": mdata.obs} | {f"mdata[{m!r}].obs": mdata.mod[m].obs for m in modalities if m in mdata.mod}
+    found = {place: obs[key] for place, obs in places.items() if key in obs}
+    if not found:
+        raise KeyError(
+            f"`{argument}` is {key!r}, which is a column neither of mdata.obs nor of the obs of {shorten(modalities)}. "
+            f"mdata.obs has {shorten(mdata.obs.columns, 10)}."
+        )
+    merged = pd.Series(np.nan, index=mdata.obs_names, dtype=object, name=key)
+    for place, column in found.items():
+        values = column.astype(object).reindex(mdata.obs_names)
+        both = merged.notna() & values.notna()
+        conflicts = both & (merged.astype(str) != values.astype(str))
+        if conflicts.any():
+            raise ValueError(
+                f"`{argument}`={key!r}: {int(conflicts.sum()):,} cells have another value in {place} than elsewhere, "
+                f"e.g. {shorten(conflicts.index[conflicts], 3)}. Make them agree or remove one column."
+            )
+        merged = merged.where(merged.notna(), values)
+    return merged
