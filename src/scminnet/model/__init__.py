@@ -1,1 +1,9 @@
+"""The model: :class:`MinNet`, its network, pairs, losses and training plan."""
 
+from scminnet.model.minnet import MinNet
+from scminnet.model.module import SiameseModule
+from scminnet.model.pairs import PairDataModule, PairSampler
+from scminnet.model.recipe import PRESETS, Recipe
+from scminnet.model.training_plan import SiameseTrainingPlan
+
+__all__ = ["PRESETS", "MinNet", "PairDataModule", "PairSampler", "Recipe", "SiameseModule", "SiameseTrainingPlan"]

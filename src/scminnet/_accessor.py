@@ -1,0 +1,35 @@
+"""``mdata.minnet``: the steps after training, on the MuData at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import mudata
+import pandas as pd
+from mudata import MuData
+
+from scminnet import metrics
+from scminnet.model import MinNet
+
+
+@mudata.register_mudata_namespace("minnet")
+class MinNetAccessor:
+    """What scminnet does with a MuData, as methods of ``mdata.minnet``.
+
+    Parameters
+    ----------
+    mdata
+        The MuData.
+    """
+
+    def __init__(self, mdata: MuData) -> None:
+        self._mdata = mdata
+
+    def embed(self, model: MinNet, **kwargs: Any) -> MuData | None:
+        """Embed the cells with a trained model; arguments as in :meth:`scminnet.MinNet.embed`."""
+        return model.embed(self._mdata, **kwargs)
+
+    def integration_report(self, modalities: Sequence[str], labels_key: str, **kwargs: Any) -> pd.DataFrame:
+        """Measure the embedding; arguments as in :func:`scminnet.metrics.integration_report`."""
+        return metrics.integration_report(self._mdata, modalities=modalities, labels_key=labels_key, **kwargs)

@@ -1,0 +1,176 @@
+"""What a trained model says of cells: embedding and types, of its own data or of a query."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from mudata import MuData
+
+from scminnet._constants import EMBEDDING_KEY
+from scminnet._validate import check_choice, check_modalities, check_positive, layer_matrix, shorten
+from scminnet.model.embedding import (
+    BATCH_SIZE,
+    MIN_CELLS_FOR_STATISTICS,
+    embed_rows,
+    mean_over_modalities,
+    moments_tensors,
+)
+from scminnet.model.fields import check_features
+from scminnet.model.positions import check_measured, modality_positions
+from scminnet.model.registration import check_matrices
+from scminnet.model.rows import as_row_matrix
+
+Statistics = Literal["query", "reference"]
+
+
+class EmbeddingMixin:
+    """``get_latent_representation``, ``predict`` and ``embed`` of :class:`~scminnet.MinNet`."""
+
+    def get_latent_representation(
+        self,
+        mdata: MuData | None = None,
+        *,
+        modality: str | None = None,
+        statistics: Statistics = "query",
+        batch_size: int = BATCH_SIZE,
+    ) -> np.ndarray:
+        """Embed cells.
+
+        Parameters
+        ----------
+        mdata
+            Cells measured in any of the model's modalities, over the model's features (see :meth:`prepare_query_mudata`); it
+            need not be registered, nor have labels, and is not changed. ``None``: the model's own data.
+        modality
+            ``None``: every cell of the MuData, the mean over its modalities. A name: the cells of that modality, in its order.
+        statistics
+            Standardise each feature by the mean and variance of the cells given (``"query"``; the paper's way, which takes away
+            much of the difference between platforms) or of the reference (``"reference"``; the only way for a handful of cells).
+        batch_size
+            Cells that go through the network at once.
+
+        Returns
+        -------
+        Float32 array, cells x n_latent.
+
+        Raises
+        ------
+        RuntimeError
+            The model is not trained.
+        ValueError
+            No data; unknown modality; other features than the model's; values that are NaN, infinite or negative; too few
+            cells for ``statistics="query"``.
+        """
+        parts, positions = self._embed(mdata, modality, statistics, batch_size)
+        embeddings = {m: embedding for m, (embedding, _) in parts.items()}
+        return embeddings[modality] if modality else mean_over_modalities(list(embeddings.values()), positions)
+
+    def predict(
+        self,
+        mdata: MuData | None = None,
+        *,
+        modality: str | None = None,
+        soft: bool = False,
+        statistics: Statistics = "query",
+        batch_size: int = BATCH_SIZE,
+    ) -> np.ndarray | pd.DataFrame:
+        """Predict the cells' types.
+
+        Parameters
+        ----------
+        mdata, modality, statistics, batch_size
+            As in :meth:`get_latent_representation`; a cell with several modalities gets the mean of their probabilities.
+        soft
+            Return probabilities.
+
+        Returns
+        -------
+        Array of one label a cell; with ``soft=True`` a DataFrame of probabilities, cells x types.
+
+        Raises
+        ------
+        RuntimeError, ValueError
+            As in :meth:`get_latent_representation`.
+        """
+        parts, positions = self._embed(mdata, modality, statistics, batch_size)
+        by_modality = {m: probabilities for m, (_, probabilities) in parts.items()}
+        shares = by_modality[modality] if modality else mean_over_modalities(list(by_modality.values()), positions)
+        if not soft:
+            return self.labels[shares.argmax(axis=1)]
+        data = self._data(mdata)
+        return pd.DataFrame(shares, columns=self.labels, index=(data.mod[modality] if modality else data).obs_names)
+
+    def embed(
+        self,
+        mdata: MuData | None = None,
+        *,
+        key_added: str = EMBEDDING_KEY,
+        statistics: Statistics = "query",
+        batch_size: int = BATCH_SIZE,
+        copy: bool = False,
+    ) -> MuData | None:
+        """Write the embedding into a MuData.
+
+        Parameters
+        ----------
+        mdata, statistics, batch_size
+            As in :meth:`get_latent_representation`.
+        key_added
+            Key of ``mdata.obsm`` (every cell, the mean over its modalities) and of each modality's ``obsm`` (its own embedding).
+        copy
+            Return a changed copy and leave ``mdata`` as it is.
+
+        Returns
+        -------
+        ``None``, or the copy.
+
+        Raises
+        ------
+        RuntimeError, ValueError
+            As in :meth:`get_latent_representation`.
+        """
+        parts, positions = self._embed(mdata, None, statistics, batch_size)
+        target = self._data(mdata).copy() if copy else self._data(mdata)
+        for modality, (embedding, _) in parts.items():
+            target.mod[modality].obsm[key_added] = embedding
+        target.obsm[key_added] = mean_over_modalities([embedding for embedding, _ in parts.values()], positions)
+        target.uns[key_added] = {"params": {"modalities": list(parts), "statistics": statistics}}
+        return target if copy else None
+
+    def _embed(
+        self, mdata: MuData | None, modality: str | None, statistics: str, batch_size: int
+    ) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], np.ndarray]:
+        """Embedding and probabilities by modality, and the cells' positions in these modalities."""
+        self._check_if_trained(warn=False, message="the model is not trained. Call `model.train()` first.")
+        data = self._data(mdata)
+        check_choice(statistics, ("query", "reference"), "statistics")
+        check_positive(batch_size, "batch_size")
+        if modality is not None:
+            check_choice(modality, self.modalities, "modality")
+        wanted = [modality] if modality else [m for m in self.modalities if m in data.mod]
+        if not wanted:
+            raise ValueError(
+                f"`mdata` has modalities {shorten(data.mod)}, the model {shorten(self.modalities)}: none in common."
+            )
+        check_modalities(data, wanted, "mdata")
+        features = self.get_var_names()
+        for m in wanted:
+            check_features(data, m, features[m])
+            if statistics == "query" and data.mod[m].n_obs < MIN_CELLS_FOR_STATISTICS:
+                raise ValueError(
+                    f"modality {m!r} has {data.mod[m].n_obs} cells, too few to standardise by their own statistics "
+                    f"(at least {MIN_CELLS_FOR_STATISTICS}). Use statistics='reference'."
+                )
+        if mdata is not None:
+            check_matrices(data, wanted, self._layers)
+        positions = modality_positions(data, wanted)
+        if modality is None:
+            check_measured(data, positions, wanted)
+        parts = {}
+        for m in wanted:
+            matrix = as_row_matrix(layer_matrix(data, m, self._layers[m]))
+            moments = moments_tensors(matrix) if statistics == "query" else None
+            parts[m] = embed_rows(self.module, matrix, m, moments=moments, batch_size=batch_size)
+        return parts, positions

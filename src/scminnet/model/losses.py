@@ -1,0 +1,121 @@
+"""Margin and contrastive losses as pure functions of tensors.
+
+Symbols follow the paper: :math:`D` is the Euclidean distance of two cells in the embedding, :math:`d_{ij}` their distance
+on the margin graph, :math:`c_{ij}` the surcharge of cells of different types, and :math:`m_{ij} = m_0 (d_{ij} + c_{ij})`.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+#: Added to a squared distance before its root, as in the published code: the root has no gradient at zero.
+EPSILON = 1e-3
+
+
+def squared_distances(a: Tensor, b: Tensor, *, outer: bool) -> Tensor:
+    """Squared Euclidean distances of embedded cells.
+
+    Parameters
+    ----------
+    a, b
+        Embeddings, cells x dimensions.
+    outer
+        ``True``: every row of ``a`` with every row of ``b`` by one matrix product, shape ``(len(a), len(b))``.
+        ``False``: row by row, shape ``(len(a),)``.
+    """
+    if not outer:
+        return (a - b).square().sum(1)
+    product = torch.addmm(b.square().sum(1).unsqueeze(0), a, b.T, alpha=-2.0)
+    return (product + a.square().sum(1, keepdim=True)).clamp_min(0.0)
+
+
+def margins(distances: Tensor, left: Tensor, right: Tensor, *, m0: float, c: float) -> Tensor:
+    """Margins :math:`m_0 (d_{ij} + c_{ij})` of pairs of cells.
+
+    Parameters
+    ----------
+    distances
+        Distances of the cells on the margin graph; shape ``(p,)`` or ``(l, r)``.
+    left, right
+        Label codes of the two cells, broadcastable to the shape of ``distances``; -1 stands for an unlabelled cell.
+    m0
+        Scale of the margin.
+    c
+        Surcharge for cells of different types. A pair with an unlabelled cell may be of one type: it gets none.
+    """
+    differ = (left != right) & (left >= 0) & (right >= 0)
+    return m0 * (distances + c * differ)
+
+
+def contrastive_loss(squared: Tensor, same: Tensor, margin: Tensor, *, form: str, positive_share: float) -> Tensor:
+    r"""Contrastive loss with one margin a pair.
+
+    Parameters
+    ----------
+    squared
+        Squared distances in the embedding.
+    same
+        Whether a pair is one cell measured twice (a positive pair).
+    margin
+        Margins of the pairs; those of positive pairs are not used.
+    form
+        ``"code"``: the published code, :math:`(D^2 + 0.001) / 2` for positive pairs and
+        :math:`\max(0, m - \sqrt{D^2 + 0.001})^2` for negative ones.
+        ``"text"``: the paper's formula, :math:`D^2` and :math:`\max(0, m - D^2)`.
+    positive_share
+        Weight of the positive pairs' mean, the rest going to the negative pairs' mean. With the share at which pairs
+        were drawn this is the plain mean over drawn pairs; it makes all pairs of a batch, where positives are rare,
+        comparable to drawn ones. When a batch has pairs of one kind only, their mean counts in full.
+    """
+    if form == "code":
+        attract = 0.5 * (squared + EPSILON)
+        repel = F.relu(margin - (squared + EPSILON).sqrt()).square()
+    else:
+        attract = squared
+        repel = F.relu(margin - squared)
+    n_same = same.sum()
+    n_differ = same.numel() - n_same
+    positive = torch.where(same, attract, 0.0).sum() / n_same.clamp_min(1)
+    negative = torch.where(same, 0.0, repel).sum() / n_differ.clamp_min(1)
+    share = torch.where(n_differ == 0, 1.0, torch.where(n_same == 0, 0.0, positive_share))
+    return share * positive + (1 - share) * negative
+
+
+def info_nce(a: Tensor, b: Tensor, *, temperature: float) -> Tensor:
+    """Symmetric InfoNCE: each cell shall find itself among the batch's cells of the other modality.
+
+    Parameters
+    ----------
+    a, b
+        Embeddings of the same cells in two modalities, cells x dimensions; their directions are compared (cosine).
+    temperature
+        Divides the cosines: the smaller, the more the hardest competitors count.
+    """
+    cosines = F.normalize(a, dim=1) @ F.normalize(b, dim=1).T / temperature
+    target = torch.arange(len(a), device=a.device)
+    return 0.5 * (F.cross_entropy(cosines, target) + F.cross_entropy(cosines.T, target))
+
+
+def pair_accuracy(distances: Tensor, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    """Share of cells whose nearest cell of the other modality, within the batch, is themselves.
+
+    Parameters
+    ----------
+    distances
+        Distances (or their squares), cells of one modality x cells of the other.
+    first, second
+        Identities of the rows and of the columns.
+
+    Returns
+    -------
+    The share over the rows and over the columns. Cells that the batch holds in one modality only do not count;
+    NaN when there are no others.
+    """
+    shares = []
+    for matrix, own, other in ((distances, first, second), (distances.T, second, first)):
+        nearest = other[matrix.argmin(dim=1)]
+        paired = torch.isin(own, other)
+        shares.append((nearest == own)[paired].float().mean())
+    return shares[0], shares[1]

@@ -1,0 +1,330 @@
+"""The model users hold. What it can do is in its parts: registration, training, inference, queries. No mathematics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from mudata import MuData
+from scipy import sparse
+from scvi import REGISTRY_KEYS
+from scvi.model.base import BaseModelClass
+
+from scminnet import _compat
+from scminnet._validate import check_mudata, layer_matrix
+from scminnet.model.fields import layer_field_key
+from scminnet.model.inference import EmbeddingMixin
+from scminnet.model.module import SiameseModule
+from scminnet.model.query import align_query, check_saved_model
+from scminnet.model.recipe import Recipe
+from scminnet.model.registration import register
+from scminnet.model.rows import as_row_matrix
+from scminnet.model.training import SiameseTrainingMixin
+
+
+class MinNet(SiameseTrainingMixin, EmbeddingMixin, BaseModelClass):
+    """Joint embedding of single-cell modalities, learnt from a paired, annotated reference :cite:p:`Liu23`.
+
+    A siamese network with one encoder a modality, and embedding and type heads shared by all. Cells of different modalities meet
+    in a contrastive loss whose margin grows with their distance on a batch-corrected graph; a classification loss keeps types
+    apart. The trained network embeds data in which no cell was measured twice.
+
+    Parameters
+    ----------
+    mdata
+        MuData registered with :meth:`setup_mudata`.
+    registry
+        Registry of a saved model, given by :meth:`load` when there are no data.
+    preset
+        ``"default"`` or ``"paper"`` (the published code's values for RNA + ATAC; for RNA + protein the authors used
+        ``activation="sigmoid"`` and ``train(strategy="within", max_epochs=90)``). The preset also sets the defaults of :meth:`train`.
+    n_hidden
+        Width of each modality's hidden layer. ``None``, here and below, takes the preset's value.
+    n_latent
+        Dimensions of the embedding.
+    activation
+        ``"tanh"``, ``"sigmoid"``, ``"relu"`` or ``"gelu"``.
+    input_dropout
+        Share of a modality's features left out of a training batch, in [0, 1).
+    hidden_dropout
+        Share of hidden units dropped in training, in [0, 1).
+    seed
+        Seed of the initial weights.
+
+    Examples
+    --------
+    >>> scminnet.MinNet.setup_mudata(ref, modalities=["rna", "adt"], labels_key="cell_type", batch_key="donor")
+    >>> model = scminnet.MinNet(ref)
+    >>> model.train()
+    >>> model.embed()  # writes obsm["X_minnet"]
+    """
+
+    def __init__(
+        self,
+        mdata: MuData | None = None,
+        registry: dict[str, Any] | None = None,
+        *,
+        preset: str = "default",
+        n_hidden: int | None = None,
+        n_latent: int | None = None,
+        activation: str | None = None,
+        input_dropout: float | None = None,
+        hidden_dropout: float | None = None,
+        seed: int = 0,
+    ) -> None:
+        recipe = Recipe.named(
+            preset,
+            n_hidden=n_hidden,
+            n_latent=n_latent,
+            activation=activation,
+            input_dropout=input_dropout,
+            hidden_dropout=hidden_dropout,
+        )
+        if mdata is not None:
+            check_mudata(mdata)
+            if self._get_most_recent_anndata_manager(mdata) is None:
+                raise ValueError("`mdata` is not registered. Call `MinNet.setup_mudata(mdata, ...)` first.")
+        super().__init__(mdata, registry)
+        self.init_params_ = self._get_init_params(locals())
+        # scvi-tools passes the data by position when it loads a model
+        self.init_params_["non_kwargs"].pop("mdata", None)
+        self._recipe = recipe
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            self.module = SiameseModule(
+                {m: len(names) for m, names in self.get_var_names().items()}, len(self.labels), recipe
+            )
+        self._model_summary_string = (
+            f"MinNet model with modalities {', '.join(self.modalities)}; {len(self.labels)} types; "
+            f"n_hidden: {recipe.n_hidden}, n_latent: {recipe.n_latent}, activation: {recipe.activation}"
+        )
+
+    @classmethod
+    def setup_mudata(
+        cls,
+        mdata: MuData,
+        modalities: Sequence[str] | Mapping[str, str],
+        *,
+        labels_key: str,
+        batch_key: str | None = None,
+        layers: str | Mapping[str, str | None] | None = None,
+        unlabeled_category: str = "Unknown",
+        **kwargs: Any,
+    ) -> None:
+        """Register a MuData with the model.
+
+        Writes ``_minnet_labels``, ``_minnet_batch`` and scvi-tools' code columns into ``mdata.obs``, and nothing on error.
+
+        Parameters
+        ----------
+        mdata
+            Cells may be measured in all modalities, in some or in one, and stand in any order in each modality. A
+            reference needs some that were measured in two.
+        modalities
+            Two modalities or more; margins come from the graph of the first (see :meth:`train`).
+        labels_key
+            Types: a column of ``mdata.obs``, of modalities' ``obs``, or of both where they agree.
+        batch_key
+            Batches (donors, samples, sites), found likewise. ``None``: all cells are one batch.
+        layers
+            Layer of each modality, a mapping or one name for all; ``None`` is ``X``. Values are log-normalised (CLR for proteins):
+            neither counts nor scaled. They are standardised inside the network.
+        unlabeled_category
+            Name of the category of cells without a label; missing labels count as this.
+        **kwargs
+            Used by :meth:`load` and :meth:`load_query_data`.
+
+        Raises
+        ------
+        TypeError
+            ``mdata`` is no MuData, or a matrix holds no numbers.
+        KeyError
+            ``labels_key`` or ``batch_key`` is nowhere.
+        ValueError
+            Fewer than two modalities; a modality that is absent, empty, has duplicate names, or NaN, infinite or negative
+            values; cells measured in no modality; no cell measured in two; no labels or a single one; missing batches; in a
+            query: other features than the model's, or labels the model does not know.
+
+        Warns
+        -----
+        UserWarning
+            Values look like raw counts.
+        """
+        setup_method_args = cls._get_setup_method_args(**locals())
+        manager = register(
+            mdata, modalities, layers, labels_key, batch_key, unlabeled_category, setup_method_args, kwargs
+        )
+        cls.register_manager(manager)
+
+    @classmethod
+    def setup_anndata(cls, *args: Any, **kwargs: Any) -> None:
+        """Raise: the model needs several modalities; use :meth:`setup_mudata`."""
+        raise TypeError("MinNet learns from several modalities. Put them in a MuData and use `MinNet.setup_mudata`.")
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Registered modalities, the margin graph's first."""
+        return tuple(self.registry_["setup_args"]["modalities"].values())
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Types that the model tells apart, in the order of its probabilities; the unlabelled category is none."""
+        return self._label_state["categorical_mapping"][:-1]
+
+    @property
+    def _label_state(self) -> dict[str, Any]:
+        return self.registry_["field_registries"][REGISTRY_KEYS.LABELS_KEY]["state_registry"]
+
+    def get_var_names(self, legacy_mudata_format: bool = False) -> dict[str, np.ndarray] | np.ndarray:
+        """Features of each registered modality; read from the registry, which a model without data has as well."""
+        registries = self.registry_["field_registries"]
+        names = {
+            m: np.asarray(registries[layer_field_key(m)]["state_registry"]["column_names"]) for m in self.modalities
+        }
+        return np.concatenate(list(names.values())) if legacy_mudata_format else names
+
+    @property
+    def _layers(self) -> dict[str, str | None]:
+        return self.registry_["setup_args"]["layers"]
+
+    def _row_matrices(self, mdata: MuData) -> dict[str, sparse.csr_matrix | np.ndarray]:
+        return {m: as_row_matrix(layer_matrix(mdata, m, self._layers[m])) for m in self.modalities if m in mdata.mod}
+
+    def _own_data(self) -> MuData:
+        if self.adata is None:
+            raise ValueError("the model was loaded without data. Pass `mdata`, or load it with data.")
+        return self.adata
+
+    def _data(self, mdata: MuData | None) -> MuData:
+        if mdata is None:
+            return self._own_data()
+        check_mudata(mdata)
+        return mdata
+
+    @classmethod
+    def load(cls, dir_path: str | Path, adata: MuData | bool | None = None, **kwargs: Any) -> MinNet:
+        """Load a saved model.
+
+        Parameters
+        ----------
+        dir_path
+            Folder that ``save`` wrote.
+        adata
+            MuData like the reference. ``None``: the data saved with the model, if any; ``False``: no data, which is enough to
+            embed a query.
+        **kwargs
+            ``accelerator``, ``device``, ``prefix`` and others of :meth:`scvi.model.base.BaseModelClass.load`.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no saved model.
+        ValueError
+            It is truncated or of another class, or ``adata`` has other features.
+        """
+        check_saved_model(dir_path, cls.__name__, kwargs.get("prefix"))
+        return super().load(str(dir_path), adata=adata, **kwargs)
+
+    @classmethod
+    def load_query_data(
+        cls,
+        mdata: MuData,
+        reference_model: str | Path | MinNet,
+        *,
+        accelerator: str = "auto",
+        device: int | str = "auto",
+    ) -> MinNet:
+        """Put a query into a trained model, which then embeds it without further training.
+
+        Parameters
+        ----------
+        mdata
+            Cells measured in any of the model's modalities, over the model's features (see :meth:`prepare_query_mudata`). It may
+            lack labels and batches; labels it has must be the model's or the unlabelled category. It is registered.
+        reference_model
+            A trained model, or the folder of a saved one.
+        accelerator, device
+            Where the model shall work, as in :meth:`scvi.model.base.BaseModelClass.load`.
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            As in :meth:`load` and :meth:`setup_mudata`.
+        """
+        reference = cls._reference(reference_model)
+        _, _, target = _compat.parse_device_args(
+            accelerator=accelerator, devices=device, return_device="torch", validate_single_device=True
+        )
+        attributes, _, state, _ = _compat.loaded_data(reference, device=target)
+        registry = attributes.pop("registry_")
+        cls.setup_mudata(
+            mdata,
+            source_registry=registry,
+            extend_categories=True,
+            allow_missing_labels=True,
+            **registry["setup_args"],
+        )
+        # the parts of the reference's cells say nothing about the query's
+        attributes |= {"train_indices_": None, "validation_indices_": None, "test_indices_": None}
+        model = _compat.initialize_model(cls, mdata, registry, attributes, None)
+        model.module.load_state_dict(state)
+        model.to_device(target)
+        model.module.eval()
+        return model
+
+    @classmethod
+    def prepare_query_mudata(
+        cls,
+        mdata: MuData,
+        reference_model: str | Path | MinNet,
+        return_reference_var_names: bool = False,
+        inplace: bool = True,
+    ) -> MuData | dict[str, pd.Index] | None:
+        """Bring a query's features into the model's order; missing ones become zeros.
+
+        Says once how many of the model's features were found. Modalities that the query lacks stay away.
+
+        Parameters
+        ----------
+        mdata
+            The query.
+        reference_model
+            A model, or the folder of a saved one.
+        return_reference_var_names
+            Return the model's features by modality and change nothing.
+        inplace
+            Change ``mdata``; otherwise return a new MuData.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no saved model.
+        ValueError
+            The query has none of the modalities, or a modality none of the model's features; the saved model is unusable.
+        """
+        _, names, _, _ = _compat.loaded_data(cls._reference(reference_model), device="cpu")
+        features = {m: pd.Index(n) for m, n in names.items()}
+        if return_reference_var_names:
+            return features
+        check_mudata(mdata)
+        aligned = align_query(mdata, features)
+        if not inplace:
+            return aligned
+        _compat.replace_mudata(mdata, aligned)
+        return None
+
+    @classmethod
+    def _reference(cls, reference_model: str | Path | MinNet) -> str | MinNet:
+        if isinstance(reference_model, cls):
+            reference_model._check_if_trained(warn=False, message="`reference_model` is not trained. Train it first.")
+            return reference_model
+        if not isinstance(reference_model, (str, Path)):
+            raise TypeError(
+                f"`reference_model` is a {type(reference_model).__name__}. Give a {cls.__name__} or the folder of a saved one."
+            )
+        check_saved_model(reference_model, cls.__name__)
+        return str(reference_model)

@@ -1,0 +1,130 @@
+"""Brings a query's features into the reference's order, and reads what a saved model says of them."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from anndata import AnnData
+from mudata import MuData
+from scipy import sparse
+
+from scminnet._logging import logger
+from scminnet._validate import shorten
+
+
+def align_features(adata: AnnData, features: pd.Index) -> AnnData:
+    """Return the cells of ``adata`` over ``features``: known ones moved, missing ones zero, others left out.
+
+    ``X`` and layers keep their kind (sparse or dense) and type; ``obs``, ``obsm``, ``obsp`` and ``uns`` are copied.
+    """
+    source = adata.var_names.get_indexer(features)
+    known = np.flatnonzero(source >= 0)
+    # a matrix product with the selection moves columns and makes zeros in one step
+    selection = sparse.csr_matrix(
+        (np.ones(len(known), dtype=np.float32), (source[known], known)), shape=(adata.n_vars, len(features))
+    )
+
+    def moved(matrix: Any) -> Any:
+        result = matrix @ selection.astype(matrix.dtype)
+        return sparse.csr_matrix(result) if sparse.issparse(matrix) else np.asarray(result)
+
+    return AnnData(
+        X=None if adata.X is None else moved(adata.X),
+        obs=adata.obs.copy(),
+        var=adata.var.reindex(features),
+        layers={name: moved(layer) for name, layer in adata.layers.items() if name is not None},
+        obsm=dict(adata.obsm),
+        obsp=dict(adata.obsp),
+        uns=dict(adata.uns),
+    )
+
+
+def align_query(mdata: MuData, features: Mapping[str, Sequence[str]]) -> MuData:
+    """Return a MuData whose modalities have the reference's features, in the reference's order.
+
+    Parameters
+    ----------
+    mdata
+        The query. Modalities that the reference lacks are taken over as they are.
+    features
+        By modality, the reference's features.
+
+    Raises
+    ------
+    ValueError
+        The query has none of the reference's modalities, or a modality none of its features.
+    """
+    shared = [m for m in features if m in mdata.mod]
+    if not shared:
+        raise ValueError(
+            f"`mdata` has modalities {shorten(mdata.mod)}, the model {shorten(features)}: none in common. "
+            "Name the query's modalities as in the reference."
+        )
+    counts = {m: int(pd.Index(features[m]).isin(mdata.mod[m].var_names).sum()) for m in shared}
+    for modality, n_known in counts.items():
+        names = mdata.mod[modality].var_names
+        if not names.is_unique:
+            twice = names[names.duplicated()].unique()
+            raise ValueError(
+                f"modality {modality!r} has duplicate var_names: {shorten(twice)}. "
+                f"Make them unique, e.g. `mdata[{modality!r}].var_names_make_unique()` followed by `mdata.update()`."
+            )
+        if n_known == 0:
+            raise ValueError(
+                f"modality {modality!r} of `mdata` has none of the model's {len(features[modality]):,} features: "
+                f"it has {shorten(names, 3)}, the model {shorten(features[modality], 3)}. "
+                "Use the same kind of names (symbols or Ensembl ids, the same peaks)."
+            )
+    logger.info(
+        "features of the model found in the query: %s; missing ones are filled with zeros",
+        ", ".join(f"{m} {counts[m]:,} of {len(features[m]):,}" for m in shared),
+    )
+    aligned = {
+        m: align_features(adata, pd.Index(features[m])) if m in features else adata.copy()
+        for m, adata in mdata.mod.items()
+    }
+    result = MuData(aligned)
+    result.obs = mdata.obs.reindex(result.obs_names).copy()
+    result.uns.update(mdata.uns)
+    for key in mdata.obsm:
+        if key not in mdata.mod:
+            result.obsm[key] = mdata.obsm[key][mdata.obs_names.get_indexer(result.obs_names)]
+    return result
+
+
+def check_saved_model(folder: str | Path, class_name: str, prefix: str | None = None) -> None:
+    """Raise unless ``folder`` holds a whole saved model of this class.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such folder or no model in it.
+    ValueError
+        The file is truncated or no model, or the model is of another class.
+    """
+    path = Path(folder) / f"{prefix or ''}model.pt"
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"there is no saved model at {str(folder)!r}: {path.name} is missing. Give the folder that `model.save` wrote."
+        )
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=False)
+    except (RuntimeError, EOFError, pickle.UnpicklingError, ValueError, KeyError, AttributeError, ImportError) as error:
+        raise ValueError(
+            f"{path.name} in {str(folder)!r} can not be read ({type(error).__name__}: {error}): it is truncated or not a "
+            "saved model. Save the model again, or copy the whole folder."
+        ) from error
+    parts = {"model_state_dict", "var_names", "attr_dict"}
+    if not isinstance(saved, dict) or not parts <= set(saved) or "registry_" not in saved["attr_dict"]:
+        raise ValueError(
+            f"{path.name} in {str(folder)!r} is not a model that `model.save` wrote. Save the model again."
+        )
+    found = saved["attr_dict"]["registry_"].get("model_name")
+    if found != class_name:
+        raise ValueError(f"the model in {str(folder)!r} is a {found}, not a {class_name}. Load it with its own class.")

@@ -1,0 +1,120 @@
+"""Recipes: all that can be chosen about network, pairs, loss and optimisation, with the named presets."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal
+
+from scminnet._constants import EMBEDDING_SIZE
+from scminnet._validate import check_choice, check_fraction, check_positive, shorten
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One choice of everything. The defaults are those of ``preset="default"``; ``docs/decisions.md`` says why.
+
+    Network: ``n_hidden``, ``n_latent``, ``activation``, ``input_dropout``, ``hidden_dropout``, ``initialisation``.
+    Pairs: ``pairing``, ``strategy``, ``positive_share``, ``batch_size``.
+    Loss: ``loss_form``, ``contrastive_weight`` (the paper's λ), ``m0``, ``c``, ``infonce_weight``, ``temperature``,
+    ``classification_weight``.
+    Optimisation: ``lr``, ``weight_decay``, ``lr_schedule``, ``max_epochs`` (``None``: as many as ``max_steps`` fill),
+    ``max_steps``, ``train_size``.
+    """
+
+    n_hidden: int = 256
+    n_latent: int = EMBEDDING_SIZE
+    activation: Literal["tanh", "sigmoid", "relu", "gelu"] = "gelu"
+    input_dropout: float = 0.5
+    hidden_dropout: float = 0.0
+    initialisation: Literal["torch", "published"] = "torch"
+
+    pairing: Literal["in_batch", "sampled"] = "in_batch"
+    strategy: Literal["between", "within"] = "between"
+    positive_share: float = 0.25
+    batch_size: int = 256
+
+    loss_form: Literal["code", "text"] = "code"
+    contrastive_weight: float = 0.5
+    m0: float = 10.0
+    c: float = 3.0
+    infonce_weight: float = 1.0
+    temperature: float = 0.1
+    classification_weight: float = 1.0
+
+    lr: float = 1e-3
+    weight_decay: float = 1e-4
+    lr_schedule: Literal["constant", "one_cycle"] = "one_cycle"
+    max_epochs: int | None = None
+    max_steps: int = 1000
+    train_size: float = 0.9
+
+    def __post_init__(self) -> None:
+        for name in ("n_hidden", "n_latent", "max_steps"):
+            check_positive(getattr(self, name), name)
+        if self.max_epochs is not None:
+            check_positive(self.max_epochs, "max_epochs")
+        check_positive(self.batch_size, "batch_size", minimum=2)
+        for name in ("input_dropout", "hidden_dropout", "positive_share"):
+            check_fraction(getattr(self, name), name)
+        check_fraction(self.train_size, "train_size", upper_open=False)
+        for name in ("contrastive_weight", "m0", "c", "infonce_weight", "classification_weight", "weight_decay"):
+            check_positive(getattr(self, name), name, minimum=0)
+        for name in ("lr", "temperature", "train_size"):
+            check_positive(getattr(self, name), name, minimum=1e-12)
+        for field in fields(self):
+            if str(field.type).startswith("Literal"):
+                check_choice(getattr(self, field.name), LITERALS[field.name], field.name)
+
+    @classmethod
+    def named(cls, preset: str, **changes: Any) -> Recipe:
+        """Return the recipe of that name, with the changes that are not ``None``."""
+        check_choice(preset, PRESETS, "preset")
+        unknown = set(changes) - {field.name for field in fields(cls)}
+        if unknown:
+            raise TypeError(
+                f"unknown argument {shorten(sorted(unknown))}. A recipe has {sorted(asdict(PRESETS[preset]))}."
+            )
+        return replace(PRESETS[preset], **{name: value for name, value in changes.items() if value is not None})
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the recipe as a plain dictionary."""
+        return asdict(self)
+
+
+#: The allowed values of the fields that choose among names.
+LITERALS: dict[str, tuple[str, ...]] = {
+    "activation": ("tanh", "sigmoid", "relu", "gelu"),
+    "initialisation": ("torch", "published"),
+    "pairing": ("in_batch", "sampled"),
+    "strategy": ("between", "within"),
+    "loss_form": ("code", "text"),
+    "lr_schedule": ("constant", "one_cycle"),
+}
+
+#: ``"default"``: the winner of the search in ``benchmarks/``. ``"paper"``: the published code's values for RNA + ATAC; for
+#: RNA + protein the authors used ``activation="sigmoid"``, ``strategy="within"`` and 90 epochs.
+PRESETS: dict[str, Recipe] = {
+    "default": Recipe(),
+    "paper": Recipe(
+        n_hidden=768,
+        activation="tanh",
+        input_dropout=0.0,
+        hidden_dropout=0.0,
+        initialisation="published",
+        pairing="sampled",
+        strategy="between",
+        positive_share=0.25,
+        batch_size=30,
+        loss_form="code",
+        contrastive_weight=0.5,
+        m0=10.0,
+        c=3.0,
+        infonce_weight=0.0,
+        classification_weight=1.0,
+        lr=1e-4,
+        weight_decay=1e-6,
+        lr_schedule="constant",
+        max_epochs=35,
+        train_size=0.8,
+    ),
+}

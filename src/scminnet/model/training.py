@@ -1,0 +1,178 @@
+"""Training of the model: from the user's arguments to pairs, margins and a training run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from mudata import MuData
+from scvi import REGISTRY_KEYS
+from scvi.model.base import UnsupervisedTrainingMixin
+
+from scminnet._constants import MARGIN_GRAPH_KEY
+from scminnet._logging import logger
+from scminnet._validate import check_positive
+from scminnet.graph.geodesic import GeodesicIndex
+from scminnet.model.embedding import moments_tensors
+from scminnet.model.pairs import PairDataModule, PairDataset
+from scminnet.model.positions import check_paired, modality_positions
+from scminnet.model.recipe import Recipe
+from scminnet.model.training_plan import SiameseTrainingPlan
+from scminnet.pp.margin_graph import build_margin_graph
+
+#: Fields of a recipe that ``train`` takes in ``plan_kwargs``; the network's own are fixed when the model is made.
+TRAINING_FIELDS = {
+    "loss_form",
+    "contrastive_weight",
+    "m0",
+    "c",
+    "infonce_weight",
+    "temperature",
+    "classification_weight",
+    "positive_share",
+    "lr",
+    "weight_decay",
+    "lr_schedule",
+    "max_steps",
+}
+
+
+class SiameseTrainingMixin(UnsupervisedTrainingMixin):
+    """``train`` of :class:`~scminnet.MinNet`."""
+
+    _training_plan_cls = SiameseTrainingPlan
+
+    def train(
+        self,
+        max_epochs: int | None = None,
+        *,
+        accelerator: str = "auto",
+        devices: int | list[int] | str = "auto",
+        train_size: float | None = None,
+        batch_size: int | None = None,
+        pairing: str | None = None,
+        strategy: str | None = None,
+        margin_graph: str | None = None,
+        early_stopping: bool = False,
+        check_val_every_n_epoch: int = 1,
+        seed: int = 0,
+        plan_kwargs: Mapping[str, Any] | None = None,
+        **trainer_kwargs: Any,
+    ) -> None:
+        """Train the network.
+
+        Parameters
+        ----------
+        max_epochs
+            Passes over the cells. ``None``, here and below, takes the preset's value; the default preset asks for a number of steps.
+        accelerator, devices
+            Where to train, as in :class:`lightning.pytorch.Trainer`.
+        train_size
+            Share of cells to train on, in (0, 1]; the others are validated after each epoch.
+        batch_size
+            Cells a batch, at least 2.
+        pairing
+            ``"in_batch"``: all pairs of a batch's cells in different modalities. ``"sampled"``: one partner for each cell and modality,
+            the same cell once in four times, redrawn each epoch (paper, "Training process").
+        strategy
+            Of sampled pairs: different cells are drawn ``"between"`` modalities or ``"within"`` one.
+        margin_graph
+            Key of a graph made with :func:`scminnet.pp.margin_graph`. ``None``: the graph at ``uns["margin_graph"]`` where there is
+            one, else one is built from the first modality with that function's defaults and not stored.
+        early_stopping
+            Stop when ``validation_loss`` no longer falls; ``early_stopping_patience`` and others are taken as well.
+        check_val_every_n_epoch
+            How often to validate.
+        seed
+            Seed of split, pairs, dropout and graph.
+        plan_kwargs
+            Changes to loss and optimisation: ``loss_form`` (``"code"`` or ``"text"``), ``contrastive_weight``, ``m0``, ``c``,
+            ``infonce_weight``, ``temperature``, ``classification_weight``, ``positive_share``, ``lr``, ``weight_decay``,
+            ``lr_schedule`` (``"one_cycle"`` or ``"constant"``), ``max_steps``; and those of
+            :class:`~scminnet.model.SiameseTrainingPlan`.
+        **trainer_kwargs
+            Passed to :class:`scvi.train.Trainer` (``enable_checkpointing``, ``callbacks``, ``enable_progress_bar``, ...).
+
+        Raises
+        ------
+        ValueError
+            The model has no data; an argument is out of range; no cell of the training part was measured in two modalities; early
+            stopping without validation cells; no such graph; a batch with a single cell, which ComBat can not correct.
+        """
+        mdata = self._own_data()
+        plan_kwargs = dict(plan_kwargs or {})
+        changes = {name: plan_kwargs.pop(name) for name in list(plan_kwargs) if name in TRAINING_FIELDS}
+        recipe = Recipe.named(
+            self.init_params_["non_kwargs"]["preset"],
+            **self._recipe_changes(),
+            max_epochs=max_epochs,
+            train_size=train_size,
+            batch_size=batch_size,
+            pairing=pairing,
+            strategy=strategy,
+            **changes,
+        )
+        check_positive(check_val_every_n_epoch, "check_val_every_n_epoch")
+        positions = modality_positions(mdata, self.modalities)
+        matrices = self._row_matrices(mdata)
+        geodesics, graph_rows = self._geodesics(mdata, margin_graph, seed)
+        dataset = PairDataset(matrices, positions, self._label_codes(mdata), geodesics, graph_rows)
+        datamodule = PairDataModule(dataset, positions >= 0, recipe, seed=seed)
+        check_paired(positions[datamodule.train_idx], self.modalities, "the training part")
+        if early_stopping and datamodule.n_val == 0:
+            raise ValueError(
+                f"`early_stopping` needs validation cells, and train_size={recipe.train_size} leaves none. Lower `train_size`."
+            )
+        if not self.is_trained_:
+            for modality, matrix in matrices.items():
+                self.module.set_moments(modality, moments_tensors(matrix))
+        epochs = recipe.max_epochs or -(-recipe.max_steps // datamodule.n_train_batches)
+
+        trainer_kwargs.setdefault("early_stopping_monitor", "validation_loss")
+        trainer_kwargs.setdefault("log_every_n_steps", 1)
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            super().train(
+                max_epochs=epochs,
+                accelerator=accelerator,
+                devices=devices,
+                datamodule=datamodule,
+                early_stopping=early_stopping,
+                check_val_every_n_epoch=check_val_every_n_epoch if datamodule.n_val else None,
+                plan_kwargs={"recipe": recipe, **plan_kwargs},
+                **trainer_kwargs,
+            )
+        self.recipe_ = recipe.as_dict()
+
+    def _recipe_changes(self) -> dict[str, Any]:
+        return {name: v for name, v in self.init_params_["non_kwargs"].items() if name not in ("preset", "seed")}
+
+    def _label_codes(self, mdata: MuData) -> np.ndarray:
+        codes = self.get_from_registry(mdata, REGISTRY_KEYS.LABELS_KEY).ravel().astype(np.int64)
+        return np.where(codes < len(self.labels), codes, -1)
+
+    def _geodesics(self, mdata: MuData, key: str | None, seed: int) -> tuple[GeodesicIndex, np.ndarray]:
+        """Distances on the margin graph, and the node of each cell of the MuData."""
+        if key is not None and key not in mdata.uns:
+            raise ValueError(
+                f"`margin_graph` is {key!r}, which mdata.uns lacks. "
+                f"Call `scminnet.pp.margin_graph(mdata, key_added={key!r})` first."
+            )
+        stored = key or MARGIN_GRAPH_KEY
+        if stored in mdata.uns:
+            modality = mdata.uns[stored]["modality"]
+            adata = mdata.mod[modality]
+            graph = adata.obsp[adata.uns[stored]["distances_key"]]
+        else:
+            modality = self.modalities[0]
+            if modality not in mdata.mod:
+                raise ValueError(f"the model's data lack modality {modality!r}, from which the margin graph is built.")
+            logger.info("building the margin graph from modality %r", modality)
+            rows = modality_positions(mdata, [modality])[:, 0]
+            batches = self.get_from_registry(mdata, REGISTRY_KEYS.BATCH_KEY).ravel()[rows >= 0]
+            in_order = np.empty_like(batches)
+            in_order[rows[rows >= 0]] = batches
+            graph = build_margin_graph(self._row_matrices(mdata)[modality], in_order, seed=seed).distances
+        return GeodesicIndex(graph, seed=seed), modality_positions(mdata, [modality])[:, 0]
