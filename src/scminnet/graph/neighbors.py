@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,12 @@ EXACT_PAIRS = 4096**2
 
 #: Distances held at a time by the exact search (32 MiB).
 _CHUNK_PAIRS = 2**22
+
+
+def check_count(value: int, argument: str, *, minimum: int = 1) -> None:
+    """Raise unless ``value`` is a whole number of at least ``minimum``."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < minimum:
+        raise ValueError(f"`{argument}` is {value!r}. Give a whole number of at least {minimum}.")
 
 
 @dataclass(frozen=True)
@@ -50,7 +57,8 @@ def nearest_neighbors(X: np.ndarray, n_neighbors: int, *, query: np.ndarray | No
         Array (m, d) of the points whose neighbours are wanted. ``None``: those of every row of ``X`` among the other
         rows; the row itself is never its own neighbour, a duplicate of it may be.
     seed
-        Seed of the approximate search; the same seed gives the same neighbours.
+        Seed of the approximate search. The same seed gives the same neighbours, as long as numba runs the same number
+        of threads.
 
     Returns
     -------
@@ -70,8 +78,7 @@ def nearest_neighbors(X: np.ndarray, n_neighbors: int, *, query: np.ndarray | No
                 f"`query` has {query.shape[1]} columns and `X` {X.shape[1]}. Give both in the same coordinates."
             )
     available = len(X) - (query is None)
-    if isinstance(n_neighbors, bool) or not isinstance(n_neighbors, (int, np.integer)) or n_neighbors < 1:
-        raise ValueError(f"`n_neighbors` is {n_neighbors!r}. Give a whole number of at least 1.")
+    check_count(n_neighbors, "n_neighbors")
     if n_neighbors > available:
         raise ValueError(
             f"`n_neighbors` is {n_neighbors}, but there are only {available} points to choose from. "
@@ -158,7 +165,9 @@ def connectivities(neighbors: Neighbors, n_obs: int) -> sparse.csr_matrix:
             f"`neighbors` holds {len(neighbors.indices)} points and indices up to {neighbors.indices.max(initial=0)}, "
             f"which does not fit `n_obs`={n_obs}. Give the neighbours of the points among themselves."
         )
-    from umap.umap_ import fuzzy_simplicial_set
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ImportWarning)  # umap tells that it lacks tensorflow, which nothing here needs
+        from umap.umap_ import fuzzy_simplicial_set
 
     # UMAP expects each point as its own first neighbour, and counts it in n_neighbors
     knn_indices = np.column_stack([np.arange(n_obs), neighbors.indices])

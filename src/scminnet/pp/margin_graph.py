@@ -1,0 +1,276 @@
+"""The graph of cells whose shortest paths set the margins: batch-corrected values, PCA, neighbours, edge lengths."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import scanpy as sc
+from anndata import AnnData
+from mudata import MuData
+from scipy import sparse
+from sklearn.decomposition import PCA
+
+from scminnet import _validate
+from scminnet._constants import MARGIN_GRAPH_KEY
+from scminnet.graph.neighbors import check_count, connectivities, nearest_neighbors
+
+#: Ways of taking batch effects out of the values before PCA.
+BATCH_CORRECTIONS = ("combat", None)
+
+#: An edge of connectivity c is this minus c long: the strongest edge still has a length (paper, margin).
+_LONGEST = 1.01
+
+#: Scaled values are clipped at this many standard deviations (paper, margin).
+_MAX_SCALED = 10
+
+
+class MarginGraph(NamedTuple):
+    """A graph of n cells: ``pca`` (n, PCs) float32, ``connectivities`` and ``distances`` (n, n) float32, symmetric."""
+
+    pca: np.ndarray
+    connectivities: sparse.csr_matrix
+    distances: sparse.csr_matrix
+
+
+def margin_graph(
+    mdata: MuData,
+    *,
+    modality: str = "rna",
+    layer: str | None = None,
+    batch_key: str | None = None,
+    batch_correction: str | None = "combat",
+    n_pcs: int = 50,
+    n_neighbors: int = 20,
+    n_top_genes: int = 2000,
+    seed: int = 0,
+    key_added: str = MARGIN_GRAPH_KEY,
+    copy: bool = False,
+) -> MuData | None:
+    """Build the graph of cells whose shortest paths set the margins of training.
+
+    The most variable features of one modality are corrected for batch effects (ComBat), scaled and clipped at 10
+    standard deviations, and reduced by PCA. Each cell is joined to its nearest neighbours there; an edge of UMAP
+    connectivity c is 1.01 - c long.
+
+    Parameters
+    ----------
+    mdata
+        Annotated data.
+    modality
+        Modality whose values define the graph. Cells that lack it are not in the graph.
+    layer
+        Layer of log-normalised values, cells x features. ``None``: ``X``.
+    batch_key
+        Column of ``mdata.obs`` or of the modality's ``obs`` that holds the batches. ``None``: all cells are one batch.
+    batch_correction
+        ``"combat"`` (the paper's), or ``None`` for none.
+    n_pcs
+        Principal components; 50 in the paper. At most the number of features used, and one less than that of cells.
+    n_neighbors
+        Neighbours of a cell, itself not counted; 20 in the paper.
+    n_top_genes
+        Features used: those that vary most within their batches. ComBat makes them dense, so memory grows with
+        cells x ``n_top_genes``.
+    seed
+        Seed of PCA and of the neighbour search; the same seed gives the same graph (above 4,096 cells, with the same
+        number of numba threads).
+    key_added
+        Name of the result.
+    copy
+        Return a changed copy and leave ``mdata`` as it is.
+
+    Returns
+    -------
+    ``None``, or the copy. Written, for ``key = key_added``:
+
+    ``mdata[modality].obsm["X_{key}_pca"]``
+        Principal components, float32 (cells, PCs).
+    ``mdata[modality].obsp["{key}_connectivities"]``
+        UMAP connectivities in (0, 1], symmetric and sparse.
+    ``mdata[modality].obsp["{key}_distances"]``
+        Lengths of the same edges, in [0.01, 1.01).
+    ``mdata[modality].uns[key]``
+        The keys and parameters in scanpy's manner: ``sc.tl.umap(mdata["rna"], neighbors_key=key)`` works.
+    ``mdata.uns[key]``
+        ``modality`` and ``params``.
+
+    Raises
+    ------
+    TypeError
+        ``mdata`` is no MuData, or its values are no numbers.
+    KeyError
+        ``batch_key`` is no column.
+    ValueError
+        A modality or layer is not there; a parameter is out of its range; values are NaN, infinite or negative; cells
+        lack a batch; a batch has a single cell (with ComBat); or there are too few cells for ``n_neighbors``.
+
+    Warns
+    -----
+    UserWarning
+        The values look like raw counts.
+    """
+    _validate.check_mudata(mdata)
+    if mdata.is_view:
+        raise ValueError("`mdata` is a view, which cannot be written to. Give `mdata.copy()`.")
+    _validate.check_modalities(mdata, [modality], "modality")
+    matrix = _validate.layer_matrix(mdata, modality, layer)
+    _validate.check_values(matrix, modality)
+    batches = None if batch_key is None else _batches(mdata, modality, batch_key)
+    if _validate.looks_like_counts(matrix):
+        warnings.warn(
+            f"modality {modality!r} looks like raw counts. The margin graph expects log-normalised values: run "
+            "`sc.pp.normalize_total` and `sc.pp.log1p` first, or name their `layer`.",
+            UserWarning,
+            stacklevel=2,
+        )
+    graph = build_margin_graph(
+        matrix,
+        batches,
+        batch_correction=batch_correction,
+        n_pcs=n_pcs,
+        n_neighbors=n_neighbors,
+        n_top_genes=n_top_genes,
+        seed=seed,
+    )
+
+    result = mdata.copy() if copy else mdata
+    keys = {"connectivities_key": f"{key_added}_connectivities", "distances_key": f"{key_added}_distances"}
+    params: dict[str, Any] = {
+        "method": "umap",
+        "metric": "euclidean",
+        "use_rep": f"X_{key_added}_pca",
+        "n_pcs": graph.pca.shape[1],
+        "n_neighbors": n_neighbors,
+        "n_top_genes": n_top_genes,
+        "layer": layer,
+        "batch_key": batch_key,
+        "batch_correction": batch_correction,
+        "random_state": seed,
+    }
+    # h5mu files hold no None
+    params = {name: value for name, value in params.items() if value is not None}
+    adata = result.mod[modality]
+    adata.obsm[params["use_rep"]] = graph.pca
+    adata.obsp[keys["connectivities_key"]] = graph.connectivities
+    adata.obsp[keys["distances_key"]] = graph.distances
+    adata.uns[key_added] = keys | {"params": dict(params)}
+    result.uns[key_added] = {"modality": modality, "params": dict(params)}
+    return result if copy else None
+
+
+def build_margin_graph(
+    matrix: np.ndarray | sparse.spmatrix | sparse.sparray,
+    batches: Any = None,
+    *,
+    batch_correction: str | None = "combat",
+    n_pcs: int = 50,
+    n_neighbors: int = 20,
+    n_top_genes: int = 2000,
+    seed: int = 0,
+) -> MarginGraph:
+    """Build the graph of :func:`margin_graph` from a matrix.
+
+    Parameters
+    ----------
+    matrix
+        Log-normalised values, cells x features, sparse or dense. Not changed.
+    batches
+        One batch a cell, none missing. ``None``: all cells are one batch.
+    batch_correction, n_pcs, n_neighbors, n_top_genes, seed
+        As in :func:`margin_graph`.
+
+    Returns
+    -------
+    The graph.
+
+    Raises
+    ------
+    ValueError
+        As :func:`margin_graph` raises it for parameters, batches and numbers of cells.
+    """
+    _validate.check_choice(batch_correction, BATCH_CORRECTIONS, "batch_correction")
+    for value, argument in ((n_pcs, "n_pcs"), (n_neighbors, "n_neighbors"), (n_top_genes, "n_top_genes")):
+        check_count(value, argument)
+    n_cells = matrix.shape[0]
+    if n_neighbors >= n_cells:
+        raise ValueError(f"`n_neighbors` is {n_neighbors}, but there are {n_cells} cells. Give at most {n_cells - 1}.")
+    codes = np.zeros(n_cells, dtype=np.int64)
+    if batch_correction is not None and batches is not None:
+        codes = _batch_codes(batches, n_cells)
+
+    variances = _variances(matrix, codes)
+    varying = int((variances > 0).sum())
+    if varying == 0:
+        raise ValueError("`matrix` holds no feature that varies within a batch. Give values that differ among cells.")
+    # stable, and back in the features' own order: ties and the order of equals never depend on the sorting
+    top = np.sort(np.argsort(-variances, kind="stable")[: min(n_top_genes, varying)])
+    values = matrix[:, top]
+    values = values.toarray() if sparse.issparse(values) else np.array(values)
+    adata = AnnData(values.astype(np.float32))
+    if codes.any():
+        adata.obs["batch"] = pd.Categorical(codes.astype(str))
+        # its stopping rule divides by effects that may be 0
+        with np.errstate(divide="ignore", invalid="ignore"):
+            sc.pp.combat(adata, key="batch")
+        if not np.isfinite(adata.X).all():
+            raise ValueError(
+                f"`batch_correction`: ComBat found no finite correction from {len(top)} features that vary within "
+                f"{codes.max() + 1} batches. Give more features or larger batches, or pass `batch_correction=None`."
+            )
+    sc.pp.scale(adata, max_value=_MAX_SCALED)
+
+    n_pcs = min(n_pcs, n_cells - 1, len(top))
+    # arpack is exact and fast for a few components, but cannot give all of them
+    solver = "arpack" if n_pcs < min(adata.shape) else "full"
+    pca = PCA(n_pcs, svd_solver=solver, random_state=seed).fit_transform(adata.X).astype(np.float32)
+    weights = connectivities(nearest_neighbors(pca, n_neighbors, seed=seed), n_cells)
+    lengths = weights.copy()
+    lengths.data = np.float32(_LONGEST) - lengths.data
+    return MarginGraph(pca, weights, lengths)
+
+
+def _batches(mdata: MuData, modality: str, batch_key: str) -> pd.Series:
+    """Return the batch of every cell of the modality, raising when one is missing."""
+    batches = _validate.obs_column(mdata, batch_key, [modality], "batch_key").loc[mdata.mod[modality].obs_names]
+    missing = batches.index[batches.isna()]
+    if len(missing):
+        raise ValueError(
+            f"`batch_key`={batch_key!r} has no value for {len(missing):,} cells of modality {modality!r}, "
+            f"e.g. {_validate.shorten(missing, 3)}. Fill them, or leave these cells out."
+        )
+    return batches
+
+
+def _batch_codes(batches: Any, n_cells: int) -> np.ndarray:
+    """Number the batches, raising unless ComBat can estimate each one's variance."""
+    if len(batches) != n_cells:
+        raise ValueError(f"`batches` has {len(batches)} values for {n_cells} cells. Give one a cell.")
+    codes, names = pd.factorize(np.asarray(batches, dtype=object), sort=False)
+    if (codes < 0).any():
+        raise ValueError(f"`batches` lacks a value for {int((codes < 0).sum()):,} cells. Give one a cell.")
+    single = [names[b] for b in np.flatnonzero(np.bincount(codes) == 1)] if len(names) > 1 else []
+    if single:
+        raise ValueError(
+            f"`batches`: ComBat needs two cells a batch, but {_validate.shorten(single)} has only one. "
+            "Merge it with another batch, leave the cell out, or pass `batch_correction=None`."
+        )
+    return codes
+
+
+def _variances(matrix: Any, codes: np.ndarray) -> np.ndarray:
+    """Return each feature's variance within batches, so that what only tells batches apart is not chosen."""
+    n_cells = len(codes)
+    of_batch = sparse.csr_matrix((np.ones(n_cells), (codes, np.arange(n_cells))))
+    sizes = of_batch.sum(axis=1).A1[:, None]
+    square = matrix.astype(np.float64)
+    sums = of_batch @ square
+    sums = sums.toarray() if sparse.issparse(sums) else sums
+    square = square.multiply(square) if sparse.issparse(square) else square * square
+    squares = np.asarray(square.sum(axis=0)).ravel()
+    between = (sums**2 / sizes).sum(axis=0)
+    within = (squares - between) / n_cells
+    # what rounding leaves of a constant feature is no variance
+    return np.where(within > 1e-10 * np.maximum(squares / n_cells, 1e-300), within, 0.0)

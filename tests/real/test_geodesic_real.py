@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import mudata
+import numpy as np
+import pytest
+import scanpy as sc
+from scipy.sparse.csgraph import dijkstra
+from scipy.stats import spearmanr
+
+from scminnet.graph.geodesic import GeodesicIndex
+from scminnet.graph.neighbors import nearest_neighbors
+from scminnet.pp.margin_graph import MarginGraph, build_margin_graph
+
+pytestmark = pytest.mark.real
+
+
+@pytest.fixture(scope="module")
+def graph(real_data) -> MarginGraph:
+    mdata = mudata.read_h5mu(real_data / "snareseq_mouse_cortex.h5mu")
+    rna = mdata["rna"].copy()
+    sc.pp.normalize_total(rna, target_sum=1e4)
+    sc.pp.log1p(rna)
+    return build_margin_graph(rna.X, mdata.obs["batch"])
+
+
+def test_landmark_distances_agree_with_dijkstra(graph):
+    index = GeodesicIndex(graph.distances)
+    assert not index.is_exact
+    assert index.nbytes < 10e6 < 4 * index.n**2
+    sources = np.random.default_rng(5).choice(index.n, 100, replace=False)
+    exact = dijkstra(graph.distances.astype(float), indices=sources)
+    found = index.block(sources, np.arange(index.n))
+    pairs = np.isfinite(exact) & (exact > 0)
+    assert (found[pairs] / exact[pairs] - 1).mean() < 0.01
+    assert spearmanr(found[pairs], exact[pairs]).statistic > 0.99
+    nearest = np.argsort(exact, axis=1)[:, 1:41]
+    rows = np.arange(100)[:, None]
+    np.testing.assert_allclose(found[rows, nearest], exact[rows, nearest], rtol=1e-5)
+
+
+def test_approximate_query_finds_nearly_all(graph):
+    points, query = graph.pca[:-2000, :20], graph.pca[-2000:, :20]
+    assert len(points) * len(query) < 4096**2  # exact; twice the query is not
+    exact = nearest_neighbors(points, 10, query=query)
+    found = nearest_neighbors(points, 10, query=np.vstack([query] * 2))
+    for half in (found.indices[:2000], found.indices[2000:]):
+        assert (half[:, :, None] == exact.indices[:, None, :]).any(axis=1).mean() > 0.95
+    assert (np.diff(found.distances, axis=1) >= 0).all()
