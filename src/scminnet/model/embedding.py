@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from scipy import sparse
 
-from scminnet.model.module import Moments, SiameseModule
-from scminnet.model.rows import feature_moments, take_rows
+from scminnet.model.module import SiameseModule
+from scminnet.model.rows import take_rows
 
 #: Cells that go through the network at once: large enough to fill it, small enough to need little memory.
 BATCH_SIZE = 2048
@@ -16,22 +16,16 @@ BATCH_SIZE = 2048
 MIN_CELLS_FOR_STATISTICS = 30
 
 
-def moments_tensors(matrix: sparse.csr_matrix | np.ndarray) -> Moments:
-    """Mean and standard deviation of each feature of a row matrix, as tensors."""
-    mean, std = feature_moments(matrix)
-    return torch.from_numpy(mean), torch.from_numpy(std)
-
-
 @torch.inference_mode()
-def embed_rows(
+def project_rows(
     module: SiameseModule,
     matrix: sparse.csr_matrix | np.ndarray,
     modality: str,
     *,
-    moments: Moments | None,
-    batch_size: int,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Embed and classify all rows of a matrix.
+    moments: tuple[np.ndarray, np.ndarray] | None = None,
+    batch_size: int = BATCH_SIZE,
+) -> np.ndarray:
+    """Send all rows of a matrix through a modality's input layer.
 
     Parameters
     ----------
@@ -40,9 +34,40 @@ def embed_rows(
     matrix
         Cells x features, a row matrix.
     modality
-        Whose encoder to use.
+        Whose input layer to use.
     moments
-        What to standardise by; ``None`` for the reference's statistics.
+        Mean and standard deviation to standardise by; ``None`` for the reference's.
+    batch_size
+        Cells at once.
+
+    Returns
+    -------
+    Cells x the layer's outputs, float32.
+    """
+    given = None if moments is None else tuple(torch.from_numpy(m).to(module.device) for m in moments)
+    module.eval()
+    return np.concatenate(
+        [
+            module.project(modality, take_rows(matrix, slice(start, start + batch_size)), given).cpu().numpy()
+            for start in range(0, matrix.shape[0], batch_size)
+        ]
+    )
+
+
+@torch.inference_mode()
+def embed_projected(
+    module: SiameseModule, projected: np.ndarray, modality: str, *, batch_size: int = BATCH_SIZE
+) -> tuple[np.ndarray, np.ndarray]:
+    """Embed and classify cells that went through the input layer.
+
+    Parameters
+    ----------
+    module
+        The network.
+    projected
+        What :func:`project_rows` gave.
+    modality
+        Whose encoder to use.
     batch_size
         Cells at once.
 
@@ -51,16 +76,13 @@ def embed_rows(
     Embedding (cells x n_latent) and type probabilities (cells x n_labels), float32.
     """
     module.eval()
-    n_cells = matrix.shape[0]
-    embedding = np.empty((n_cells, module.embedding_head.out_features), dtype=np.float32)
-    probabilities = np.empty((n_cells, module.label_head.out_features), dtype=np.float32)
-    given = {} if moments is None else {modality: tuple(m.to(module.device) for m in moments)}
-    for start in range(0, n_cells, batch_size):
-        part = slice(start, start + batch_size)
-        out = module.inference({modality: take_rows(matrix, part)}, moments=given)
-        embedding[part] = out["embedding"][modality].cpu().numpy()
-        probabilities[part] = out["logits"][modality].softmax(dim=1).cpu().numpy()
-    return embedding, probabilities
+    embeddings, probabilities = [], []
+    for start in range(0, len(projected), batch_size):
+        rows = torch.from_numpy(projected[start : start + batch_size])
+        out = module.inference({modality: rows}, projected=True)
+        embeddings.append(module.position(out["embedding"][modality]).cpu().numpy())
+        probabilities.append(out["logits"][modality].softmax(dim=1).cpu().numpy())
+    return np.concatenate(embeddings), np.concatenate(probabilities)
 
 
 def mean_over_modalities(parts: list[np.ndarray], positions: np.ndarray) -> np.ndarray:

@@ -13,14 +13,14 @@ from scminnet._validate import check_choice, check_modalities, check_positive, l
 from scminnet.model.embedding import (
     BATCH_SIZE,
     MIN_CELLS_FOR_STATISTICS,
-    embed_rows,
+    embed_projected,
     mean_over_modalities,
-    moments_tensors,
+    project_rows,
 )
 from scminnet.model.fields import check_features
 from scminnet.model.positions import check_measured, modality_positions
 from scminnet.model.registration import check_matrices
-from scminnet.model.rows import as_row_matrix
+from scminnet.model.rows import as_row_matrix, feature_moments
 
 Statistics = Literal["query", "reference"]
 
@@ -171,6 +171,7 @@ class EmbeddingMixin:
         parts = {}
         for m in wanted:
             matrix = as_row_matrix(layer_matrix(data, m, self._layers[m]))
-            moments = moments_tensors(matrix) if statistics == "query" else None
-            parts[m] = embed_rows(self.module, matrix, m, moments=moments, batch_size=batch_size)
+            moments = feature_moments(matrix) if statistics == "query" else None
+            projected = project_rows(self.module, matrix, m, moments=moments, batch_size=batch_size)
+            parts[m] = embed_projected(self.module, projected, m, batch_size=batch_size)
         return parts, positions

@@ -48,10 +48,16 @@ class MinNet(SiameseTrainingMixin, EmbeddingMixin, BaseModelClass):
         Dimensions of the embedding.
     activation
         ``"tanh"``, ``"sigmoid"``, ``"relu"`` or ``"gelu"``.
+    input_layer
+        ``"canonical"``: a fixed projection on the components that the training part's paired cells share across modalities
+        (principal components, then canonical correlations) comes before the hidden layer. ``"learned"``: the hidden layer
+        sees the features themselves, as in the paper.
+    n_components, n_canonical
+        Principal components of each modality, and canonical components, of the ``"canonical"`` input layer.
     input_dropout
-        Share of a modality's features left out of a training batch, in [0, 1).
-    hidden_dropout
-        Share of hidden units dropped in training, in [0, 1).
+        Share of a modality's features left out of a training batch by the ``"learned"`` input layer, in [0, 1).
+    normalise
+        Give every embedded cell length 1: its direction is what counts.
     seed
         Seed of the initial weights.
 
@@ -72,8 +78,11 @@ class MinNet(SiameseTrainingMixin, EmbeddingMixin, BaseModelClass):
         n_hidden: int | None = None,
         n_latent: int | None = None,
         activation: str | None = None,
+        input_layer: str | None = None,
+        n_components: int | None = None,
+        n_canonical: int | None = None,
         input_dropout: float | None = None,
-        hidden_dropout: float | None = None,
+        normalise: bool | None = None,
         seed: int = 0,
     ) -> None:
         recipe = Recipe.named(
@@ -82,7 +91,10 @@ class MinNet(SiameseTrainingMixin, EmbeddingMixin, BaseModelClass):
             n_latent=n_latent,
             activation=activation,
             input_dropout=input_dropout,
-            hidden_dropout=hidden_dropout,
+            input_layer=input_layer,
+            n_components=n_components,
+            n_canonical=n_canonical,
+            normalise=normalise,
         )
         if mdata is not None:
             check_mudata(mdata)

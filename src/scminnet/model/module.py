@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from scvi.module.base import BaseModuleClass, LossOutput, auto_move_data
 from torch import Tensor, nn
@@ -28,17 +29,42 @@ class StandardisedLinear(nn.Module):
 
     With ``z0`` the standardised zero of each feature, ``z W + b = (z - z0) W + (z0 W + b)``, and ``z - z0`` has the
     non-zeros of ``x``. A feature of standard deviation 0 has ``z = 0``.
+
+    Parameters
+    ----------
+    n_features, n_out
+        Sizes.
+    learned
+        Weights are trained; otherwise they are set once (:meth:`set_weights`) and stay.
+    dropout
+        Share of features left out of each training batch.
     """
 
-    def __init__(self, n_features: int, n_out: int, dropout: float) -> None:
+    def __init__(self, n_features: int, n_out: int, *, learned: bool, dropout: float = 0.0) -> None:
         super().__init__()
         # features x outputs: the layout in which embedding_bag gathers a feature's weights
-        self.weight = nn.Parameter(torch.empty(n_features, n_out))
-        self.bias = nn.Parameter(torch.zeros(n_out))
+        weight, bias = torch.zeros(n_features, n_out), torch.zeros(n_out)
+        if learned:
+            nn.init.kaiming_uniform_(weight.T, a=5**0.5)
+            self.weight, self.bias = nn.Parameter(weight), nn.Parameter(bias)
+        else:
+            self.register_buffer("weight", weight)
+            self.register_buffer("bias", bias)
         self.dropout = dropout
         self.register_buffer("mean", torch.zeros(n_features))
         self.register_buffer("std", torch.ones(n_features))
-        nn.init.kaiming_uniform_(self.weight.T, a=5**0.5)
+
+    @torch.no_grad()
+    def set_moments(self, mean: np.ndarray, std: np.ndarray) -> None:
+        """Set the reference's mean and standard deviation of each feature."""
+        self.mean.copy_(torch.from_numpy(mean))
+        self.std.copy_(torch.from_numpy(std))
+
+    @torch.no_grad()
+    def set_weights(self, weight: np.ndarray, bias: np.ndarray) -> None:
+        """Set the weights (features x outputs) and the bias."""
+        self.weight.copy_(torch.from_numpy(weight))
+        self.bias.copy_(torch.from_numpy(bias))
 
     def forward(self, x: Rows, moments: Moments | None = None) -> Tensor:
         """Standardise by ``moments`` (default: the reference's) and multiply."""
@@ -49,7 +75,6 @@ class StandardisedLinear(nn.Module):
             return ((x - mean) * scale).clamp(-CLIP, CLIP) @ weight + self.bias
         zero = (-mean * scale).clamp(-CLIP, CLIP)
         values = ((x.values - mean[x.columns]) * scale[x.columns]).clamp(-CLIP, CLIP) - zero[x.columns]
-        # the gradient must not reach the values: they are data
         sums = F.embedding_bag(x.columns, weight, x.offsets, mode="sum", per_sample_weights=values)
         return sums + (zero @ weight + self.bias)
 
@@ -65,25 +90,32 @@ class StandardisedLinear(nn.Module):
 
 
 class Encoder(nn.Module):
-    """One modality: standardise → linear → activation → batch norm."""
+    """One modality: standardise → linear → activation → batch norm.
+
+    With ``input_layer="canonical"`` a fixed projection on the canonical components comes before.
+    """
 
     def __init__(self, n_features: int, recipe: Recipe) -> None:
         super().__init__()
-        self.linear = StandardisedLinear(n_features, recipe.n_hidden, recipe.input_dropout)
+        learned = recipe.input_layer == "learned"
+        self.input = StandardisedLinear(
+            n_features,
+            recipe.n_hidden if learned else recipe.n_canonical,
+            learned=learned,
+            dropout=recipe.input_dropout if learned else 0.0,
+        )
+        self.linear = nn.Identity() if learned else nn.Linear(recipe.n_canonical, recipe.n_hidden)
         self.activation = ACTIVATIONS[recipe.activation]()
         self.norm = nn.BatchNorm1d(recipe.n_hidden)
-        self.dropout = nn.Dropout(recipe.hidden_dropout)
 
-    def forward(self, x: Rows, moments: Moments | None = None) -> Tensor:
-        """Return the hidden representation, cells x n_hidden."""
-        hidden = self.activation(self.linear(x, moments))
+    def hidden(self, projected: Tensor) -> Tensor:
+        """Return the hidden representation of what the input layer gave, cells x n_hidden."""
+        hidden = self.activation(self.linear(projected))
         if self.training and len(hidden) < 2:
             # one cell has no variance of its own: use the running one
             norm = self.norm
-            hidden = F.batch_norm(hidden, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps)
-        else:
-            hidden = self.norm(hidden)
-        return self.dropout(hidden)
+            return F.batch_norm(hidden, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps)
+        return self.norm(hidden)
 
 
 class SiameseModule(BaseModuleClass):
@@ -102,6 +134,7 @@ class SiameseModule(BaseModuleClass):
     def __init__(self, n_features: Mapping[str, int], n_labels: int, recipe: Recipe) -> None:
         super().__init__()
         self.modalities = tuple(n_features)
+        self.normalise = recipe.normalise
         # a list, for modality names may hold what a ModuleDict refuses
         self.encoders = nn.ModuleList(Encoder(n, recipe) for n in n_features.values())
         self.embedding_head = nn.Linear(recipe.n_hidden, recipe.n_latent)
@@ -121,39 +154,43 @@ class SiameseModule(BaseModuleClass):
         """Return the encoder of a modality."""
         return self.encoders[self.modalities.index(modality)]
 
-    def set_moments(self, modality: str, moments: Moments) -> None:
-        """Set the reference's mean and standard deviation of a modality's features."""
-        layer = self.encoder(modality).linear
-        layer.mean.copy_(moments[0])
-        layer.std.copy_(moments[1])
-
     def _get_inference_input(self, tensors: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-        return {"x": tensors["x"]}
+        return {"x": tensors["x"], "projected": tensors["projected"]}
 
     def _get_generative_input(self, tensors: Any, inference_outputs: Any, **kwargs: Any) -> dict[str, Any]:
         return {}
 
     @auto_move_data
-    def inference(self, x: Mapping[str, Rows], moments: Mapping[str, Moments] | None = None) -> dict[str, Any]:
+    def project(self, modality: str, x: Rows, moments: Moments | None = None) -> Tensor:
+        """Apply a modality's input layer, standardising by ``moments`` (default: the reference's)."""
+        return self.encoder(modality).input(x, moments)
+
+    @auto_move_data
+    def inference(self, x: Mapping[str, Rows], *, projected: bool = False) -> dict[str, Any]:
         """Embed and classify.
 
         Parameters
         ----------
         x
             Rows of cells by modality.
-        moments
-            Statistics to standardise by, by modality; the reference's for those not named.
+        projected
+            The rows went through the input layer before: a fixed one is applied once, not in each epoch.
 
         Returns
         -------
         ``embedding`` (cells x n_latent) and ``logits`` (cells x n_labels), each a dictionary by modality.
         """
-        moments = moments or {}
-        hidden = {m: self.encoder(m)(rows, moments.get(m)) for m, rows in x.items() if n_rows(rows)}
-        return {
-            "embedding": {m: self.embedding_head(h) for m, h in hidden.items()},
-            "logits": {m: self.label_head(h) for m, h in hidden.items()},
-        }
+        embedding, logits = {}, {}
+        for modality, rows in x.items():
+            if n_rows(rows):
+                hidden = self.encoder(modality).hidden(rows if projected else self.project(modality, rows))
+                embedding[modality] = self.embedding_head(hidden)
+                logits[modality] = self.label_head(hidden)
+        return {"embedding": embedding, "logits": logits}
+
+    def position(self, embedding: Tensor) -> Tensor:
+        """Return where embedded cells stand for the user: on the unit sphere when directions are what counts."""
+        return F.normalize(embedding, dim=1) if self.normalise else embedding
 
     def generative(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Nothing is generated: the network is discriminative."""
@@ -256,7 +293,8 @@ class SiameseModule(BaseModuleClass):
             found[f"accuracy_{modality}"] = (predicted.argmax(1) == labels[modality])[known].float().mean()
         shares: dict[str, list[Tensor]] = {}
         for first, second in modality_pairs(tuple(embedding)):
-            squared = losses.squared_distances(embedding[first], embedding[second], outer=True)
+            a, b = self.position(embedding[first]), self.position(embedding[second])
+            squared = losses.squared_distances(a, b, outer=True)
             both = losses.pair_accuracy(squared, cells[first], cells[second])
             for modality, share in zip((first, second), both, strict=True):
                 shares.setdefault(modality, []).append(share)

@@ -165,6 +165,8 @@ class PairDataset(Dataset[dict[str, Any]]):
     ----------
     matrices
         By modality, the row matrix of its cells in the modality's own order.
+    projected
+        The matrices went through the network's input layer before.
     positions
         Cells of the MuData x modalities, int64: the cell's row in the modality's matrix, -1 where not measured.
     labels
@@ -182,8 +184,11 @@ class PairDataset(Dataset[dict[str, Any]]):
         labels: np.ndarray,
         geodesics: GeodesicIndex,
         graph_rows: np.ndarray,
+        *,
+        projected: bool,
     ) -> None:
         self.matrices = matrices
+        self.projected = projected
         self.modalities = tuple(matrices)
         self.positions = positions
         self.labels = labels
@@ -201,6 +206,7 @@ class PairDataset(Dataset[dict[str, Any]]):
             "cells": {m: torch.from_numpy(cells) for m, cells in by_modality.items()},
             "pairs": self._all_pairs(by_modality) if drawn.pairs is None else self._drawn_pairs(drawn),
             "n_cells": drawn.n_cells,
+            "projected": self.projected,
         }
 
     def _all_pairs(self, cells: dict[str, np.ndarray]) -> list[Pairs]:
@@ -235,8 +241,6 @@ class PairDataModule(pl.LightningDataModule):
 
     Parameters
     ----------
-    dataset
-        Reads drawn batches.
     present
         Cells of the MuData x modalities: who was measured in what.
     recipe
@@ -246,13 +250,15 @@ class PairDataModule(pl.LightningDataModule):
 
     Attributes
     ----------
+    dataset
+        Reads drawn batches; set before training, for what it reads may be fitted on the training part.
     train_idx, val_idx, test_idx
         The cells of each part, sorted. All cells not in training are validated; there is no test part.
     """
 
-    def __init__(self, dataset: PairDataset, present: np.ndarray, recipe: Recipe, *, seed: int) -> None:
+    def __init__(self, present: np.ndarray, recipe: Recipe, *, seed: int) -> None:
         super().__init__()
-        self.dataset = dataset
+        self.dataset: PairDataset | None = None
         self.present = present
         self.recipe = recipe
         self.seed = seed

@@ -13,7 +13,8 @@ from scminnet._validate import check_choice, check_fraction, check_positive, sho
 class Recipe:
     """One choice of everything. The defaults are those of ``preset="default"``; ``docs/decisions.md`` says why.
 
-    Network: ``n_hidden``, ``n_latent``, ``activation``, ``input_dropout``, ``hidden_dropout``, ``initialisation``.
+    Network: ``n_hidden``, ``n_latent``, ``activation``, ``input_layer``, ``n_components``,
+    ``n_canonical``, ``input_dropout`` (of a learned input layer), ``normalise``, ``initialisation``.
     Pairs: ``pairing``, ``strategy``, ``positive_share``, ``batch_size``.
     Loss: ``loss_form``, ``contrastive_weight`` (the paper's λ), ``m0``, ``c``, ``infonce_weight``, ``temperature``,
     ``classification_weight``.
@@ -24,8 +25,11 @@ class Recipe:
     n_hidden: int = 256
     n_latent: int = EMBEDDING_SIZE
     activation: Literal["tanh", "sigmoid", "relu", "gelu"] = "gelu"
-    input_dropout: float = 0.5
-    hidden_dropout: float = 0.0
+    input_dropout: float = 0.0
+    input_layer: Literal["canonical", "learned"] = "canonical"
+    n_components: int = 100
+    n_canonical: int = 30
+    normalise: bool = True
     initialisation: Literal["torch", "published"] = "torch"
 
     pairing: Literal["in_batch", "sampled"] = "in_batch"
@@ -34,11 +38,11 @@ class Recipe:
     batch_size: int = 256
 
     loss_form: Literal["code", "text"] = "code"
-    contrastive_weight: float = 0.5
-    m0: float = 10.0
+    contrastive_weight: float = 1.0
+    m0: float = 1.0
     c: float = 3.0
     infonce_weight: float = 1.0
-    temperature: float = 0.1
+    temperature: float = 0.2
     classification_weight: float = 1.0
 
     lr: float = 1e-3
@@ -49,12 +53,12 @@ class Recipe:
     train_size: float = 0.9
 
     def __post_init__(self) -> None:
-        for name in ("n_hidden", "n_latent", "max_steps"):
+        for name in ("n_hidden", "n_latent", "n_components", "n_canonical", "max_steps"):
             check_positive(getattr(self, name), name)
         if self.max_epochs is not None:
             check_positive(self.max_epochs, "max_epochs")
         check_positive(self.batch_size, "batch_size", minimum=2)
-        for name in ("input_dropout", "hidden_dropout", "positive_share"):
+        for name in ("input_dropout", "positive_share"):
             check_fraction(getattr(self, name), name)
         check_fraction(self.train_size, "train_size", upper_open=False)
         for name in ("contrastive_weight", "m0", "c", "infonce_weight", "classification_weight", "weight_decay"):
@@ -84,6 +88,7 @@ class Recipe:
 #: The allowed values of the fields that choose among names.
 LITERALS: dict[str, tuple[str, ...]] = {
     "activation": ("tanh", "sigmoid", "relu", "gelu"),
+    "input_layer": ("canonical", "learned"),
     "initialisation": ("torch", "published"),
     "pairing": ("in_batch", "sampled"),
     "strategy": ("between", "within"),
@@ -99,7 +104,8 @@ PRESETS: dict[str, Recipe] = {
         n_hidden=768,
         activation="tanh",
         input_dropout=0.0,
-        hidden_dropout=0.0,
+        input_layer="learned",
+        normalise=False,
         initialisation="published",
         pairing="sampled",
         strategy="between",

@@ -15,10 +15,12 @@ from scminnet._constants import MARGIN_GRAPH_KEY
 from scminnet._logging import logger
 from scminnet._validate import check_positive
 from scminnet.graph.geodesic import GeodesicIndex
-from scminnet.model.embedding import moments_tensors
+from scminnet.model.embedding import project_rows
 from scminnet.model.pairs import PairDataModule, PairDataset
 from scminnet.model.positions import check_paired, modality_positions
+from scminnet.model.projection import fit_projections
 from scminnet.model.recipe import Recipe
+from scminnet.model.rows import feature_moments
 from scminnet.model.training_plan import SiameseTrainingPlan
 from scminnet.pp.margin_graph import build_margin_graph
 
@@ -116,18 +118,22 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin):
         )
         check_positive(check_val_every_n_epoch, "check_val_every_n_epoch")
         positions = modality_positions(mdata, self.modalities)
-        matrices = self._row_matrices(mdata)
-        geodesics, graph_rows = self._geodesics(mdata, margin_graph, seed)
-        dataset = PairDataset(matrices, positions, self._label_codes(mdata), geodesics, graph_rows)
-        datamodule = PairDataModule(dataset, positions >= 0, recipe, seed=seed)
+        datamodule = PairDataModule(positions >= 0, recipe, seed=seed)
         check_paired(positions[datamodule.train_idx], self.modalities, "the training part")
         if early_stopping and datamodule.n_val == 0:
             raise ValueError(
                 f"`early_stopping` needs validation cells, and train_size={recipe.train_size} leaves none. Lower `train_size`."
             )
+        matrices = self._row_matrices(mdata)
         if not self.is_trained_:
-            for modality, matrix in matrices.items():
-                self.module.set_moments(modality, moments_tensors(matrix))
+            self._fit_input_layers(matrices, positions[datamodule.train_idx], recipe, seed)
+        projected = recipe.input_layer == "canonical"
+        if projected:
+            matrices = {m: project_rows(self.module, matrix, m) for m, matrix in matrices.items()}
+        geodesics, graph_rows = self._geodesics(mdata, margin_graph, seed)
+        datamodule.dataset = PairDataset(
+            matrices, positions, self._label_codes(mdata), geodesics, graph_rows, projected=projected
+        )
         epochs = recipe.max_epochs or -(-recipe.max_steps // datamodule.n_train_batches)
 
         trainer_kwargs.setdefault("early_stopping_monitor", "validation_loss")
@@ -145,6 +151,22 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin):
                 **trainer_kwargs,
             )
         self.recipe_ = recipe.as_dict()
+
+    def _fit_input_layers(self, matrices: dict[str, Any], positions: np.ndarray, recipe: Recipe, seed: int) -> None:
+        moments = {m: feature_moments(matrix) for m, matrix in matrices.items()}
+        for modality, (mean, std) in moments.items():
+            self.module.encoder(modality).input.set_moments(mean, std)
+        if recipe.input_layer == "canonical":
+            fitted = fit_projections(
+                matrices,
+                moments,
+                positions,
+                n_components=recipe.n_components,
+                n_canonical=recipe.n_canonical,
+                seed=seed,
+            )
+            for modality, (weight, bias) in fitted.items():
+                self.module.encoder(modality).input.set_weights(weight, bias)
 
     def _recipe_changes(self) -> dict[str, Any]:
         return {name: v for name, v in self.init_params_["non_kwargs"].items() if name not in ("preset", "seed")}

@@ -1,0 +1,160 @@
+"""The linear start of the network: canonical components that paired cells share across modalities.
+
+Between a handful of paired cells and thousands of features a first layer learnt by gradient overfits. Principal components of
+each modality, whitened, and turned so that paired cells agree (canonical correlation analysis) are found in seconds and are all that
+the network needs to see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from scipy import sparse
+from sklearn.decomposition import PCA
+
+from scminnet.model.module import CLIP, modality_pairs
+
+#: Up to here the features' covariance is small enough to be decomposed whole; beyond, ARPACK finds the leading part.
+MAX_COVARIANCE_FEATURES = 500
+
+#: Principal components with less than this share of the first one's deviation are noise of the arithmetic.
+MIN_RELATIVE_DEVIATION = 1e-4
+
+
+def standardised_deviation(
+    matrix: sparse.csr_matrix | np.ndarray, mean: np.ndarray, std: np.ndarray
+) -> sparse.csr_matrix | np.ndarray:
+    """Return z - z0: the standardised, clipped values less each feature's standardised zero; as sparse as the input."""
+    scale = np.divide(1, std, out=np.zeros_like(std), where=std > 0)
+    zero = np.clip(-mean * scale, -CLIP, CLIP)
+    if not sparse.issparse(matrix):
+        return np.clip((matrix - mean) * scale, -CLIP, CLIP).astype(np.float32) - zero
+    columns = matrix.indices
+    values = np.clip((matrix.data - mean[columns]) * scale[columns], -CLIP, CLIP) - zero[columns]
+    return sparse.csr_matrix((values.astype(np.float32), columns, matrix.indptr), shape=matrix.shape)
+
+
+def whitened_components(values: sparse.csr_matrix | np.ndarray, n_components: int, seed: int) -> np.ndarray:
+    """Weights of the principal components, each of unit variance over the cells given.
+
+    Parameters
+    ----------
+    values
+        Cells x features.
+    n_components
+        At most this many; fewer where cells, features or their rank are fewer.
+    seed
+        Start of the iteration.
+
+    Returns
+    -------
+    Features x components, float32.
+    """
+    n_cells, n_features = values.shape
+    whole = n_features <= MAX_COVARIANCE_FEATURES
+    n_components = min(n_components, n_cells - 1, n_features if whole else n_features - 1)
+    solver = "covariance_eigh" if whole else "arpack"
+    pca = PCA(n_components, svd_solver=solver, random_state=seed).fit(values)
+    deviation = np.sqrt(pca.explained_variance_)
+    kept = deviation > MIN_RELATIVE_DEVIATION * deviation[0]
+    return (pca.components_[kept].T / deviation[kept]).astype(np.float32)
+
+
+def canonical_rotations(
+    scores: Mapping[str, np.ndarray], positions: np.ndarray, n_canonical: int
+) -> dict[str, np.ndarray]:
+    """Rotate each modality's whitened scores so that paired cells agree, best agreement first.
+
+    Two modalities: canonical correlation analysis, each component scaled by its correlation. More: the leading eigenvectors of the
+    block matrix of all cross-correlations, scaled by the mean correlation, which for two modalities is the same thing. Every
+    two modalities need only the cells that they share.
+
+    Parameters
+    ----------
+    scores
+        By modality, cells x components, of unit variance.
+    positions
+        Cells x modalities: row in the modality's scores, -1 where not measured.
+    n_canonical
+        Components wanted.
+
+    Returns
+    -------
+    By modality, components x n_canonical; columns are zero where the modalities share fewer components.
+    """
+    names = list(scores)
+    sizes = [scores[m].shape[1] for m in names]
+    ends = np.cumsum(sizes)
+    blocks = {m: slice(end - size, end) for m, size, end in zip(names, sizes, ends, strict=True)}
+    cross = np.zeros((ends[-1], ends[-1]))
+    for a, b in modality_pairs(names):
+        rows = positions[:, [names.index(a), names.index(b)]]
+        rows = rows[(rows >= 0).all(axis=1)]
+        if len(rows) < 2:
+            continue
+        left, right = scores[a][rows[:, 0]], scores[b][rows[:, 1]]
+        cross[blocks[a], blocks[b]] = (left - left.mean(0)).T @ (right - right.mean(0)) / (len(rows) - 1)
+        cross[blocks[b], blocks[a]] = cross[blocks[a], blocks[b]].T
+    values, vectors = np.linalg.eigh(cross)
+    order = np.argsort(values)[::-1][:n_canonical]
+    agreement = np.maximum(values[order], 0) / (len(names) - 1)
+    # a component of all modalities has length 1 over the blocks together; each modality's part shall have about 1
+    turned = vectors[:, order] * agreement * np.sqrt(len(names))
+    rotations = {}
+    for m in names:
+        rotation = np.zeros((sizes[names.index(m)], n_canonical), dtype=np.float32)
+        rotation[:, : len(order)] = turned[blocks[m]]
+        rotations[m] = rotation
+    return rotations
+
+
+def fit_projections(
+    matrices: Mapping[str, sparse.csr_matrix | np.ndarray],
+    moments: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    positions: np.ndarray,
+    *,
+    n_components: int,
+    n_canonical: int,
+    seed: int,
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Fit the projections of all modalities on some cells.
+
+    Parameters
+    ----------
+    matrices
+        By modality, row matrices of all cells.
+    moments
+        By modality, mean and standard deviation of each feature.
+    positions
+        Cells to fit on x modalities: row in the modality, -1 where not measured.
+    n_components
+        Principal components of each modality.
+    n_canonical
+        Canonical components.
+    seed
+        Seed of the decompositions.
+
+    Returns
+    -------
+    By modality, weights (features x n_canonical) and bias (n_canonical), which turn z, the standardised and clipped values, into
+    centred canonical components.
+    """
+    components, scores, local, centres = {}, {}, np.full_like(positions, -1), {}
+    for i, (modality, matrix) in enumerate(matrices.items()):
+        measured = positions[:, i] >= 0
+        local[measured, i] = np.arange(measured.sum())
+        values = standardised_deviation(matrix[positions[measured, i]], *moments[modality])
+        components[modality] = whitened_components(values, n_components, seed)
+        scores[modality] = values @ components[modality]
+        centres[modality] = scores[modality].mean(axis=0)
+    rotations = canonical_rotations(scores, local, n_canonical)
+    projections = {}
+    for modality, rotation in rotations.items():
+        mean, std = moments[modality]
+        scale = np.divide(1, std, out=np.zeros_like(std), where=std > 0)
+        weight = components[modality] @ rotation
+        # centres are means of z - z0
+        zero = np.clip(-mean * scale, -CLIP, CLIP)
+        projections[modality] = (weight, -(centres[modality] @ rotation + zero @ weight))
+    return projections
