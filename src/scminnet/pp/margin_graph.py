@@ -208,24 +208,15 @@ def build_margin_graph(
     # stable, and back in the features' own order: ties and the order of equals never depend on the sorting
     top = np.sort(np.argsort(-variances, kind="stable")[: min(n_top_genes, varying)])
     values = matrix[:, top]
-    values = values.toarray() if sparse.issparse(values) else np.array(values)
-    adata = AnnData(values.astype(np.float32))
+    values = np.array(values.toarray() if sparse.issparse(values) else values, dtype=np.float32, order="C")
     if codes.any():
-        adata.obs["batch"] = pd.Categorical(codes.astype(str))
-        # its stopping rule divides by effects that may be 0
-        with np.errstate(divide="ignore", invalid="ignore"):
-            sc.pp.combat(adata, key="batch")
-        if not np.isfinite(adata.X).all():
-            raise ValueError(
-                f"`batch_correction`: ComBat found no finite correction from {len(top)} features that vary within "
-                f"{codes.max() + 1} batches. Give more features or larger batches, or pass `batch_correction=None`."
-            )
-    sc.pp.scale(adata, max_value=_MAX_SCALED)
+        values = _combat(values, codes)
+    values = sc.pp.scale(values, max_value=_MAX_SCALED)
 
     n_pcs = min(n_pcs, n_cells - 1, len(top))
     # arpack is exact and fast for a few components, but cannot give all of them
-    solver = "arpack" if n_pcs < min(adata.shape) else "full"
-    pca = PCA(n_pcs, svd_solver=solver, random_state=seed).fit_transform(adata.X).astype(np.float32)
+    solver = "arpack" if n_pcs < min(values.shape) else "full"
+    pca = PCA(n_pcs, svd_solver=solver, random_state=seed).fit_transform(values).astype(np.float32)
     weights = connectivities(nearest_neighbors(pca, n_neighbors, seed=seed), n_cells)
     lengths = weights.copy()
     lengths.data = np.float32(_LONGEST) - lengths.data
@@ -258,6 +249,21 @@ def _batch_codes(batches: Any, n_cells: int) -> np.ndarray:
             "Merge it with another batch, leave the cell out, or pass `batch_correction=None`."
         )
     return codes
+
+
+def _combat(values: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Return the values without the effects of their batches, raising when these cannot be estimated."""
+    batch = pd.DataFrame({"batch": pd.Categorical(codes.astype(str))}, index=np.arange(len(codes)).astype(str))
+    # its stopping rule divides by effects that may be 0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        corrected = sc.pp.combat(AnnData(values, obs=batch), key="batch", inplace=False)
+    if not np.isfinite(corrected).all():
+        raise ValueError(
+            f"`batch_correction`: ComBat found no finite correction from {values.shape[1]} features that vary within "
+            f"{codes.max() + 1} batches. Give more features or larger batches, or pass `batch_correction=None`."
+        )
+    # a copy: with pandas 3 the result cannot be written to
+    return np.array(corrected, dtype=np.float32)
 
 
 def _variances(matrix: Any, codes: np.ndarray) -> np.ndarray:
