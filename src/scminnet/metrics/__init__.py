@@ -1,1 +1,20 @@
+"""Measures of a joint embedding, whatever model made it."""
 
+from scminnet.metrics.ari import ari, ari_curve
+from scminnet.metrics.foscttm import Foscttm, foscttm
+from scminnet.metrics.label_transfer import LabelTransfer, label_transfer_accuracy
+from scminnet.metrics.report import integration_report
+from scminnet.metrics.silhouette import silhouette_batch, silhouette_label, silhouette_modality
+
+__all__ = [
+    "Foscttm",
+    "LabelTransfer",
+    "ari",
+    "ari_curve",
+    "foscttm",
+    "integration_report",
+    "label_transfer_accuracy",
+    "silhouette_batch",
+    "silhouette_label",
+    "silhouette_modality",
+]

@@ -1,0 +1,188 @@
+"""All measures of an integration in one table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import combinations, permutations
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from mudata import MuData
+
+from scminnet._constants import EMBEDDING_KEY
+from scminnet._validate import check_embedding, check_modalities, check_mudata, obs_column, shorten
+from scminnet.metrics._checks import NotDefinedError, check_counts
+from scminnet.metrics.ari import ari
+from scminnet.metrics.foscttm import foscttm
+from scminnet.metrics.label_transfer import label_transfer_accuracy
+from scminnet.metrics.silhouette import silhouette_batch, silhouette_label, silhouette_modality
+
+
+def integration_report(
+    mdata: MuData,
+    *,
+    modalities: Sequence[str],
+    labels_key: str,
+    batch_key: str | None = None,
+    use_rep: str = EMBEDDING_KEY,
+    n_neighbors: int | Sequence[int] = (5, 10, 20, 30, 50),
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Measure how well modalities coincide in a joint embedding, types keep apart and batches mix.
+
+    Works with any embedding of the modalities into one space, whatever made it. Nothing is written into ``mdata``.
+
+    Parameters
+    ----------
+    mdata
+        MuData whose modalities each hold their cells' embedding in ``mdata[m].obsm[use_rep]``. The modalities may hold
+        different cells, or the same in another order: cells are matched by ``obs_names``.
+    modalities
+        Two or more modalities to compare.
+    labels_key
+        Column of cell types, in ``mdata.obs`` or in the modalities' ``obs``. Cells without a type (missing value) are left out of
+        the measures that use types.
+    batch_key
+        Column of batches, likewise. ``None``: batch mixing is not measured.
+    use_rep
+        Key of the embeddings in the modalities' ``obsm``, arrays (cells of the modality, d).
+    n_neighbors
+        Neighbours that vote in label transfer, or several to choose the best from, as in
+        :func:`~scminnet.metrics.label_transfer_accuracy`.
+    seed
+        Seed of the neighbour searches, of Leiden, and of the samples of large data.
+
+    Returns
+    -------
+    One row a measure with ``metric``, ``modalities`` (``"rna -> atac"`` from cells of the one to cells of the other,
+    ``"rna, atac"`` all together), ``value``, and ``better``, which says whether "lower" or "higher" values are better.
+
+    The metrics are ``foscttm`` and ``foscttm_mean`` (cells present in both modalities),
+    ``label_transfer_accuracy`` and ``label_transfer_macro_accuracy`` (from all labelled cells of the one modality to all of
+    the other), ``silhouette_label``, ``silhouette_modality``, ``silhouette_batch`` and ``ari``.
+
+    ``attrs["left_out"]`` maps the measures that could not be computed, as ``"metric (modalities)"``, to the reason;
+    ``attrs["n_neighbors"]`` maps ``"rna -> atac"`` and so on to the number of neighbours chosen for label transfer.
+
+    Raises
+    ------
+    TypeError
+        ``mdata`` is no MuData.
+    KeyError
+        A column or an embedding is missing.
+    ValueError
+        Fewer than two modalities are named, or unknown or empty ones; embeddings are not finite or differ in width; or
+        ``n_neighbors`` is not made of whole numbers.
+    """
+    check_mudata(mdata)
+    if isinstance(modalities, str) or len(set(modalities)) < max(2, len(modalities)):
+        raise ValueError(f"`modalities` is {modalities!r}. Give a sequence of two or more different modalities.")
+    check_modalities(mdata, modalities)
+    n_neighbors = check_counts(n_neighbors, "n_neighbors")
+    labels = obs_column(mdata, labels_key, modalities, "labels_key")
+    batches = None if batch_key is None else obs_column(mdata, batch_key, modalities, "batch_key")
+    embedded = {m: _embedding(mdata, m, use_rep, labels) for m in modalities}
+    widths = {m: cells.embedding.shape[1] for m, cells in embedded.items()}
+    if len(set(widths.values())) > 1:
+        raise ValueError(
+            f"`use_rep`={use_rep!r} has another number of dimensions in each modality: {widths}. "
+            "Give embeddings into one joint space."
+        )
+
+    table = _Table([], {}, {})
+    for a, b in combinations(modalities, 2):
+        _add_foscttm(table, a, b, embedded[a], embedded[b])
+    for a, b in permutations(modalities, 2):
+        _add_label_transfer(table, f"{a} -> {b}", embedded[a].labelled(), embedded[b].labelled(), n_neighbors, seed)
+    _add_joint(table, embedded, batches, seed)
+    report = pd.DataFrame(table.rows, columns=["metric", "modalities", "value", "better"])
+    report.attrs = {"left_out": table.left_out, "n_neighbors": table.n_neighbors}
+    return report
+
+
+class _Cells(NamedTuple):
+    """The cells of one modality."""
+
+    names: pd.Index
+    embedding: np.ndarray
+    labels: np.ndarray
+
+    def labelled(self) -> _Cells:
+        has_label = pd.notna(self.labels)
+        return _Cells(self.names[has_label], self.embedding[has_label], self.labels[has_label])
+
+
+class _Table(NamedTuple):
+    """The report as it grows."""
+
+    rows: list[tuple[str, str, float, str]]
+    left_out: dict[str, str]
+    n_neighbors: dict[str, int]
+
+    def add(self, metric: str, modalities: str, measure: Callable[[], float], better: str) -> None:
+        """Add the value of ``measure``, or the reason why it has none."""
+        try:
+            self.rows.append((metric, modalities, measure(), better))
+        except NotDefinedError as reason:
+            self.left_out[f"{metric} ({modalities})"] = str(reason)
+
+
+def _embedding(mdata: MuData, modality: str, use_rep: str, labels: pd.Series) -> _Cells:
+    adata = mdata.mod[modality]
+    if use_rep not in adata.obsm:
+        raise KeyError(
+            f"`use_rep` is {use_rep!r}, which modality {modality!r} lacks in obsm; it has [{shorten(adata.obsm, 10)}]. "
+            f"Write each modality's embedding to `mdata[{modality!r}].obsm`."
+        )
+    embedding = check_embedding(adata.obsm[use_rep], f"mdata[{modality!r}].obsm[{use_rep!r}]")
+    return _Cells(adata.obs_names, embedding, labels.loc[adata.obs_names].to_numpy())
+
+
+def _add_foscttm(table: _Table, a: str, b: str, x: _Cells, y: _Cells) -> None:
+    shared = x.names[x.names.isin(y.names)]
+    pairs = x.embedding[x.names.get_indexer(shared)], y.embedding[y.names.get_indexer(shared)]
+    try:
+        result = foscttm(*pairs)
+    except NotDefinedError as reason:
+        table.left_out[f"foscttm ({a}, {b})"] = str(reason)
+        return
+    table.rows.append(("foscttm", f"{a} -> {b}", result.x_to_y, "lower"))
+    table.rows.append(("foscttm", f"{b} -> {a}", result.y_to_x, "lower"))
+    table.rows.append(("foscttm_mean", f"{a}, {b}", result.mean, "lower"))
+
+
+def _add_label_transfer(
+    table: _Table, direction: str, source: _Cells, target: _Cells, n_neighbors: tuple[int, ...], seed: int
+) -> None:
+    try:
+        result = label_transfer_accuracy(
+            source.embedding, source.labels, target.embedding, target.labels, n_neighbors=n_neighbors, seed=seed
+        )
+    except NotDefinedError as reason:
+        table.left_out[f"label_transfer_accuracy ({direction})"] = str(reason)
+        return
+    table.rows.append(("label_transfer_accuracy", direction, result.accuracy, "higher"))
+    table.rows.append(("label_transfer_macro_accuracy", direction, result.macro_accuracy, "higher"))
+    table.n_neighbors[direction] = result.n_neighbors
+
+
+def _add_joint(table: _Table, embedded: dict[str, _Cells], batches: pd.Series | None, seed: int) -> None:
+    """Add the measures of all modalities' cells together, each cell once a modality."""
+    together = ", ".join(embedded)
+    embedding = np.concatenate([cells.embedding for cells in embedded.values()])
+    labels = np.concatenate([cells.labels for cells in embedded.values()])
+    modality = np.repeat(list(embedded), [len(cells.names) for cells in embedded.values()])
+    labelled = pd.notna(labels)
+
+    def add(metric: str, measure: Callable[..., float], rows: np.ndarray, groups: np.ndarray) -> None:
+        table.add(metric, together, lambda: measure(embedding[rows], groups[rows], seed=seed), "higher")
+
+    add("silhouette_label", silhouette_label, labelled, labels)
+    add("silhouette_modality", silhouette_modality, np.ones(len(modality), dtype=bool), modality)
+    if batches is None:
+        table.left_out[f"silhouette_batch ({together})"] = "`batch_key` is None."
+    else:
+        batch = np.concatenate([batches.loc[cells.names].to_numpy() for cells in embedded.values()])
+        add("silhouette_batch", silhouette_batch, pd.notna(batch), batch)
+    add("ari", ari, labelled, labels)
