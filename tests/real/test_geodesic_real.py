@@ -26,7 +26,7 @@ def graph(real_data) -> MarginGraph:
 def test_landmark_distances_agree_with_dijkstra(graph):
     index = GeodesicIndex(graph.distances)
     assert not index.is_exact
-    assert index.nbytes < 10e6 < 4 * index.n**2
+    assert index.nbytes < 4 * index.n**2 / 20  # of all pairs
     sources = np.random.default_rng(5).choice(index.n, 100, replace=False)
     exact = dijkstra(graph.distances.astype(float), indices=sources)
     found = index.block(sources, np.arange(index.n))

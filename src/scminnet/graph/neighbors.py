@@ -18,6 +18,14 @@ EXACT_PAIRS = 4096**2
 #: Distances held at a time by the exact search (32 MiB).
 _CHUNK_PAIRS = 2**22
 
+#: Neighbours a point in pynndescent's own graph (its default), and how far beyond the best a query looks. Of the 10
+#: nearest of 2,000 mouse cortex cells among 8,309 (20 PCs), 99 % are found; 90 % with a graph of 11 and the default of 0.1.
+_MIN_GRAPH = 30
+_EPSILON = 0.2
+
+#: Points up to which the search is exact for any number of queries: too few for pynndescent's graph.
+_TINY = 64
+
 
 def check_count(value: int, argument: str, *, minimum: int = 1) -> None:
     """Raise unless ``value`` is a whole number of at least ``minimum``."""
@@ -86,7 +94,7 @@ def nearest_neighbors(X: np.ndarray, n_neighbors: int, *, query: np.ndarray | No
         )
     points = X if query is None else query
     own = np.arange(len(X)) if query is None else None
-    if len(points) * len(X) <= EXACT_PAIRS:
+    if len(points) * len(X) <= EXACT_PAIRS or len(X) <= _TINY:
         return Neighbors(*_exact(X, points, own, n_neighbors))
     return Neighbors(*_approximate(X, query, n_neighbors, seed))
 
@@ -117,13 +125,13 @@ def _approximate(X: np.ndarray, query: np.ndarray | None, k: int, seed: int) -> 
     from pynndescent import NNDescent
 
     X = np.ascontiguousarray(X, dtype=np.float32)
-    index = NNDescent(X, metric="euclidean", n_neighbors=k + 1, random_state=seed)
+    index = NNDescent(X, metric="euclidean", n_neighbors=min(max(k + 1, _MIN_GRAPH), len(X)), random_state=seed)
     if query is None:
-        indices, distances = _without_self(*index.neighbor_graph)
+        indices, distances = (found[:, :k] for found in _without_self(*index.neighbor_graph))
         points, own = X, np.arange(len(X))
     else:
         points, own = np.ascontiguousarray(query, dtype=np.float32), None
-        indices, distances = index.query(points, k=k)
+        indices, distances = index.query(points, k=k, epsilon=_EPSILON)
     indices, distances = indices.astype(np.int64), distances.astype(np.float32)
     # pynndescent marks with -1 what it did not find, which happens amid many duplicates
     lacking = np.flatnonzero((indices < 0).any(axis=1))
