@@ -33,9 +33,10 @@ def test_landmark_distances_agree_with_dijkstra(graph):
     pairs = np.isfinite(exact) & (exact > 0)
     assert (found[pairs] / exact[pairs] - 1).mean() < 0.01
     assert spearmanr(found[pairs], exact[pairs]).statistic > 0.99
-    nearest = np.argsort(exact, axis=1)[:, 1:41]
-    rows = np.arange(100)[:, None]
-    np.testing.assert_allclose(found[rows, nearest], exact[rows, nearest], rtol=1e-5)
+    # among equally far cells at the edge of the nearest 40, any may be taken
+    near = pairs & (exact < (1 - 1e-6) * np.sort(exact, axis=1)[:, 40:41])
+    assert near.sum() > 1000
+    np.testing.assert_allclose(found[near], exact[near], rtol=1e-5)
 
 
 def test_approximate_query_finds_nearly_all(graph):
