@@ -107,6 +107,12 @@ def check_choice(value: Any, choices: Sequence[Any] | Mapping[Any, Any], argumen
         raise ValueError(f"`{argument}` is {value!r}. Choose one of {shorten(choices, 20)}.")
 
 
+def check_count(value: Any, argument: str, *, minimum: int = 1) -> None:
+    """Raise unless ``value`` is a whole number of at least ``minimum``."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < minimum:
+        raise ValueError(f"`{argument}` is {value!r}. Give a whole number of at least {minimum}.")
+
+
 def check_positive(value: float, argument: str, *, minimum: float = 1) -> None:
     """Raise unless ``value`` is a number of at least ``minimum``."""
     if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not value >= minimum:

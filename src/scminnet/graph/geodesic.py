@@ -34,7 +34,7 @@ from numba import njit
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components, dijkstra
 
-from scminnet.graph.neighbors import check_count
+from scminnet._validate import check_count
 
 #: Random cells at the other end of the paths from each sampled cell, for the choice of landmarks.
 _TARGETS = 256

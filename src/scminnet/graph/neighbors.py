@@ -9,7 +9,7 @@ import numpy as np
 from scipy import sparse
 from scipy.spatial.distance import cdist
 
-from scminnet._validate import check_embedding
+from scminnet._validate import check_count, check_embedding
 
 #: Pairs of points up to which neighbours are searched exactly (4,096 points among themselves): there the search takes
 #: about a second, while pynndescent spends longer on compiling itself and may miss neighbours.
@@ -25,12 +25,6 @@ _EPSILON = 0.2
 
 #: Points up to which the search is exact for any number of queries: too few for pynndescent's graph.
 _TINY = 64
-
-
-def check_count(value: int, argument: str, *, minimum: int = 1) -> None:
-    """Raise unless ``value`` is a whole number of at least ``minimum``."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < minimum:
-        raise ValueError(f"`{argument}` is {value!r}. Give a whole number of at least {minimum}.")
 
 
 @dataclass(frozen=True)

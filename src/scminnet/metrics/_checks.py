@@ -8,18 +8,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from scminnet._validate import check_count
+
 #: Cells from which on a measure may take more than a few seconds, and shows a progress bar.
 SHOW_PROGRESS_FROM = 10_000
 
 
 class NotDefinedError(ValueError):
     """The arguments are sound, but the measure has no value on such data, e.g. a silhouette of one group."""
-
-
-def check_count(value: Any, argument: str, *, minimum: int = 1) -> None:
-    """Raise unless ``value`` is a whole number of at least ``minimum``."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < minimum:
-        raise ValueError(f"`{argument}` is {value!r}. Give a whole number of at least {minimum}.")
 
 
 def check_counts(values: int | Sequence[int], argument: str) -> tuple[int, ...]:

@@ -8,8 +8,8 @@ import numpy as np
 from scipy.spatial.distance import cdist
 from scvi.utils import track
 
-from scminnet._validate import check_embedding
-from scminnet.metrics._checks import SHOW_PROGRESS_FROM, NotDefinedError, check_count
+from scminnet._validate import check_count, check_embedding
+from scminnet.metrics._checks import SHOW_PROGRESS_FROM, NotDefinedError
 
 
 @dataclass(frozen=True)

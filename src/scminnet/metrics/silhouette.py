@@ -9,8 +9,8 @@ import pandas as pd
 import sklearn
 from sklearn.metrics import silhouette_score
 
-from scminnet._validate import check_embedding
-from scminnet.metrics._checks import NotDefinedError, check_count, check_labels
+from scminnet._validate import check_count, check_embedding
+from scminnet.metrics._checks import NotDefinedError, check_labels
 
 #: Memory in MiB for the block of distances held at a time; scikit-learn's own 1,024 would hold them all at once.
 _WORKING_MEMORY = 128

@@ -9,7 +9,7 @@ import pandas as pd
 from mudata import MuData
 
 from scminnet._constants import EMBEDDING_KEY
-from scminnet._validate import check_choice, check_modalities, check_positive, layer_matrix, shorten
+from scminnet._validate import check_choice, check_count, check_modalities, layer_matrix, shorten
 from scminnet.model.embedding import (
     BATCH_SIZE,
     MIN_CELLS_FOR_STATISTICS,
@@ -146,7 +146,7 @@ class EmbeddingMixin:
         self._check_if_trained(warn=False, message="the model is not trained. Call `model.train()` first.")
         data = self._data(mdata)
         check_choice(statistics, ("query", "reference"), "statistics")
-        check_positive(batch_size, "batch_size")
+        check_count(batch_size, "batch_size")
         if modality is not None:
             check_choice(modality, self.modalities, "modality")
         wanted = [modality] if modality else [m for m in self.modalities if m in data.mod]

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
 from scminnet._constants import EMBEDDING_SIZE
-from scminnet._validate import check_choice, check_fraction, check_positive, shorten
+from scminnet._validate import check_choice, check_count, check_fraction, check_positive, shorten
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Recipe:
     batch_size: int = 256
 
     loss_form: Literal["code", "text"] = "code"
-    contrastive_weight: float = 1.0
+    contrastive_weight: float = 2.0
     m0: float = 1.0
     c: float = 3.0
     infonce_weight: float = 1.0
@@ -54,10 +54,10 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for name in ("n_hidden", "n_latent", "n_components", "n_canonical", "max_steps"):
-            check_positive(getattr(self, name), name)
+            check_count(getattr(self, name), name)
         if self.max_epochs is not None:
-            check_positive(self.max_epochs, "max_epochs")
-        check_positive(self.batch_size, "batch_size", minimum=2)
+            check_count(self.max_epochs, "max_epochs")
+        check_count(self.batch_size, "batch_size", minimum=2)
         for name in ("input_dropout", "positive_share"):
             check_fraction(getattr(self, name), name)
         check_fraction(self.train_size, "train_size", upper_open=False)

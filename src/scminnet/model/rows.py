@@ -72,7 +72,7 @@ def feature_moments(matrix: sparse.csr_matrix | np.ndarray) -> tuple[np.ndarray,
         mean = np.bincount(columns, weights=values, minlength=n_features) / n_cells
         squares = np.bincount(columns, weights=np.square(values - mean[columns]), minlength=n_features)
         n_zero = n_cells - np.bincount(columns, minlength=n_features)
-        squares += n_zero * np.square(mean)
+        squares = squares + n_zero * np.square(mean)
     else:
         mean = matrix.mean(axis=0, dtype=np.float64)
         squares = np.zeros(n_features)

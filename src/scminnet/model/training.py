@@ -13,7 +13,7 @@ from scvi.model.base import UnsupervisedTrainingMixin
 
 from scminnet._constants import MARGIN_GRAPH_KEY
 from scminnet._logging import logger
-from scminnet._validate import check_positive
+from scminnet._validate import check_count
 from scminnet.graph.geodesic import GeodesicIndex
 from scminnet.model.embedding import project_rows
 from scminnet.model.pairs import PairDataModule, PairDataset
@@ -116,7 +116,7 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin):
             strategy=strategy,
             **changes,
         )
-        check_positive(check_val_every_n_epoch, "check_val_every_n_epoch")
+        check_count(check_val_every_n_epoch, "check_val_every_n_epoch")
         positions = modality_positions(mdata, self.modalities)
         datamodule = PairDataModule(positions >= 0, recipe, seed=seed)
         check_paired(positions[datamodule.train_idx], self.modalities, "the training part")
@@ -136,6 +136,8 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin):
         )
         epochs = recipe.max_epochs or -(-recipe.max_steps // datamodule.n_train_batches)
 
+        # Lightning trains a module in the mode it finds it in
+        self.module.train()
         trainer_kwargs.setdefault("early_stopping_monitor", "validation_loss")
         trainer_kwargs.setdefault("log_every_n_steps", 1)
         with torch.random.fork_rng():

@@ -15,7 +15,7 @@ from sklearn.decomposition import PCA
 
 from scminnet import _validate
 from scminnet._constants import MARGIN_GRAPH_KEY
-from scminnet.graph.neighbors import check_count, connectivities, nearest_neighbors
+from scminnet.graph.neighbors import connectivities, nearest_neighbors
 
 #: Ways of taking batch effects out of the values before PCA.
 BATCH_CORRECTIONS = ("combat", None)
@@ -193,7 +193,7 @@ def build_margin_graph(
     """
     _validate.check_choice(batch_correction, BATCH_CORRECTIONS, "batch_correction")
     for value, argument in ((n_pcs, "n_pcs"), (n_neighbors, "n_neighbors"), (n_top_genes, "n_top_genes")):
-        check_count(value, argument)
+        _validate.check_count(value, argument)
     n_cells = matrix.shape[0]
     if n_neighbors >= n_cells:
         raise ValueError(f"`n_neighbors` is {n_neighbors}, but there are {n_cells} cells. Give at most {n_cells - 1}.")

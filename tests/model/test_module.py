@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import sparse
+
+from scminnet.model import Recipe, SiameseModule
+from scminnet.model.module import CLIP, StandardisedLinear, modality_pairs
+from scminnet.model.rows import feature_moments, take_rows
+
+ALL = slice(None)
+
+
+def layer_and_data(seed: int, *, dropout: float = 0.0) -> tuple[StandardisedLinear, sparse.csr_matrix]:
+    rng = np.random.default_rng(seed)
+    matrix = sparse.random(30, 9, density=0.3, format="csr", dtype=np.float32, random_state=rng)
+    matrix.data *= 50  # some standardised values beyond the clip
+    matrix[0, 1] = 1e4
+    matrix[:, 2] = 0
+    matrix = sparse.csr_matrix(matrix)
+    matrix.eliminate_zeros()
+    torch.manual_seed(seed)
+    layer = StandardisedLinear(9, 4, learned=True, dropout=dropout)
+    layer.set_moments(*feature_moments(matrix[5:]))
+    return layer, matrix
+
+
+def standardised(matrix: sparse.csr_matrix, mean: np.ndarray, std: np.ndarray) -> np.ndarray:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        z = (matrix.toarray() - mean) / std
+    return np.clip(np.where(std > 0, z, 0), -CLIP, CLIP)
+
+
+@given(seed=st.integers(0, 50))
+def test_sparse_dense_and_explicit_standardisation_agree(seed: int) -> None:
+    layer, matrix = layer_and_data(seed)
+    expected = standardised(matrix, layer.mean.numpy(), layer.std.numpy()) @ layer.weight.detach().numpy()
+    expected = expected + layer.bias.detach().numpy()
+    for kind in (matrix, matrix.toarray()):
+        np.testing.assert_allclose(layer(take_rows(kind, ALL)).detach().numpy(), expected, atol=2e-4)
+
+
+def test_gradients_of_sparse_and_dense_agree() -> None:
+    layer, matrix = layer_and_data(3)
+    gradients = []
+    for kind in (matrix, matrix.toarray()):
+        layer.zero_grad()
+        layer(take_rows(kind, ALL)).square().sum().backward()
+        gradients.append(layer.weight.grad.clone())
+    torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-2)
+
+
+def test_given_moments_take_the_place_of_the_reference_s() -> None:
+    layer, matrix = layer_and_data(1)
+    moments = tuple(torch.from_numpy(m) for m in feature_moments(matrix))
+    z = standardised(matrix, *feature_moments(matrix))
+    expected = z @ layer.weight.detach().numpy() + layer.bias.detach().numpy()
+    np.testing.assert_allclose(layer(take_rows(matrix, ALL), moments).detach().numpy(), expected, atol=2e-4)
+
+
+def test_input_dropout_acts_on_standardised_values_in_training_only() -> None:
+    layer, matrix = layer_and_data(2, dropout=0.5)
+    rows = take_rows(matrix, ALL)
+    torch.manual_seed(0)
+    dropped = layer(rows)
+    torch.manual_seed(0)
+    keep = (torch.rand(9, 1) >= 0.5).numpy() / 0.5
+    z = standardised(matrix, layer.mean.numpy(), layer.std.numpy())
+    expected = z @ (layer.weight.detach().numpy() * keep) + layer.bias.detach().numpy()
+    np.testing.assert_allclose(dropped.detach().numpy(), expected, atol=2e-4)
+    layer.eval()
+    torch.testing.assert_close(layer(rows), layer(rows))
+
+
+def module_of(**changes) -> SiameseModule:
+    torch.manual_seed(0)
+    return SiameseModule({"rna": 5, "adt.v2": 3}, 4, Recipe(n_hidden=8, n_canonical=3, **changes))
+
+
+@pytest.mark.parametrize("input_layer", ["learned", "canonical"])
+def test_shapes_and_shared_heads(input_layer: str) -> None:
+    module = module_of(input_layer=input_layer)
+    out = module.inference({"rna": torch.rand(6, 5), "adt.v2": torch.rand(2, 3)})
+    assert out["embedding"]["rna"].shape == (6, 32)
+    assert out["embedding"]["adt.v2"].shape == (2, 32)
+    assert out["logits"]["adt.v2"].shape == (2, 4)
+    names = [name for name, _ in module.named_parameters()]
+    assert sum(name.startswith("embedding_head") for name in names) == 2
+    assert sum(name.startswith("label_head") for name in names) == 2
+
+
+def test_a_single_cell_in_training_uses_running_statistics() -> None:
+    module = module_of()
+    module.train()
+    out = module.inference({"rna": torch.rand(1, 5), "adt.v2": torch.rand(3, 3)})
+    assert torch.isfinite(out["embedding"]["rna"]).all()
+
+
+def test_a_modality_without_cells_is_left_out() -> None:
+    assert list(module_of().inference({"rna": torch.rand(2, 5), "adt.v2": torch.rand(0, 3)})["embedding"]) == ["rna"]
+
+
+def test_fixed_input_layer_has_nothing_to_learn() -> None:
+    names = [name for name, _ in module_of(input_layer="canonical").named_parameters()]
+    assert not any(".input." in name for name in names)
+    assert any(".input." in name for name, _ in module_of(input_layer="learned").named_parameters())
+
+
+def test_published_initialisation_draws_every_vector_from_a_normal() -> None:
+    torch.manual_seed(1)
+    module = SiameseModule({"a": 50, "b": 50}, 4, Recipe.named("paper"))
+    scales = module.encoders[0].norm.weight.detach().numpy()
+    assert abs(scales.mean()) < 0.2
+    assert 0.9 < scales.std() < 1.1
+    matrix = module.encoders[0].input.weight.detach().numpy()
+    assert np.abs(matrix).max() <= np.sqrt(6 / (50 + 768))
+
+
+def test_normalised_positions_lie_on_the_unit_sphere() -> None:
+    rows = torch.rand(4, 32)
+    torch.testing.assert_close(module_of(normalise=True).position(rows).norm(dim=1), torch.ones(4))
+    torch.testing.assert_close(module_of(normalise=False).position(rows), rows)
+
+
+def test_modality_pairs_lists_each_once() -> None:
+    assert modality_pairs(["a", "b", "c"]) == [("a", "b"), ("a", "c"), ("b", "c")]
