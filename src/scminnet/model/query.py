@@ -115,7 +115,7 @@ def check_saved_model(folder: str | Path, class_name: str, prefix: str | None = 
         )
     try:
         saved = torch.load(path, map_location="cpu", weights_only=False)
-    except (RuntimeError, EOFError, pickle.UnpicklingError, ValueError, KeyError, AttributeError, ImportError) as error:
+    except (RuntimeError, OSError, EOFError, pickle.UnpicklingError, ValueError, KeyError, AttributeError, ImportError) as error:
         raise ValueError(
             f"{path.name} in {str(folder)!r} can not be read ({type(error).__name__}: {error}): it is truncated or not a "
             "saved model. Save the model again, or copy the whole folder."

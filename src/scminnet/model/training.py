@@ -11,7 +11,7 @@ from mudata import MuData
 from scvi import REGISTRY_KEYS
 from scvi.model.base import UnsupervisedTrainingMixin
 
-from scminnet._constants import MARGIN_GRAPH_KEY
+from scminnet._constants import BATCH_COLUMN, MARGIN_GRAPH_KEY
 from scminnet._logging import logger
 from scminnet._validate import check_count
 from scminnet.graph.geodesic import GeodesicIndex
@@ -194,9 +194,6 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin):
             if modality not in mdata.mod:
                 raise ValueError(f"the model's data lack modality {modality!r}, from which the margin graph is built.")
             logger.info("building the margin graph from modality %r", modality)
-            rows = modality_positions(mdata, [modality])[:, 0]
-            batches = self.get_from_registry(mdata, REGISTRY_KEYS.BATCH_KEY).ravel()[rows >= 0]
-            in_order = np.empty_like(batches)
-            in_order[rows[rows >= 0]] = batches
-            graph = build_margin_graph(self._row_matrices(mdata)[modality], in_order, seed=seed).distances
+            batches = mdata.obs[BATCH_COLUMN].astype(str).reindex(mdata.mod[modality].obs_names).to_numpy()
+            graph = build_margin_graph(self._row_matrices(mdata)[modality], batches, seed=seed).distances
         return GeodesicIndex(graph, seed=seed), modality_positions(mdata, [modality])[:, 0]

@@ -246,7 +246,7 @@ def _batch_codes(batches: Any, n_cells: int) -> np.ndarray:
     if single:
         raise ValueError(
             f"`batches`: ComBat needs two cells a batch, but {_validate.shorten(single)} has only one. "
-            "Merge it with another batch, leave the cell out, or pass `batch_correction=None`."
+            "Merge it with another batch, leave the cell out, or build the graph with `scminnet.pp.margin_graph(..., batch_correction=None)`."
         )
     return codes
 
@@ -260,7 +260,7 @@ def _combat(values: np.ndarray, codes: np.ndarray) -> np.ndarray:
     if not np.isfinite(corrected).all():
         raise ValueError(
             f"`batch_correction`: ComBat found no finite correction from {values.shape[1]} features that vary within "
-            f"{codes.max() + 1} batches. Give more features or larger batches, or pass `batch_correction=None`."
+            f"{codes.max() + 1} batches. Give more features or larger batches, or build the graph with `scminnet.pp.margin_graph(..., batch_correction=None)`."
         )
     # a copy: with pandas 3 the result cannot be written to
     return np.array(corrected, dtype=np.float32)

@@ -1,0 +1,350 @@
+"""What goes in wrong, which error comes out, that it names the argument and the remedy, and that nothing changed."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from mudata import MuData
+from scipy import sparse
+
+from scminnet import MinNet
+
+from .conftest import QUIET, normalised, setup
+
+KEYS = {"labels_key": "cell_type", "batch_key": "batch"}
+
+
+def fingerprint(mdata: MuData) -> list:
+    return [
+        list(mdata.obs.columns),
+        sorted(mdata.uns),
+        *[
+            (m, a.shape, list(a.obs.columns), list(a.var_names[:5]), float(np.nansum(a.X.sum() if a.n_obs else 0)))
+            for m, a in mdata.mod.items()
+        ],
+    ]
+
+
+def unchanged(mdata: MuData, action: Callable[[], object], error: type[Exception], *words: str) -> None:
+    before = fingerprint(mdata)
+    with pytest.raises(error) as caught:
+        action()
+    text = str(caught.value)
+    for word in words:
+        assert word in text, text
+    assert fingerprint(mdata) == before
+
+
+def set_value(value: float) -> Callable[[MuData], None]:
+    def change(mdata: MuData) -> None:
+        matrix = mdata["rna"].X.tolil()
+        matrix[3, 4] = value
+        mdata["rna"].X = matrix.tocsr()
+
+    return change
+
+
+def one_label(mdata: MuData) -> None:
+    mdata.obs["cell_type"] = "B"
+
+
+def no_label(mdata: MuData) -> None:
+    mdata.obs["cell_type"] = pd.Series(np.nan, index=mdata.obs_names, dtype=object)
+
+
+def unknown_labels_only(mdata: MuData) -> None:
+    mdata.obs["cell_type"] = "Unknown"
+
+
+def batch_missing(mdata: MuData) -> None:
+    batches = mdata.obs["batch"].astype(object)
+    batches.iloc[:7] = np.nan
+    mdata.obs["batch"] = batches
+
+
+def labels_disagree(mdata: MuData) -> None:
+    labels = mdata.obs["cell_type"].astype(object)
+    labels.iloc[0] = "something else"
+    mdata["rna"].obs["cell_type"] = labels
+
+
+def duplicate_features(mdata: MuData) -> None:
+    names = mdata["rna"].var_names.tolist()
+    mdata["rna"].var_names = [names[0], *names[:-1]]
+
+
+def text_values(mdata: MuData) -> None:
+    mdata["rna"].X = np.full(mdata["rna"].shape, "a", dtype=object)
+
+
+CASES: dict[str, tuple[Callable[[MuData], object], dict, type[Exception], tuple[str, ...]]] = {
+    "one modality": (lambda m: None, {"modalities": ["rna"]}, ValueError, ("`modalities`", "two")),
+    "the same modality twice": (lambda m: None, {"modalities": ["rna", "rna"]}, ValueError, ("`modalities`", "different")),
+    "modalities as text": (lambda m: None, {"modalities": "rna"}, TypeError, ("`modalities`", "list")),
+    "unknown modality": (lambda m: None, {"modalities": ["rna", "adt"]}, ValueError, ("`modalities`", "'adt'", "'atac'")),
+    "unknown label key": (lambda m: None, {"labels_key": "type"}, KeyError, ("`labels_key`", "'type'", "cell_type")),
+    "unknown batch key": (lambda m: None, {"batch_key": "donor"}, KeyError, ("`batch_key`", "'donor'")),
+    "unknown layer": (lambda m: None, {"layers": "lognorm"}, ValueError, ("`layers`", "'lognorm'", "None for X")),
+    "layer of another modality": (lambda m: None, {"layers": {"adt": "x"}}, ValueError, ("`layers`", "'adt'")),
+    "no labels": (no_label, {}, ValueError, ("`labels_key`", "unlabelled", "annotated")),
+    "only the unlabelled category": (unknown_labels_only, {}, ValueError, ("`labels_key`", "unlabelled")),
+    "a single label": (one_label, {}, ValueError, ("`labels_key`", "'B'", "two types")),
+    "labels that disagree": (labels_disagree, {}, ValueError, ("`labels_key`", "another value", "agree")),
+    "missing batches": (batch_missing, {}, ValueError, ("`batch_key`", "7 cells", "Give every cell")),
+    "negative values": (set_value(-1.0), {}, ValueError, ("'rna'", "1 negative", "log-normalised")),
+    "NaN": (set_value(np.nan), {}, ValueError, ("'rna'", "1 NaN", "Remove or fill")),
+    "infinite": (set_value(np.inf), {}, ValueError, ("'rna'", "1 infinite", "Remove")),
+    "text for values": (text_values, {}, TypeError, ("'rna'", "numeric")),
+    "duplicate features": (duplicate_features, {}, ValueError, ("'rna'", "var_names", "var_names_make_unique")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_setup_refuses(case: str) -> None:
+    change, arguments, error, words = CASES[case]
+    mdata = normalised()
+    change(mdata)
+    arguments = {"modalities": ["rna", "atac"], **KEYS, **arguments}
+    if case == "text for values":  # has no sum to compare
+        with pytest.raises(error, match="numeric"):
+            MinNet.setup_mudata(mdata, **arguments)
+        return
+    unchanged(mdata, lambda: MinNet.setup_mudata(mdata, **arguments), error, *words)
+
+
+def test_setup_refuses_an_anndata() -> None:
+    with pytest.raises(TypeError, match=r"`mdata` must be a MuData, found AnnData.*mudata\.MuData"):
+        MinNet.setup_mudata(normalised()["rna"], ["rna", "atac"], **KEYS)
+    with pytest.raises(TypeError, match="setup_mudata"):
+        MinNet.setup_anndata(normalised()["rna"])
+
+
+def test_setup_refuses_modalities_that_do_not_share_observations(reference: MuData) -> None:
+    sideways = MuData({"a": reference["rna"].copy(), "b": reference["rna"].copy()}, axis=1)
+    with pytest.raises(ValueError, match=r"axis=1.*axis=0"):
+        MinNet.setup_mudata(sideways, ["a", "b"], **KEYS)
+
+
+def test_setup_refuses_an_empty_modality(reference: MuData) -> None:
+    mdata = MuData({"rna": reference["rna"], "atac": reference["atac"][:, :0].copy()})
+    mdata.obs = reference.obs
+    unchanged(
+        mdata,
+        lambda: MinNet.setup_mudata(mdata, ["rna", "atac"], **KEYS),
+        ValueError,
+        "'atac'",
+        "empty",
+        "240 cells x 0",
+    )
+
+
+def test_setup_refuses_duplicate_cells(reference: MuData) -> None:
+    rna = reference["rna"].copy()
+    names = rna.obs_names.tolist()
+    rna.obs_names = [names[1], *names[1:]]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        mdata = MuData({"rna": rna, "atac": reference["atac"].copy()})
+    with pytest.raises(ValueError, match=r"'rna' has duplicate obs_names.*obs_names_make_unique"):
+        MinNet.setup_mudata(mdata, ["rna", "atac"], **KEYS)
+
+
+def test_setup_refuses_a_reference_without_shared_cells(query: MuData) -> None:
+    query.obs["cell_type"] = np.where(np.arange(query.n_obs) % 2, "A", "B")
+    unchanged(
+        query,
+        lambda: MinNet.setup_mudata(query, ["rna", "atac"], labels_key="cell_type"),
+        ValueError,
+        "measured in two",
+        "paired",
+    )
+
+
+def test_setup_refuses_cells_of_no_registered_modality(reference: MuData) -> None:
+    other = reference["rna"].copy()
+    other.obs_names = "x" + other.obs_names
+    mdata = MuData({"rna": reference["rna"], "atac": reference["atac"], "other": other})
+    mdata.obs["cell_type"] = "B"
+    with pytest.raises(ValueError, match=r"240 of 480 cells were measured in none.*Leave them out"):
+        MinNet.setup_mudata(mdata, ["rna", "atac"], labels_key="cell_type")
+
+
+def test_setup_refuses_backed_data(reference: MuData, tmp_path) -> None:
+    import mudata
+
+    reference.write(tmp_path / "m.h5mu")
+    backed = mudata.read_h5mu(tmp_path / "m.h5mu", backed="r")
+    with pytest.raises(TypeError, match=r"'rna'.*memory"):
+        MinNet.setup_mudata(backed, ["rna", "atac"], **KEYS)
+
+
+def test_counts_are_warned_of_once() -> None:
+    mdata = normalised()
+    for adata in mdata.mod.values():
+        adata.X = sparse.csr_matrix(np.ceil(adata.X.toarray()))
+    with pytest.warns(UserWarning, match="whole numbers") as caught:
+        setup(mdata)
+    assert sum("whole numbers" in str(w.message) for w in caught) == 1
+    assert caught[0].filename == __file__ or "conftest" in caught[0].filename
+
+
+def test_binarised_peaks_are_no_counts() -> None:
+    mdata = normalised()
+    mdata["atac"].X = (mdata["atac"].X > 0).astype(np.float32)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*whole numbers.*")
+        setup(mdata)
+
+
+def test_model_refuses_unregistered_data(reference: MuData) -> None:
+    with pytest.raises(ValueError, match=r"`mdata` is not registered.*setup_mudata"):
+        MinNet(reference)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"preset": "best"}, "`preset`.*'default'"),
+        ({"activation": "step"}, "`activation`.*'tanh'"),
+        ({"n_hidden": 0}, "`n_hidden`"),
+        ({"n_latent": 2.5}, "`n_latent`.*whole number"),
+        ({"input_dropout": 1.0}, "`input_dropout`"),
+        ({"input_layer": "pca"}, "`input_layer`.*'canonical'"),
+    ],
+)
+def test_model_refuses(reference: MuData, arguments: dict, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        MinNet(setup(reference), **arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"max_epochs": 0}, "`max_epochs`"),
+        ({"batch_size": 1}, "`batch_size`.*at least 2"),
+        ({"train_size": 0}, "`train_size`"),
+        ({"train_size": 1.2}, "`train_size`"),
+        ({"pairing": "all"}, "`pairing`.*'in_batch'"),
+        ({"strategy": "across"}, "`strategy`.*'between'"),
+        ({"margin_graph": "mine"}, r"`margin_graph`.*'mine'.*pp\.margin_graph"),
+        ({"check_val_every_n_epoch": 0}, "`check_val_every_n_epoch`"),
+        ({"early_stopping": True, "train_size": 1.0}, "`early_stopping`.*`train_size`"),
+        ({"plan_kwargs": {"loss_form": "hinge"}}, "`loss_form`.*'code'"),
+        ({"plan_kwargs": {"lr": 0}}, "`lr`"),
+        ({"plan_kwargs": {"contrastive_weight": -1}}, "`contrastive_weight`"),
+        ({"plan_kwargs": {"temperature": 0}}, "`temperature`"),
+        ({"plan_kwargs": {"reduce_lr_on_plateau": True}}, "`reduce_lr_on_plateau`.*constant"),
+    ],
+)
+def test_train_refuses(reference: MuData, arguments: dict, words: str) -> None:
+    model = MinNet(setup(reference))
+    with pytest.raises(ValueError, match=words):
+        model.train(**{**QUIET, **arguments})
+    assert not model.is_trained
+
+
+def test_train_refuses_a_batch_of_one_cell(reference: MuData) -> None:
+    reference.obs["batch"] = ["alone"] + ["others"] * (reference.n_obs - 1)
+    model = MinNet(setup(reference))
+    with pytest.raises(ValueError, match="alone"):
+        model.train(**QUIET)
+
+
+def test_untrained_models_say_so(reference: MuData, query: MuData) -> None:
+    model = MinNet(setup(reference))
+    for action in (model.get_latent_representation, model.predict, model.embed):
+        with pytest.raises(RuntimeError, match=r"not trained.*train\(\)"):
+            action()
+    with pytest.raises(RuntimeError, match="not trained"):
+        MinNet.load_query_data(query, model)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"modality": "adt"}, "`modality`.*'rna'"),
+        ({"statistics": "own"}, "`statistics`.*'query'"),
+        ({"batch_size": 0}, "`batch_size`"),
+    ],
+)
+def test_embedding_refuses(trained: MinNet, arguments: dict, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        trained.get_latent_representation(**arguments)
+
+
+def test_embedding_refuses_bad_queries(trained: MinNet, query: MuData) -> None:
+    with pytest.raises(TypeError, match="`mdata` must be a MuData"):
+        trained.get_latent_representation(query["rna"])
+    with pytest.raises(ValueError, match=r"none in common"):
+        trained.get_latent_representation(MuData({"adt": query["rna"].copy()}))
+    query["rna"].X[0, :] = np.nan
+    unchanged(query, lambda: trained.embed(query), ValueError, "'rna'", "NaN")
+
+
+def test_queries_refuse_unknown_labels(trained: MinNet, query: MuData) -> None:
+    query.obs["cell_type"] = ["monocyte"] * 3 + ["Unknown"] * (query.n_obs - 3)
+    unchanged(query, lambda: MinNet.load_query_data(query, trained), ValueError, "'monocyte'", "3 cells", "'Unknown'")
+
+
+def test_queries_refuse_other_features(trained: MinNet, query: MuData) -> None:
+    fewer = MuData({"rna": query["rna"][:, :30].copy()})
+    unchanged(fewer, lambda: MinNet.load_query_data(fewer, trained), ValueError, "30 features", "prepare_query_mudata")
+    renamed = query["rna"].copy()
+    renamed.var_names = "ENSG" + renamed.var_names
+    strangers = MuData({"rna": renamed})
+    unchanged(
+        strangers,
+        lambda: MinNet.prepare_query_mudata(strangers, trained),
+        ValueError,
+        "none of the model's 80 features",
+        "same kind of names",
+    )
+    with pytest.raises(ValueError, match="none in common"):
+        MinNet.prepare_query_mudata(MuData({"adt": query["rna"].copy()}), trained)
+    twice = query["rna"][:, [0, 0, 1]].copy()
+    with pytest.raises(ValueError, match="duplicate var_names"):
+        MinNet.prepare_query_mudata(MuData({"rna": twice}), trained)
+
+
+def test_queries_refuse_what_is_no_model(query: MuData) -> None:
+    with pytest.raises(TypeError, match="`reference_model` is a int"):
+        MinNet.load_query_data(query, 3)
+
+
+def test_loading_refuses_what_is_no_saved_model(trained: MinNet, query: MuData, tmp_path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"model\.pt is missing"):
+        MinNet.load(tmp_path / "nothing")
+    trained.save(str(tmp_path / "m"))
+    file = tmp_path / "m" / "model.pt"
+    whole = file.read_bytes()
+    for cut in (0, 100, len(whole) // 2, len(whole) - 200):
+        file.write_bytes(whole[:cut])
+        for action in (lambda: MinNet.load(tmp_path / "m"), lambda: MinNet.load_query_data(query, tmp_path / "m")):
+            with pytest.raises(ValueError, match=r"can not be read.*truncated"):
+                action()
+    torch.save({"weights": 1}, file)
+    with pytest.raises(ValueError, match="not a model"):
+        MinNet.load(tmp_path / "m")
+
+
+def test_loading_refuses_another_class(trained: MinNet, tmp_path) -> None:
+    import scvi
+
+    adata = ad.AnnData(np.random.default_rng(0).poisson(1.0, (50, 10)).astype(np.float32))
+    scvi.model.SCVI.setup_anndata(adata)
+    scvi.model.SCVI(adata).save(str(tmp_path / "scvi"))
+    with pytest.raises(ValueError, match="is a SCVI, not a MinNet"):
+        MinNet.load(tmp_path / "scvi")
+
+
+def test_saving_does_not_overwrite(trained: MinNet, tmp_path) -> None:
+    trained.save(str(tmp_path / "m"))
+    with pytest.raises(ValueError, match="already exists"):
+        trained.save(str(tmp_path / "m"))
+    trained.save(str(tmp_path / "m"), overwrite=True)
