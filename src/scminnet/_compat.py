@@ -2,15 +2,44 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+import mudata
 from mudata import MuData
 from scvi.data._manager import AnnDataManagerValidationCheck
 from scvi.model._utils import parse_device_args
 from scvi.model.base._archesmixin import _get_loaded_data as loaded_data
 from scvi.model.base._save_load import _initialize_model as initialize_model
 
-__all__ = ["AnnDataManagerValidationCheck", "initialize_model", "loaded_data", "parse_device_args", "replace_mudata"]
+__all__ = [
+    "AnnDataManagerValidationCheck",
+    "initialize_model",
+    "loaded_data",
+    "new_mudata_manner",
+    "parse_device_args",
+    "replace_mudata",
+    "without_warning",
+]
 
 
 def replace_mudata(mdata: MuData, other: MuData) -> None:
     """Make ``mdata`` be what ``other`` is, in place; MuData has no public way."""
     mdata._init_as_actual(other)
+
+
+def new_mudata_manner() -> AbstractContextManager[Any]:
+    """Let mudata 0.3 behave as 0.4 does, and not warn that it will: no columns are pulled from the modalities."""
+    if hasattr(mudata, "set_options"):
+        return mudata.set_options(pull_on_update=False)
+    return nullcontext()
+
+
+@contextmanager
+def without_warning(message: str) -> Iterator[None]:
+    """Leave out a warning of another package that the user can do nothing about."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=message)
+        yield

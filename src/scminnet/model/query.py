@@ -14,6 +14,7 @@ from anndata import AnnData
 from mudata import MuData
 from scipy import sparse
 
+from scminnet import _compat
 from scminnet._logging import logger
 from scminnet._validate import shorten
 
@@ -89,7 +90,8 @@ def align_query(mdata: MuData, features: Mapping[str, Sequence[str]]) -> MuData:
         m: align_features(adata, pd.Index(features[m])) if m in features else adata.copy()
         for m, adata in mdata.mod.items()
     }
-    result = MuData(aligned)
+    with _compat.new_mudata_manner():
+        result = MuData(aligned)
     result.obs = mdata.obs.reindex(result.obs_names).copy()
     result.uns.update(mdata.uns)
     for key in mdata.obsm:
@@ -115,7 +117,16 @@ def check_saved_model(folder: str | Path, class_name: str, prefix: str | None = 
         )
     try:
         saved = torch.load(path, map_location="cpu", weights_only=False)
-    except (RuntimeError, OSError, EOFError, pickle.UnpicklingError, ValueError, KeyError, AttributeError, ImportError) as error:
+    except (
+        RuntimeError,
+        OSError,
+        EOFError,
+        pickle.UnpicklingError,
+        ValueError,
+        KeyError,
+        AttributeError,
+        ImportError,
+    ) as error:
         raise ValueError(
             f"{path.name} in {str(folder)!r} can not be read ({type(error).__name__}: {error}): it is truncated or not a "
             "saved model. Save the model again, or copy the whole folder."

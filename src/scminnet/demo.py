@@ -1,0 +1,204 @@
+"""The main job from data to figures, in one go: what ``scminnet demo`` runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import matplotlib.pyplot as plt
+import muon as mu
+import numpy as np
+import pandas as pd
+import scanpy as sc
+from mudata import MuData, read_h5mu
+
+from scminnet import _compat, datasets, metrics, pl
+from scminnet._constants import EMBEDDING_KEY
+from scminnet._validate import check_modalities, looks_like_counts, obs_column, shorten
+from scminnet.metrics import LabelTransfer
+from scminnet.model import MinNet
+
+#: Modalities of these names hold protein counts, which are CLR-transformed; others are log-normalised.
+PROTEIN_NAMES = {"adt", "ab", "prot", "protein", "proteins", "cite"}
+
+#: Share of the cells held out as query when nothing says which.
+TEST_SHARE = 0.3
+
+
+class Job(NamedTuple):
+    """What is learnt from, what is embedded, and what the columns are called."""
+
+    reference: MuData
+    query: MuData
+    modalities: tuple[str, ...]
+    labels_key: str
+    batch_key: str | None
+
+
+def simulated_job(n_cells: int, seed: int) -> Job:
+    """A paired reference of two batches and a query of two others, RNA and ATAC."""
+    mdata = datasets.simulate_multiome(n_cells, seed=seed)
+    batches = sorted(mdata.obs["batch"].unique())
+    of_reference = mdata.obs["batch"].isin(batches[: len(batches) // 2]).to_numpy()
+    return Job(mdata[of_reference].copy(), mdata[~of_reference].copy(), ("rna", "atac"), "cell_type", "batch")
+
+
+def user_job(
+    data: Path,
+    modalities: Sequence[str],
+    labels_key: str,
+    batch_key: str | None,
+    test: Path | None,
+    seed: int,
+) -> Job:
+    """The user's paired data, split into reference and query.
+
+    Parameters
+    ----------
+    data
+        Paired cells, ``.h5mu``.
+    modalities, labels_key, batch_key
+        As in :meth:`scminnet.MinNet.setup_mudata`.
+    test
+        The query: ``.h5mu`` with other cells, or a text file with the ``obs_names`` of the cells of ``data`` to hold out. ``None``:
+        30 % of the cells, at random; whole batches where there are four or more.
+    seed
+        Seed of the draw.
+    """
+    mdata = _read(data, modalities)
+    if test is not None and test.suffix == ".h5mu":
+        return Job(mdata, _read(test, modalities), tuple(modalities), labels_key, batch_key)
+    if test is not None:
+        names = test.read_text().split()
+        unknown = pd.Index(names).difference(mdata.obs_names)
+        if len(unknown) or not names:
+            raise ValueError(
+                f"`--test` {test.name} names {len(names):,} cells, {len(unknown):,} of which {data.name} lacks"
+                f"{': ' + shorten(unknown, 3) if len(unknown) else ''}. Give obs_names of the data, one a line."
+            )
+        held_out = mdata.obs_names.isin(names)
+    else:
+        held_out = _hold_out(mdata, modalities, batch_key, seed)
+    return Job(mdata[~held_out].copy(), mdata[held_out].copy(), tuple(modalities), labels_key, batch_key)
+
+
+def _read(path: Path, modalities: Sequence[str]) -> MuData:
+    mdata = read_h5mu(path)
+    check_modalities(mdata, modalities)
+    return mdata
+
+
+def _hold_out(mdata: MuData, modalities: Sequence[str], batch_key: str | None, seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    if batch_key is not None:
+        batches = obs_column(mdata, batch_key, modalities, "batch_key").astype(str)
+        names = rng.permutation(sorted(batches.unique()))
+        if len(names) >= 4:
+            return batches.isin(names[: round(TEST_SHARE * len(names))]).to_numpy()
+    return rng.random(mdata.n_obs) < TEST_SHARE
+
+
+def normalise(mdata: MuData, modalities: Sequence[str]) -> list[str]:
+    """Normalise the modalities that hold counts, in place; return what was done, one text a modality."""
+    done = []
+    for modality in modalities:
+        adata = mdata.mod[modality]
+        if not looks_like_counts(adata.X):
+            done.append(f"{modality}: taken as normalised")
+        elif modality.lower() in PROTEIN_NAMES:
+            mu.prot.pp.clr(adata)
+            done.append(f"{modality}: counts, CLR-transformed")
+        else:
+            with _compat.without_warning("Some cells have zero counts"):
+                sc.pp.normalize_total(adata, target_sum=1e4)
+            sc.pp.log1p(adata)
+            done.append(f"{modality}: counts, log-normalised")
+    return done
+
+
+def run(
+    job: Job,
+    folder: Path,
+    say: Callable[[str], None],
+    *,
+    max_epochs: int | None = None,
+    preset: str = "default",
+    progress: bool = True,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Train on the reference, embed the query's modalities apart, carry labels over, measure, and write everything.
+
+    Parameters
+    ----------
+    job
+        The data.
+    folder
+        Where to write; made if absent.
+    say
+        Takes lines for the user.
+    max_epochs, preset, seed
+        As in :class:`~scminnet.MinNet` and its ``train``.
+    progress
+        Show progress bars.
+
+    Returns
+    -------
+    The report of the query.
+    """
+    reference, query, modalities, labels_key, batch_key = job
+    say(f"reference: {reference.n_obs:,} paired cells; query: {query.n_obs:,} cells")
+    for mdata in (reference, query):
+        done = normalise(mdata, modalities)
+    say("values: " + "; ".join(done))
+
+    MinNet.setup_mudata(reference, modalities, labels_key=labels_key, batch_key=batch_key)
+    model = MinNet(reference, preset=preset, seed=seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    say("training ...")
+    model.train(max_epochs=max_epochs, seed=seed, enable_progress_bar=progress)
+    model.save(str(folder / "model"), overwrite=True)
+
+    say("embedding each modality of the query by itself, as if measured in different cells ...")
+    MinNet.prepare_query_mudata(query, model)
+    model.embed(query)
+    transfer = _transfer_labels(query, modalities, labels_key, seed)
+
+    say("measuring (cells' pairs serve only for this) ...")
+    report = metrics.integration_report(
+        query, modalities=modalities, labels_key=labels_key, batch_key=batch_key, seed=seed
+    )
+    report.to_csv(folder / "report.csv", index=False)
+    query.write(folder / "query.h5mu")
+
+    say("drawing ...")
+    batches = [] if batch_key is None else [batch_key]
+    source, target = modalities[:2]
+    truth = obs_column(query, labels_key, modalities, "labels_key").loc[query.mod[target].obs_names]
+    figures = {
+        "umap": pl.embedding(query, modalities, [labels_key, *batches], seed=seed),
+        "confusion": pl.transfer_heatmap(truth, transfer.predictions, title=f"labels from {source} to {target}"),
+        "history": pl.history(model),
+    }
+    for name, figure in figures.items():
+        for ending in ("png", "pdf"):
+            figure.savefig(folder / f"{name}.{ending}", dpi=150)
+        plt.close(figure)
+    return report
+
+
+def _transfer_labels(query: MuData, modalities: Sequence[str], labels_key: str, seed: int) -> LabelTransfer:
+    """Carry the first modality's labels to the second's cells; write them into its ``obs``."""
+    source, target = (query.mod[m] for m in modalities[:2])
+    labels = obs_column(query, labels_key, modalities, "labels_key").map(str, na_action="ignore")
+    labelled = labels.loc[source.obs_names].notna().to_numpy()
+    transfer = metrics.label_transfer_accuracy(
+        source.obsm[EMBEDDING_KEY][labelled],
+        labels.loc[source.obs_names][labelled],
+        target.obsm[EMBEDDING_KEY],
+        # a cell without a known type counts as missed, whatever it gets
+        labels.loc[target.obs_names].fillna("unlabelled"),
+        seed=seed,
+    )
+    target.obs["transferred_label"] = pd.Categorical(transfer.predictions)
+    return transfer

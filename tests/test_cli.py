@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import mudata
+import numpy as np
+import pandas as pd
+import pytest
+
+from scminnet import MinNet, datasets
+from scminnet.cli import main
+from scminnet.demo import normalise, user_job
+
+QUICK = ["--max-epochs", "2", "--no-progress"]
+RESULTS = {"report.csv", "query.h5mu", "model"} | {
+    f"{n}.{e}" for n in ("umap", "confusion", "history") for e in ("png", "pdf")
+}
+
+
+def run(*arguments: object) -> int:
+    return main([str(a) for a in arguments])
+
+
+@pytest.fixture(scope="module")
+def paired_file(tmp_path_factory) -> Path:
+    mdata = datasets.simulate_multiome(400, n_types=3, n_lineages=2, n_genes=60, n_peaks=200, n_batches=5)
+    path = tmp_path_factory.mktemp("data") / "cells.h5mu"
+    mdata.write(path)
+    return path
+
+
+def test_demo_runs_the_main_job(tmp_path, capsys) -> None:
+    out = tmp_path / "results"
+    assert run("demo", "--cells", 400, "--out", out, *QUICK) == 0
+    assert {p.name for p in out.iterdir()} == RESULTS
+    printed = capsys.readouterr().out
+    assert "foscttm_mean" in printed
+    assert printed.splitlines()[-1].startswith(f"everything is in {out}")
+    report = pd.read_csv(out / "report.csv")
+    assert np.isfinite(report["value"]).all()
+    query = mudata.read_h5mu(out / "query.h5mu")
+    assert query.obsm["X_minnet"].shape == (query.n_obs, 32)
+    assert query["atac"].obs["transferred_label"].notna().all()
+    loaded = MinNet.load(out / "model", adata=False)
+    np.testing.assert_allclose(loaded.get_latent_representation(query), query.obsm["X_minnet"], atol=1e-6)
+
+
+def test_demo_on_own_data_with_names_of_test_cells(tmp_path, capsys, paired_file: Path) -> None:
+    names = mudata.read_h5mu(paired_file).obs_names[:100]
+    test = tmp_path / "test.txt"
+    test.write_text("\n".join(names))
+    out = tmp_path / "out"
+    code = run(
+        "demo", "--data", paired_file, "--modalities", "rna", "atac", "--labels-key", "cell_type", "--batch-key", "batch",
+        "--test", test, "--out", out, *QUICK,
+    )  # fmt: skip
+    assert code == 0
+    assert sorted(mudata.read_h5mu(out / "query.h5mu").obs_names) == sorted(names)
+
+
+def job(paired_file: Path, **changes):
+    given = {"modalities": ["rna", "atac"], "labels_key": "cell_type", "batch_key": "batch", "test": None, "seed": 0}
+    return user_job(paired_file, **{**given, **changes})
+
+
+def test_whole_batches_are_held_out(paired_file: Path) -> None:
+    split = job(paired_file)
+    assert not set(split.reference.obs["batch"]) & set(split.query.obs["batch"])
+    assert split.reference.n_obs + split.query.n_obs == 400
+
+
+def test_without_batches_a_share_of_the_cells_is_held_out(paired_file: Path) -> None:
+    split = job(paired_file, batch_key=None)
+    assert 0.2 < split.query.n_obs / 400 < 0.4
+    assert list(split.query.obs_names) == list(job(paired_file, batch_key=None).query.obs_names)
+    assert list(split.query.obs_names) != list(job(paired_file, batch_key=None, seed=1).query.obs_names)
+
+
+def test_the_query_may_be_a_file_of_its_own(paired_file: Path) -> None:
+    split = job(paired_file, test=paired_file)
+    assert split.reference.n_obs == split.query.n_obs == 400
+
+
+def test_only_counts_are_normalised(paired_file: Path) -> None:
+    mdata = mudata.read_h5mu(paired_file)
+    mdata.mod["rna"].X = mdata["rna"].X * 0.5
+    before = mdata["rna"].X.copy()
+    assert normalise(mdata, ["rna", "atac"]) == ["rna: taken as normalised", "atac: counts, log-normalised"]
+    assert (mdata["rna"].X != before).nnz == 0
+    assert mdata["atac"].X.max() <= np.float32(np.log1p(1e4)) * 1.001
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--labels-key", "type"], "--data, which is missing"),
+        (["--data", "nothing.h5mu", "--modalities", "rna", "adt", "--labels-key", "x"], "no file nothing.h5mu"),
+        (["--cells", "10"], "less than 200"),
+        (["--max-epochs", "many"], "whole number"),
+    ],
+)
+def test_wrong_arguments_exit_with_2(arguments: list[str], words: str, capsys) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        run("demo", *arguments)
+    assert stopped.value.code == 2
+    assert words in capsys.readouterr().err
+
+
+def test_data_need_modalities_and_labels(paired_file: Path, capsys) -> None:
+    with pytest.raises(SystemExit):
+        run("demo", "--data", paired_file, "--modalities", "rna")
+    assert "--modalities (two names or more)" in capsys.readouterr().err
+
+
+def test_wrong_data_exit_with_1_and_write_nothing(tmp_path, paired_file: Path, capsys) -> None:
+    out = tmp_path / "out"
+    common = ["demo", "--data", paired_file, "--out", out, *QUICK]
+    assert run(*common, "--modalities", "rna", "adt", "--labels-key", "cell_type") == 1
+    assert "'adt'" in capsys.readouterr().err
+    assert run(*common, "--modalities", "rna", "atac", "--labels-key", "nothing") == 1
+    assert "`labels_key` is 'nothing'" in capsys.readouterr().err
+    test = tmp_path / "t.txt"
+    test.write_text("cell_x")
+    assert run(*common, "--modalities", "rna", "atac", "--labels-key", "cell_type", "--test", test) == 1
+    assert "names 1 cells, 1 of which" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_help_has_examples(capsys) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        run("demo", "--help")
+    assert stopped.value.code == 0
+    assert "scminnet demo --data cells.h5mu" in capsys.readouterr().out
