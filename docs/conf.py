@@ -1,0 +1,130 @@
+"""Configuration of the documentation. Build: ``python -m sphinx -W -n -b html docs docs/_build/html``."""
+
+import os
+from importlib.metadata import version as installed_version
+from pathlib import Path
+
+project = "scminnet"
+author = "The scminnet developers"
+copyright = author
+version = release = installed_version("scminnet")
+
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.napoleon",
+    "sphinx_autodoc_typehints",
+    "sphinx.ext.mathjax",
+    "sphinxcontrib.bibtex",
+]
+exclude_patterns = ["_build", "jupyter_execute", "**.ipynb_checkpoints", "_results.md", "user_guide/_presets.md"]
+templates_path = ["_templates"]
+
+myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+nb_execution_mode = "off"
+
+autosummary_generate = True
+autodoc_member_order = "bysource"
+napoleon_google_docstring = False
+napoleon_numpy_docstring = True
+napoleon_use_rtype = False
+typehints_defaults = "braces"
+always_use_bars_union = True
+
+bibtex_bibfiles = ["references.bib"]
+bibtex_default_style = "alpha"
+
+html_theme = "sphinx_book_theme"
+html_title = "scminnet"
+html_static_path = ["_static"]
+
+# The build must work without a network, so links into other packages' documentation are made on request only:
+#     SCMINNET_DOCS_INTERSPHINX=1 python -m sphinx -b html docs docs/_build/html
+if os.environ.get("SCMINNET_DOCS_INTERSPHINX"):
+    extensions.append("sphinx.ext.intersphinx")
+    intersphinx_mapping = {
+        "anndata": ("https://anndata.readthedocs.io/en/stable/", None),
+        "lightning": ("https://lightning.ai/docs/pytorch/stable/", None),
+        "mudata": ("https://mudata.readthedocs.io/en/latest/", None),
+        "numpy": ("https://numpy.org/doc/stable/", None),
+        "pandas": ("https://pandas.pydata.org/docs/", None),
+        "python": ("https://docs.python.org/3/", None),
+        "scipy": ("https://docs.scipy.org/doc/scipy/", None),
+        "scvi-tools": ("https://docs.scvi-tools.org/en/stable/", None),
+        "torch": ("https://docs.pytorch.org/docs/stable/", None),
+    }
+
+# Every reference must lead somewhere (`-n`), except those to other packages and to Python, whose names are not known without
+# intersphinx. A name of this package that is not found is always an error.
+nitpicky = True
+_external = "anndata lightning matplotlib mudata muon numpy np pandas pd scanpy scipy sparse scvi torch".split()
+_python = "abc collections pathlib types typing".split()
+_builtins = [
+    "Any",
+    "None",
+    "Tensor",
+    "bool",
+    "bytes",
+    "callable",
+    "dict",
+    "float",
+    "int",
+    "list",
+    "object",
+    "str",
+    "tuple",
+    "type",
+    r"\w*(Error|Warning)",
+]
+nitpick_ignore_regex = [
+    (r"py:.*", rf"({'|'.join(_external + _python)})\..*"),
+    (r"py:.*", rf"({'|'.join(_builtins)})"),
+]
+
+
+DOCS = Path(__file__).parent
+
+
+def _write(name: str, text: str) -> None:
+    """Write an ignored file that a page includes, if it is not there yet as it shall be."""
+    target = DOCS / name
+    if not target.exists() or target.read_text() != text:
+        target.write_text(text)
+
+
+def _results() -> str:
+    """Return one ``include`` for each table that the benchmarks wrote."""
+    tables = sorted((DOCS.parent / "benchmarks" / "results").glob("*.md"))
+    return "\n".join(
+        f"```{{include}} ../benchmarks/results/{table.name}\n:heading-offset: 1\n```\n" for table in tables
+    ) or ("No results are stored in this version of the repository.\n")
+
+
+def _presets() -> str:
+    """Return the table of the presets, from the code, so that it is never stale."""
+    import inspect
+
+    from scminnet import MinNet
+    from scminnet.model import PRESETS
+    from scminnet.model.training import TRAINING_FIELDS
+
+    def place(field: str) -> str:
+        if field in TRAINING_FIELDS:
+            return "`train(plan_kwargs=...)`"
+        for function, name in ((MinNet.__init__, "`MinNet(...)`"), (MinNet.train, "`train(...)`")):
+            if field in inspect.signature(function).parameters:
+                return name
+        return "the preset only"
+
+    rows = {name: recipe.as_dict() for name, recipe in PRESETS.items()}
+    lines = [f"| | {' | '.join(f'`{name}`' for name in rows)} | given to |", "|---|" + "---|" * (len(rows) + 1)]
+    for field in rows["default"]:
+        values = (f"`{recipe[field]!r}`" for recipe in rows.values())
+        lines.append(f"| `{field}` | {' | '.join(values)} | {place(field)} |")
+    return "\n".join(lines) + "\n"
+
+
+_write("_results.md", _results())
+_write("user_guide/_presets.md", _presets())
