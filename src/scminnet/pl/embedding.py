@@ -83,8 +83,12 @@ def embedding(
         Modalities to show.
     color
         Columns of the MuData's or the modalities' ``obs``, e.g. type and batch; values are taken as categories.
-    use_rep, n_neighbors, seed
-        As in :func:`joint_umap`.
+    use_rep
+        Key of the embeddings.
+    n_neighbors
+        Neighbours of the graph that UMAP lays out (scanpy's default).
+    seed
+        Seed of neighbours, layout and order of drawing.
     point_size
         Area of a point in square points; by default the more cells, the smaller.
 
