@@ -62,7 +62,6 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.data is None:
         parser.error("give --data, or set SCMINNET_DATA")
-    torch.set_num_threads(1)
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
 
     rows = []
@@ -70,6 +69,8 @@ def main() -> None:
         data = validation_split(development_sets.load(name, arguments.data))
         mn.MinNet.setup_mudata(data.train, data.modalities, labels_key=data.labels_key, batch_key=data.batch_key)
         mn.pp.margin_graph(data.train, batch_key=data.batch_key)
+        # after the first numba function, which sets torch's threads
+        torch.set_num_threads(1)
         for variant in arguments.variants:
             network, training = VARIANTS[variant]
             for seed in range(arguments.seeds):

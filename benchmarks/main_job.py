@@ -64,12 +64,13 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.data is None:
         parser.error("give --data, or set SCMINNET_DATA")
-    torch.set_num_threads(arguments.threads)
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
 
     rows = []
     for name in arguments.sets:
         data = development_sets.load(name, arguments.data)
+        # after scanpy's first numba function, which sets torch's threads
+        torch.set_num_threads(arguments.threads)
         for method in arguments.methods:
             for seed in range(arguments.seeds):
                 start = time.perf_counter()

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import mudata
+import torch
 from mudata import MuData
 from scvi.data._manager import AnnDataManagerValidationCheck
 from scvi.model._utils import parse_device_args
@@ -17,6 +18,7 @@ from scvi.model.base._save_load import _initialize_model as initialize_model
 __all__ = [
     "AnnDataManagerValidationCheck",
     "initialize_model",
+    "keeping_torch_threads",
     "loaded_data",
     "new_mudata_manner",
     "parse_device_args",
@@ -35,6 +37,20 @@ def new_mudata_manner() -> AbstractContextManager[Any]:
     if hasattr(mudata, "set_options"):
         return mudata.set_options(pull_on_update=False)
     return nullcontext()
+
+
+@contextmanager
+def keeping_torch_threads() -> Iterator[None]:
+    """Leave torch's number of threads as it is.
+
+    numba and torch share one OpenMP: the first parallel numba function of a process sets the number of threads of both, and more
+    threads than free cores make a training step many times slower.
+    """
+    n_threads = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(n_threads)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -58,7 +59,7 @@ def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     demo.add_argument("--preset", choices=["default", "paper"], default="default", help="recipe (%(default)s)")
     demo.add_argument("--max-epochs", type=_at_least(1), help="passes over the reference (the preset's)")
     demo.add_argument("--seed", type=_at_least(0), default=0, help="(%(default)s)")
-    demo.add_argument("--threads", type=_at_least(1), default=1, help="threads of torch (%(default)s)")
+    demo.add_argument("--threads", type=_at_least(1), default=1, help="threads of torch and numba (%(default)s)")
     demo.add_argument("--no-progress", action="store_true", help="no progress bars")
     demo.set_defaults(run=_run_demo, parser=demo)
 
@@ -88,6 +89,10 @@ def _run_demo(given: argparse.Namespace) -> int:
     warnings.filterwarnings("ignore", category=FutureWarning)
     warnings.filterwarnings("ignore", category=DeprecationWarning)
     warnings.filterwarnings("ignore", module="lightning")
+
+    # numba's first parallel function sets torch's threads as well; its own number is read when it is imported
+    if "numba" not in sys.modules:
+        os.environ["NUMBA_NUM_THREADS"] = str(given.threads)
 
     # heavy imports come after the arguments are known to be right
     import logging

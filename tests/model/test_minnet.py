@@ -63,6 +63,16 @@ def test_training_leaves_the_global_random_state_alone(reference: MuData) -> Non
     assert torch.equal(torch.rand(2), expected)
 
 
+def test_training_leaves_the_number_of_threads_alone(reference: MuData) -> None:
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(before + 1)
+        fit(setup(reference))
+        assert torch.get_num_threads() == before + 1
+    finally:
+        torch.set_num_threads(before)
+
+
 @pytest.mark.parametrize("strategy", ["between", "within"])
 @pytest.mark.parametrize("loss_form", ["code", "text"])
 def test_sampled_pairs_and_both_losses_train(reference: MuData, strategy: str, loss_form: str) -> None:

@@ -11,6 +11,7 @@ from mudata import MuData
 from scvi import REGISTRY_KEYS
 from scvi.model.base import UnsupervisedTrainingMixin
 
+from scminnet import _compat
 from scminnet._constants import BATCH_COLUMN, MARGIN_GRAPH_KEY
 from scminnet._logging import logger
 from scminnet._validate import check_count
@@ -130,7 +131,8 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin):
         projected = recipe.input_layer == "canonical"
         if projected:
             matrices = {m: project_rows(self.module, matrix, m) for m, matrix in matrices.items()}
-        geodesics, graph_rows = self._geodesics(mdata, margin_graph, seed)
+        with _compat.keeping_torch_threads():
+            geodesics, graph_rows = self._geodesics(mdata, margin_graph, seed)
         datamodule.dataset = PairDataset(
             matrices, positions, self._label_codes(mdata), geodesics, graph_rows, projected=projected
         )
