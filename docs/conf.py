@@ -96,7 +96,8 @@ def _write(name: str, text: str) -> None:
 
 def _results() -> str:
     """Return one ``include`` for each table that the benchmarks wrote."""
-    tables = sorted((DOCS.parent / "benchmarks" / "results").glob("*.md"))
+    # the main job first
+    tables = sorted((DOCS.parent / "benchmarks" / "results").glob("*.md"), key=lambda t: (t.stem != "main_job", t.name))
     return "\n".join(
         f"```{{include}} ../benchmarks/results/{table.name}\n:heading-offset: 1\n```\n" for table in tables
     ) or ("No results are stored in this version of the repository.\n")
