@@ -127,5 +127,10 @@ def _presets() -> str:
     return "\n".join(lines) + "\n"
 
 
+# sphinx reads only what is below its own folder
+(DOCS / "tutorials").mkdir(exist_ok=True)
+for _notebook in (DOCS.parent / "tutorials").glob("*.ipynb"):
+    _write(f"tutorials/{_notebook.name}", _notebook.read_text())
+
 _write("_results.md", _results())
 _write("user_guide/_presets.md", _presets())
