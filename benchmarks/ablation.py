@@ -2,6 +2,7 @@
 
 Run from the repository's root::
 
+    pip install -e ".[benchmark]"
     python benchmarks/ablation.py --data FOLDER --seeds 3
 
 writes ``benchmarks/results/ablation.csv`` and ``ablation.md``. The test cells are not touched: of ``pbmc10k_citeseq`` a random fifth of

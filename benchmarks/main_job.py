@@ -2,6 +2,7 @@
 
 Run from the repository's root::
 
+    pip install -e ".[benchmark]"
     python benchmarks/main_job.py --data FOLDER --seeds 3
 
 writes ``benchmarks/results/main_job.csv`` (one row a method, data set, seed and measure) and ``main_job.md`` (means and standard
