@@ -2,10 +2,10 @@
 
 from importlib.metadata import version
 
-from scminnet import datasets, metrics, model, pl, pp
+from scminnet import datasets, metrics, model, pl, pp, tl
 from scminnet._accessor import MinNetAccessor
 from scminnet.model import MinNet
 
-__all__ = ["MinNet", "MinNetAccessor", "datasets", "metrics", "model", "pl", "pp"]
+__all__ = ["MinNet", "MinNetAccessor", "datasets", "metrics", "model", "pl", "pp", "tl"]
 
 __version__ = version("scminnet")

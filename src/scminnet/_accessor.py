@@ -9,7 +9,7 @@ import mudata
 import pandas as pd
 from mudata import MuData
 
-from scminnet import metrics
+from scminnet import metrics, tl
 from scminnet.model import MinNet
 
 
@@ -33,3 +33,7 @@ class MinNetAccessor:
     def integration_report(self, modalities: Sequence[str], labels_key: str, **kwargs: Any) -> pd.DataFrame:
         """Measure the embedding; arguments as in :func:`scminnet.metrics.integration_report`."""
         return metrics.integration_report(self._mdata, modalities=modalities, labels_key=labels_key, **kwargs)
+
+    def transfer_labels(self, source: str, target: str, labels_key: str, **kwargs: Any) -> MuData | None:
+        """Carry labels from one modality's cells to another's; arguments as in :func:`scminnet.tl.transfer_labels`."""
+        return tl.transfer_labels(self._mdata, source, target, labels_key, **kwargs)

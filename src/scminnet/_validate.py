@@ -32,6 +32,12 @@ def check_mudata(mdata: Any, argument: str = "mdata") -> None:
         )
 
 
+def check_not_view(mdata: MuData, argument: str = "mdata") -> None:
+    """Raise when ``mdata`` is a view, to which nothing can be written."""
+    if mdata.is_view:
+        raise ValueError(f"`{argument}` is a view, which cannot be written to. Give `{argument}.copy()`.")
+
+
 def check_modalities(mdata: MuData, modalities: Sequence[str], argument: str = "modalities") -> None:
     """Raise unless every one of ``modalities`` is a non-empty modality of ``mdata`` with unique names."""
     missing = [m for m in modalities if m not in mdata.mod]
@@ -142,6 +148,29 @@ def check_embedding(matrix: Any, argument: str) -> np.ndarray:
     if bad:
         raise ValueError(f"`{argument}` holds NaN or infinite values in {bad:,} of {len(array):,} rows. Remove them.")
     return array
+
+
+def modality_embedding(mdata: MuData, modality: str, use_rep: str) -> np.ndarray:
+    """Return the embedding of a modality's cells, raising when it is not there or not finite."""
+    adata = mdata.mod[modality]
+    if use_rep not in adata.obsm:
+        raise KeyError(
+            f"`use_rep` is {use_rep!r}, which modality {modality!r} lacks in obsm; it has [{shorten(adata.obsm, 10)}]. "
+            f"Write each modality's embedding to `mdata[{modality!r}].obsm`."
+        )
+    return check_embedding(adata.obsm[use_rep], f"mdata[{modality!r}].obsm[{use_rep!r}]")
+
+
+def joint_embeddings(mdata: MuData, modalities: Sequence[str], use_rep: str) -> list[np.ndarray]:
+    """Return the embeddings of several modalities' cells, raising unless all are of one width."""
+    embeddings = [modality_embedding(mdata, modality, use_rep) for modality in modalities]
+    widths = {m: e.shape[1] for m, e in zip(modalities, embeddings, strict=True)}
+    if len(set(widths.values())) > 1:
+        raise ValueError(
+            f"`use_rep`={use_rep!r} has another number of dimensions in each modality: {widths}. "
+            "Give embeddings into one joint space."
+        )
+    return embeddings
 
 
 def obs_column(mdata: MuData, key: str, modalities: Sequence[str], argument: str) -> pd.Series:

@@ -13,10 +13,8 @@ import pandas as pd
 import scanpy as sc
 from mudata import MuData, read_h5mu
 
-from scminnet import _compat, datasets, metrics, pl
-from scminnet._constants import EMBEDDING_KEY
+from scminnet import _compat, datasets, metrics, pl, tl
 from scminnet._validate import check_modalities, looks_like_counts, obs_column, shorten
-from scminnet.metrics import LabelTransfer
 from scminnet.model import MinNet
 
 #: Modalities of these names hold protein counts, which are CLR-transformed; others are log-normalised.
@@ -162,7 +160,9 @@ def run(
     say("embedding each modality of the query by itself, as if measured in different cells ...")
     MinNet.prepare_query_mudata(query, model)
     model.embed(query)
-    transfer = _transfer_labels(query, modalities, labels_key, seed)
+    source, target = modalities[:2]
+    # every cell gets a label: the figure compares labels with labels
+    tl.transfer_labels(query, source, target, labels_key, unassigned=None, seed=seed)
 
     say("measuring (cells' pairs serve only for this) ...")
     report = metrics.integration_report(
@@ -173,11 +173,12 @@ def run(
 
     say("drawing ...")
     batches = [] if batch_key is None else [batch_key]
-    source, target = modalities[:2]
     truth = obs_column(query, labels_key, modalities, "labels_key").loc[query.mod[target].obs_names]
     figures = {
         "umap": pl.embedding(query, modalities, [labels_key, *batches], seed=seed),
-        "confusion": pl.transfer_heatmap(truth, transfer.predictions, title=f"labels from {source} to {target}"),
+        "confusion": pl.transfer_heatmap(
+            truth, query.mod[target].obs["transferred_label"], title=f"labels from {source} to {target}"
+        ),
         "history": pl.history(model),
     }
     for name, figure in figures.items():
@@ -185,20 +186,3 @@ def run(
             figure.savefig(folder / f"{name}.{ending}", dpi=150)
         plt.close(figure)
     return report
-
-
-def _transfer_labels(query: MuData, modalities: Sequence[str], labels_key: str, seed: int) -> LabelTransfer:
-    """Carry the first modality's labels to the second's cells; write them into its ``obs``."""
-    source, target = (query.mod[m] for m in modalities[:2])
-    labels = obs_column(query, labels_key, modalities, "labels_key").map(str, na_action="ignore")
-    labelled = labels.loc[source.obs_names].notna().to_numpy()
-    transfer = metrics.label_transfer_accuracy(
-        source.obsm[EMBEDDING_KEY][labelled],
-        labels.loc[source.obs_names][labelled],
-        target.obsm[EMBEDDING_KEY],
-        # a cell without a known type counts as missed, whatever it gets
-        labels.loc[target.obs_names].fillna("unlabelled"),
-        seed=seed,
-    )
-    target.obs["transferred_label"] = pd.Categorical(transfer.predictions)
-    return transfer

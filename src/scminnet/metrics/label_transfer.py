@@ -11,6 +11,7 @@ import pandas as pd
 
 from scminnet._validate import check_embedding
 from scminnet.graph.neighbors import nearest_neighbors
+from scminnet.graph.vote import vote
 from scminnet.metrics._checks import NotDefinedError, check_counts, check_labels
 
 
@@ -100,9 +101,7 @@ def label_transfer_accuracy(
 
     codes, types = pd.factorize(source_labels, sort=True)
     neighbors = nearest_neighbors(source, candidates[-1], query=target, seed=seed)
-    votes = codes[neighbors.indices]
-    weights = _weights(neighbors.distances)
-    predictions = {k: types[_winner(votes[:, :k], weights[:, :k], len(types))] for k in candidates}
+    predictions = {k: types[vote(codes, neighbors, len(types), k).winners] for k in candidates}
     best = max(candidates, key=lambda k: np.mean(predictions[k] == target_labels))
 
     correct = pd.Series(predictions[best] == target_labels)
@@ -114,18 +113,3 @@ def label_transfer_accuracy(
         per_type=per_type,
         predictions=predictions[best],
     )
-
-
-def _weights(distances: np.ndarray) -> np.ndarray:
-    """Weigh neighbours by 1 / distance, or those at distance 0 alone where there are any (rows ascend)."""
-    distances = distances.astype(np.float64)
-    identical = distances == 0
-    return np.where(identical[:, :1], identical, 1 / np.where(identical, 1, distances))
-
-
-def _winner(votes: np.ndarray, weights: np.ndarray, n_types: int) -> np.ndarray:
-    """Return, for each row, the code whose votes weigh most."""
-    n = len(votes)
-    cell_and_type = np.arange(n)[:, None] * n_types + votes
-    weight = np.bincount(cell_and_type.ravel(), weights=weights.ravel(), minlength=n * n_types)
-    return weight.reshape(n, n_types).argmax(axis=1)

@@ -11,7 +11,7 @@ import pandas as pd
 from mudata import MuData
 
 from scminnet._constants import EMBEDDING_KEY
-from scminnet._validate import check_embedding, check_modalities, check_mudata, obs_column, shorten
+from scminnet._validate import check_modalities, check_mudata, joint_embeddings, obs_column
 from scminnet.metrics._checks import NotDefinedError, check_counts
 from scminnet.metrics.ari import ari
 from scminnet.metrics.foscttm import foscttm
@@ -82,13 +82,12 @@ def integration_report(
     n_neighbors = check_counts(n_neighbors, "n_neighbors")
     labels = obs_column(mdata, labels_key, modalities, "labels_key")
     batches = None if batch_key is None else obs_column(mdata, batch_key, modalities, "batch_key")
-    embedded = {m: _embedding(mdata, m, use_rep, labels) for m in modalities}
-    widths = {m: cells.embedding.shape[1] for m, cells in embedded.items()}
-    if len(set(widths.values())) > 1:
-        raise ValueError(
-            f"`use_rep`={use_rep!r} has another number of dimensions in each modality: {widths}. "
-            "Give embeddings into one joint space."
-        )
+    names = {m: mdata.mod[m].obs_names for m in modalities}
+    embeddings = joint_embeddings(mdata, modalities, use_rep)
+    embedded = {
+        m: _Cells(names[m], embedding, labels.loc[names[m]].to_numpy())
+        for m, embedding in zip(modalities, embeddings, strict=True)
+    }
 
     table = _Table([], {}, {})
     for a, b in combinations(modalities, 2):
@@ -126,17 +125,6 @@ class _Table(NamedTuple):
             self.rows.append((metric, modalities, measure(), better))
         except NotDefinedError as reason:
             self.left_out[f"{metric} ({modalities})"] = str(reason)
-
-
-def _embedding(mdata: MuData, modality: str, use_rep: str, labels: pd.Series) -> _Cells:
-    adata = mdata.mod[modality]
-    if use_rep not in adata.obsm:
-        raise KeyError(
-            f"`use_rep` is {use_rep!r}, which modality {modality!r} lacks in obsm; it has [{shorten(adata.obsm, 10)}]. "
-            f"Write each modality's embedding to `mdata[{modality!r}].obsm`."
-        )
-    embedding = check_embedding(adata.obsm[use_rep], f"mdata[{modality!r}].obsm[{use_rep!r}]")
-    return _Cells(adata.obs_names, embedding, labels.loc[adata.obs_names].to_numpy())
 
 
 def _add_foscttm(table: _Table, a: str, b: str, x: _Cells, y: _Cells) -> None:

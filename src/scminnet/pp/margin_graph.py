@@ -113,8 +113,7 @@ def margin_graph(
         The values look like raw counts.
     """
     _validate.check_mudata(mdata)
-    if mdata.is_view:
-        raise ValueError("`mdata` is a view, which cannot be written to. Give `mdata.copy()`.")
+    _validate.check_not_view(mdata)
     _validate.check_modalities(mdata, [modality], "modality")
     matrix = _validate.layer_matrix(mdata, modality, layer)
     _validate.check_values(matrix, modality)

