@@ -249,6 +249,24 @@ def test_train_refuses(reference: MuData, arguments: dict, words: str) -> None:
     assert not model.is_trained
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"plan_kwargs": {"learning_rate": 1}}, "`plan_kwargs` has 'learning_rate'.*'lr'"),
+        ({"lr": 1e-3}, "'lr' in `plan_kwargs`"),
+    ],
+)
+def test_train_refuses_names_before_work_begins(reference: MuData, monkeypatch, arguments: dict, words: str) -> None:
+    monkeypatch.setattr("scminnet.model.training.build_margin_graph", lambda *_, **__: pytest.fail("work began"))
+    with pytest.raises(TypeError, match=words):
+        MinNet(setup(reference)).train(**{**QUIET, **arguments})
+
+
+def test_setup_refuses_a_view(reference: MuData) -> None:
+    with pytest.raises(ValueError, match=r"`mdata` is a view.*copy"):
+        MinNet.setup_mudata(reference[:50], ["rna", "atac"], **KEYS)
+
+
 def test_train_refuses_a_batch_of_one_cell(reference: MuData) -> None:
     reference.obs["batch"] = ["alone"] + ["others"] * (reference.n_obs - 1)
     model = MinNet(setup(reference))

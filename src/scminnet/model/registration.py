@@ -44,6 +44,8 @@ def register(
     """
     source = transfer_kwargs.get("source_registry")
     check_mudata(mdata)
+    if mdata.is_view:
+        raise ValueError("`mdata` is a view of another MuData, into which nothing can be written. Give `mdata.copy()`.")
     names = _modality_names(modalities)
     layer_of = _layer_names(layers, names)
     setup_method_args["setup_args"] |= {"modalities": {m: m for m in names}, "layers": layer_of}

@@ -14,7 +14,7 @@ from scvi.model.base import UnsupervisedTrainingMixin
 from scminnet import _compat
 from scminnet._constants import BATCH_COLUMN, MARGIN_GRAPH_KEY
 from scminnet._logging import logger
-from scminnet._validate import check_count
+from scminnet._validate import check_count, shorten
 from scminnet.graph.geodesic import GeodesicIndex
 from scminnet.model.embedding import project_rows
 from scminnet.model.pairs import PairDataModule, PairDataset
@@ -40,6 +40,30 @@ TRAINING_FIELDS = {
     "lr_schedule",
     "max_steps",
 }
+
+#: Arguments of :class:`scvi.train.TrainingPlan` that make sense for this model.
+PLAN_ARGUMENTS = {
+    "reduce_lr_on_plateau",
+    "lr_factor",
+    "lr_patience",
+    "lr_threshold",
+    "lr_scheduler_metric",
+    "lr_min",
+    "compile",
+    "compile_kwargs",
+}
+
+
+def _check_names(plan_kwargs: Mapping[str, Any], trainer_kwargs: Mapping[str, Any]) -> None:
+    """Raise on misspelt names, which would otherwise show only after the graph is built."""
+    unknown = sorted(set(plan_kwargs) - TRAINING_FIELDS - PLAN_ARGUMENTS)
+    if unknown:
+        raise TypeError(
+            f"`plan_kwargs` has {shorten(unknown)}. It takes {shorten(sorted(TRAINING_FIELDS | PLAN_ARGUMENTS), 30)}."
+        )
+    misplaced = sorted(set(trainer_kwargs) & (TRAINING_FIELDS | PLAN_ARGUMENTS))
+    if misplaced:
+        raise TypeError(f"give {shorten(misplaced)} in `plan_kwargs`: train(plan_kwargs={{{misplaced[0]!r}: ...}}).")
 
 
 class SiameseTrainingMixin(UnsupervisedTrainingMixin):
@@ -85,7 +109,9 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin):
             Key of a graph made with :func:`scminnet.pp.margin_graph`. ``None``: the graph at ``uns["margin_graph"]`` where there is
             one, else one is built from the first modality with that function's defaults and not stored.
         early_stopping
-            Stop when ``validation_loss`` no longer falls; ``early_stopping_patience`` and others are taken as well.
+            Stop when ``validation_loss`` no longer falls; ``early_stopping_patience`` and others are taken as well. The default
+            preset's learning rate comes down towards the last epoch, which is then not reached:
+            ``plan_kwargs={"lr_schedule": "constant"}`` suits early stopping better.
         check_val_every_n_epoch
             How often to validate.
         seed
@@ -100,12 +126,15 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin):
 
         Raises
         ------
+        TypeError
+            ``plan_kwargs`` has an unknown name, or one of its names is given as an argument of its own.
         ValueError
             The model has no data; an argument is out of range; no cell of the training part was measured in two modalities; early
             stopping without validation cells; no such graph; a batch with a single cell, which ComBat can not correct.
         """
         mdata = self._own_data()
         plan_kwargs = dict(plan_kwargs or {})
+        _check_names(plan_kwargs, trainer_kwargs)
         changes = {name: plan_kwargs.pop(name) for name in list(plan_kwargs) if name in TRAINING_FIELDS}
         recipe = Recipe.named(
             self.init_params_["non_kwargs"]["preset"],
@@ -190,6 +219,7 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin):
         if stored in mdata.uns:
             modality = mdata.uns[stored]["modality"]
             adata = mdata.mod[modality]
+            logger.info("taking the margin graph stored as %r, of modality %r", stored, modality)
             graph = adata.obsp[adata.uns[stored]["distances_key"]]
         else:
             modality = self.modalities[0]
