@@ -127,3 +127,14 @@ def test_normalised_positions_lie_on_the_unit_sphere() -> None:
 
 def test_modality_pairs_lists_each_once() -> None:
     assert modality_pairs(["a", "b", "c"]) == [("a", "b"), ("a", "c"), ("b", "c")]
+
+
+def test_classification_loss_leaves_unlabelled_cells_out() -> None:
+    module = module_of()
+    logits, labels = torch.randn(6, 4), torch.tensor([0, 1, -1, 3, -1, 2])
+    known = labels >= 0
+    expected = torch.nn.functional.cross_entropy(logits[known], labels[known])
+    found = module._classification_loss({"rna": logits, "adt.v2": logits}, {"rna": labels, "adt.v2": labels})
+    torch.testing.assert_close(found, 2 * expected)  # a sum over modalities
+    nobody = torch.full((6,), -1)
+    assert module._classification_loss({"rna": logits}, {"rna": nobody}).item() == 0
