@@ -11,7 +11,15 @@ from scvi import REGISTRY_KEYS
 from scvi.data import AnnDataManager
 
 from scminnet import _compat
-from scminnet._validate import check_modalities, check_mudata, check_values, layer_matrix, looks_like_counts, shorten
+from scminnet._validate import (
+    check_modalities,
+    check_mudata,
+    check_not_view,
+    check_values,
+    layer_matrix,
+    looks_like_counts,
+    shorten,
+)
 from scminnet.model.columns import check_known_labels, check_labels, resolve_batches, resolve_labels
 from scminnet.model.fields import (
     MuDataOptionalLayerField,
@@ -44,8 +52,7 @@ def register(
     """
     source = transfer_kwargs.get("source_registry")
     check_mudata(mdata)
-    if mdata.is_view:
-        raise ValueError("`mdata` is a view of another MuData, into which nothing can be written. Give `mdata.copy()`.")
+    check_not_view(mdata)
     names = _modality_names(modalities)
     layer_of = _layer_names(layers, names)
     setup_method_args["setup_args"] |= {"modalities": {m: m for m in names}, "layers": layer_of}
