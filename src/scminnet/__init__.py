@@ -2,6 +2,7 @@
 
 from importlib.metadata import version
 
+from scminnet import _muon as _muon
 from scminnet import datasets, metrics, model, pl, pp, tl
 from scminnet._accessor import MinNetAccessor
 from scminnet.model import MinNet

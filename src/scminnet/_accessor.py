@@ -37,3 +37,7 @@ class MinNetAccessor:
     def transfer_labels(self, source: str, target: str, labels_key: str, **kwargs: Any) -> MuData | None:
         """Carry labels from one modality's cells to another's; arguments as in :func:`scminnet.tl.transfer_labels`."""
         return tl.transfer_labels(self._mdata, source, target, labels_key, **kwargs)
+
+    def smooth(self, **kwargs: Any) -> MuData | None:
+        """Sum values over neighbours in the embedding; arguments as in :func:`scminnet.tl.minnet_smooth`."""
+        return tl.minnet_smooth(self._mdata, **kwargs)

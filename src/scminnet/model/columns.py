@@ -38,7 +38,8 @@ def resolve_labels(
         if not allow_missing:
             raise
         labels = pd.Series(np.nan, index=mdata.obs_names, dtype=object)
-    return labels.map(str, na_action="ignore").fillna(unlabeled_category)
+    text = labels.map(str, na_action="ignore").astype(object)
+    return text.where(labels.notna(), unlabeled_category)
 
 
 def resolve_batches(

@@ -51,7 +51,8 @@ class MuDataResolvedBatchField(MuDataCategoricalObsField):
 
 
 def _write_column(mdata: MuData, column: str, values: pd.Series) -> None:
-    mdata.obs[column] = pd.Categorical(values)
+    # a new table: the present one may be a slice of another, into which pandas warns of writing
+    mdata.obs = mdata.obs.assign(**{column: pd.Categorical(values)})
 
 
 def check_features(mdata: MuData, modality: str, reference: Sequence[str]) -> None:

@@ -1,5 +1,6 @@
 """What an embedding is for; works on any in ``obsm``, whatever made it."""
 
+from scminnet.tl.minnet_smooth import minnet_smooth
 from scminnet.tl.transfer_labels import transfer_labels
 
-__all__ = ["transfer_labels"]
+__all__ = ["minnet_smooth", "transfer_labels"]

@@ -1,0 +1,198 @@
+"""Smoothing: each cell's counts and those of its neighbours in the joint embedding, summed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from anndata import AnnData
+from mudata import MuData
+from scipy import sparse
+
+from scminnet import _compat, _validate
+from scminnet._constants import EMBEDDING_KEY
+from scminnet.graph.neighbors import Neighbors, nearest_neighbors
+
+
+def smoothing_graph(neighbors: Neighbors, n_points: int, quantile: float, *, with_self: bool) -> sparse.csr_matrix:
+    """Binary graph of near cells.
+
+    Parameters
+    ----------
+    neighbors
+        Neighbours of n cells among ``n_points``.
+    n_points
+        Number of cells that can be neighbours.
+    quantile
+        Edges longer than this quantile of all edges' lengths are dropped (paper, "smoothing": the 95 % percentile).
+    with_self
+        Join each cell to itself, as the published code does; the cells must be the points.
+
+    Returns
+    -------
+    float32 matrix (n, n_points) of zeros and ones.
+    """
+    kept = neighbors.distances <= np.quantile(neighbors.distances, quantile)
+    rows, ranks = np.nonzero(kept)
+    columns = neighbors.indices[rows, ranks]
+    n = len(neighbors.indices)
+    graph = sparse.csr_matrix((np.ones(len(rows), dtype=np.float32), (rows, columns)), shape=(n, n_points))
+    return sparse.csr_matrix(graph + sparse.identity(n, dtype=np.float32, format="csr")) if with_self else graph
+
+
+def minnet_smooth(
+    mdata: MuData,
+    *,
+    n_neighbors: int = 20,
+    quantile: float = 0.95,
+    layer: str | None = None,
+    modalities: Sequence[str] | None = None,
+    across: bool = False,
+    use_rep: str = EMBEDDING_KEY,
+    key_added: str = "smoothed",
+    seed: int = 0,
+    copy: bool = False,
+) -> MuData | None:
+    """Sum each cell's values over itself and its neighbours in the joint embedding.
+
+    Every modality is smoothed over its own cells. With ``across``, cells that lack a modality are given it: the sum over their neighbours
+    among the cells that have it, e.g. the RNA of ATAC cells.
+
+    Parameters
+    ----------
+    mdata
+        MuData whose modalities each hold their cells' embedding in ``mdata[m].obsm[use_rep]``, in one space, whatever made it.
+    n_neighbors
+        Neighbours of a cell, itself not counted; the paper used 5, 10, 15 or 20.
+    quantile
+        Edges longer than this quantile of all edges of a graph are dropped, in (0, 1]; 0.95 as in the paper. A cell far from all
+        others keeps fewer neighbours, and may keep none.
+    layer
+        Layer of the modalities with raw counts; ``None``: ``X``. Sums are of use for counts: normalise them afterwards.
+    modalities
+        Modalities to smooth; ``None``: all that have the embedding.
+    across
+        Also give the modalities to cells that lack them.
+    use_rep
+        Key of the embeddings in the modalities' ``obsm``.
+    key_added
+        Name of the result.
+    seed
+        Seed of the neighbour search, which is approximate on large data.
+    copy
+        Return a changed copy and leave ``mdata`` as it is.
+
+    Returns
+    -------
+    ``None``, or the copy. Written, for ``key = key_added`` and each modality ``m``:
+
+    ``mdata[m].layers[key]``
+        The sums; sparse where the values are.
+    ``mdata[m].obsp["{key}_connectivities"]``
+        The graph, binary, each cell joined to itself.
+    ``mdata.mod["{m}_{key}"]``
+        With ``across``: all cells of the MuData that have an embedding x the features of ``m``, own sums where the cell has the modality
+        and imputed ones elsewhere. ``obs["imputed"]`` tells which, ``obs["n_neighbors"]`` of how many cells the sum is; a cell without a
+        near neighbour has 0 and zeros. Left out where no cell lacks the modality.
+    ``mdata.uns[key]``
+        ``modalities`` and ``params``.
+
+    Raises
+    ------
+    TypeError
+        ``mdata`` is no MuData.
+    KeyError
+        A named modality has no embedding, or none has.
+    ValueError
+        ``mdata`` is a view; a modality is unknown or empty, lacks the layer, or has no more cells than ``n_neighbors``;
+        embeddings are not finite or differ in width; a parameter is out of its range; or the MuData has a modality of the name to be added.
+    """
+    _validate.check_mudata(mdata)
+    _validate.check_not_view(mdata)
+    _validate.check_count(n_neighbors, "n_neighbors")
+    _validate.check_fraction(quantile, "quantile", upper_open=False)
+    embedded = [m for m, adata in mdata.mod.items() if use_rep in adata.obsm]
+    names = embedded if modalities is None else list(modalities)
+    if not names:
+        raise KeyError(f"`use_rep` is {use_rep!r}, which no modality's obsm has. Call `model.embed(mdata)` first.")
+    _validate.check_modalities(mdata, names)
+    others = [m for m in embedded if m not in names] if across else []
+    points = dict(zip([*names, *others], _validate.joint_embeddings(mdata, [*names, *others], use_rep), strict=True))
+    values = {m: _validate.layer_matrix(mdata, m, layer) for m in names}
+    for m in names:
+        n_cells = mdata.mod[m].n_obs
+        if n_cells <= n_neighbors:
+            raise ValueError(f"`n_neighbors` is {n_neighbors}, but modality {m!r} has {n_cells} cells. Give fewer.")
+        if across and f"{m}_{key_added}" in mdata.mod:
+            raise ValueError(
+                f"`key_added` is {key_added!r}, but mdata has a modality {m}_{key_added}. Remove it or give another name."
+            )
+
+    graphs = {
+        m: smoothing_graph(
+            nearest_neighbors(points[m], n_neighbors, seed=seed), len(points[m]), quantile, with_self=True
+        )
+        for m in names
+    }
+    sums = {m: graph @ values[m] for m, graph in graphs.items()}
+    imputed = {}
+    if across:
+        for m in names:
+            lacking, query = _cells_without(mdata, m, points)
+            if len(lacking):
+                neighbors = nearest_neighbors(points[m], n_neighbors, query=query, seed=seed)
+                graph = smoothing_graph(neighbors, len(points[m]), quantile, with_self=False)
+                imputed[f"{m}_{key_added}"] = _completed(mdata.mod[m], sums[m], graphs[m], lacking, graph, values[m])
+
+    result = mdata.copy() if copy else mdata
+    for m in names:
+        adata = result.mod[m]
+        adata.layers[key_added] = sums[m]
+        adata.obsp[f"{key_added}_connectivities"] = graphs[m]
+    params = {
+        "n_neighbors": n_neighbors,
+        "quantile": quantile,
+        "layer": layer,
+        "across": across,
+        "use_rep": use_rep,
+        "seed": seed,
+    }
+    # h5mu files hold no None
+    params = {name: value for name, value in params.items() if value is not None}
+    result.uns[key_added] = {"modalities": names, "params": params}
+    if imputed:
+        result.mod.update(imputed)
+        with _compat.new_mudata_manner():
+            result.update()
+    return result if copy else None
+
+
+def _cells_without(mdata: MuData, modality: str, points: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Names and embeddings of the cells that lack a modality; a cell of several others is where the first has it."""
+    known = set(mdata.mod[modality].obs_names)
+    names, rows = [], []
+    for other, embedding in points.items():
+        cells = mdata.mod[other].obs_names
+        new = ~cells.isin(known)
+        names.append(cells[new].to_numpy())
+        rows.append(embedding[new])
+        known.update(cells)
+    return np.concatenate(names), np.concatenate(rows)
+
+
+def _completed(
+    adata: AnnData,
+    own: sparse.csr_matrix | np.ndarray,
+    own_graph: sparse.csr_matrix,
+    lacking: np.ndarray,
+    graph: sparse.csr_matrix,
+    values: sparse.csr_matrix | np.ndarray,
+) -> AnnData:
+    """Put a modality's own sums and the imputed ones of other cells into one AnnData."""
+    imputed = graph @ values
+    together = sparse.vstack([own, imputed], format="csr") if sparse.issparse(own) else np.vstack([own, imputed])
+    result = AnnData(together, var=adata.var.copy())
+    result.obs_names = [*adata.obs_names, *lacking]
+    result.obs["imputed"] = np.arange(result.n_obs) >= adata.n_obs
+    result.obs["n_neighbors"] = np.concatenate([own_graph.getnnz(axis=1), graph.getnnz(axis=1)]).astype(np.int64)
+    return result

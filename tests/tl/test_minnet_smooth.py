@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import mudata
+import muon as mu
+import numpy as np
+import pandas as pd
+import pytest
+from anndata import AnnData
+from mudata import MuData
+from scipy import sparse
+
+import scminnet as mn
+from scminnet.graph.neighbors import nearest_neighbors
+from scminnet.tl.minnet_smooth import smoothing_graph
+
+K = 4
+
+
+def modality(n_features: int, names: list[str], seed: int) -> AnnData:
+    rng = np.random.default_rng(seed)
+    adata = AnnData(
+        sparse.csr_matrix(rng.poisson(0.7, (len(names), n_features)).astype(np.float32)), obs=pd.DataFrame(index=names)
+    )
+    adata.var_names = [f"{n_features}_{i}" for i in range(n_features)]
+    adata.obsm["X_minnet"] = rng.normal(size=(len(names), 3)).astype(np.float32)
+    return adata
+
+
+def make() -> MuData:
+    """RNA of cells 0 to 39, ATAC of cells 30 to 69 in reverse order."""
+    rna = modality(6, [f"c{i}" for i in range(40)], 0)
+    atac = modality(9, [f"c{i}" for i in range(69, 29, -1)], 1)
+    return MuData({"rna": rna, "atac": atac})
+
+
+def naive_graph(query: np.ndarray, points: np.ndarray, k: int, quantile: float, *, own: bool) -> np.ndarray:
+    distances = np.linalg.norm(query[:, None].astype(float) - points[None], axis=2)
+    if own:
+        np.fill_diagonal(distances, np.inf)
+    nearest = np.argsort(distances, axis=1)[:, :k]
+    lengths = np.take_along_axis(distances, nearest, axis=1)
+    limit = np.quantile(lengths, quantile)
+    graph = np.zeros((len(query), len(points)))
+    for i in range(len(query)):
+        for j, length in zip(nearest[i], lengths[i], strict=True):
+            if length <= limit + 1e-6:
+                graph[i, j] = 1
+        if own:
+            graph[i, i] = 1
+    return graph
+
+
+def test_each_modality_is_summed_over_its_own_near_cells() -> None:
+    mdata = make()
+    raw = {m: a.X.copy() for m, a in mdata.mod.items()}
+    assert mn.tl.minnet_smooth(mdata, n_neighbors=K, quantile=0.8) is None
+    for m, adata in mdata.mod.items():
+        points = adata.obsm["X_minnet"]
+        graph = naive_graph(points, points, K, 0.8, own=True)
+        np.testing.assert_array_equal(adata.obsp["smoothed_connectivities"].toarray(), graph)
+        np.testing.assert_allclose(adata.layers["smoothed"].toarray(), graph @ raw[m].toarray(), rtol=1e-5)
+        assert sparse.issparse(adata.layers["smoothed"])
+        assert adata.layers["smoothed"].dtype == np.float32
+        assert (adata.X != raw[m]).nnz == 0
+    assert list(mdata.mod) == ["rna", "atac"]
+    assert mdata.uns["smoothed"]["params"]["n_neighbors"] == K
+
+
+def test_no_edge_is_dropped_at_quantile_one() -> None:
+    points = np.random.default_rng(0).normal(size=(30, 2)).astype(np.float32)
+    graph = smoothing_graph(nearest_neighbors(points, 5), 30, 1.0, with_self=True)
+    np.testing.assert_array_equal(graph.getnnz(axis=1), 6)
+    assert set(graph.data) == {1.0}
+
+
+def test_across_gives_cells_the_modality_they_lack() -> None:
+    mdata = make()
+    mn.tl.minnet_smooth(mdata, n_neighbors=K, quantile=0.9, across=True)
+    assert set(mdata.mod) == {"rna", "atac", "rna_smoothed", "atac_smoothed"}
+    rna, atac, completed = mdata["rna"], mdata["atac"], mdata["rna_smoothed"]
+    assert completed.shape == (70, 6)
+    assert list(completed.var_names) == list(rna.var_names)
+    assert completed.obs["imputed"].sum() == 30
+    np.testing.assert_array_equal(completed[rna.obs_names].X.toarray(), rna.layers["smoothed"].toarray())
+    lacking = completed.obs_names[completed.obs["imputed"]]
+    assert set(lacking) == {f"c{i}" for i in range(40, 70)}
+    graph = naive_graph(atac[lacking].obsm["X_minnet"], rna.obsm["X_minnet"], K, 0.9, own=False)
+    np.testing.assert_allclose(completed[lacking].X.toarray(), graph @ rna.X.toarray(), rtol=1e-5)
+    np.testing.assert_array_equal(completed.obs.loc[lacking, "n_neighbors"], graph.sum(axis=1))
+    assert mdata.n_obs == 70
+
+
+def test_across_adds_nothing_where_no_cell_lacks_the_modality() -> None:
+    mdata = make()
+    both = MuData({"rna": mdata["rna"][30:].copy(), "atac": mdata["atac"][30:].copy()})
+    mn.tl.minnet_smooth(both, n_neighbors=3, across=True)
+    assert set(both.mod) == {"rna", "atac"}
+
+
+def test_only_named_modalities_and_their_layer_are_smoothed() -> None:
+    mdata = make()
+    mdata["rna"].layers["raw"] = mdata["rna"].X * 2
+    mn.tl.minnet_smooth(mdata, n_neighbors=K, modalities=["rna"], layer="raw", across=True, key_added="near")
+    assert set(mdata.mod) == {"rna", "atac", "rna_near"}
+    assert "near" not in mdata["atac"].layers
+    graph = mdata["rna"].obsp["near_connectivities"]
+    np.testing.assert_allclose(mdata["rna"].layers["near"].toarray(), (graph @ mdata["rna"].layers["raw"]).toarray())
+
+
+def test_dense_values_stay_dense_and_copies_leave_the_input() -> None:
+    mdata = make()
+    mdata["rna"].X = mdata["rna"].X.toarray()
+    result = mn.tl.minnet_smooth(mdata, n_neighbors=K, across=True, copy=True)
+    assert isinstance(result["rna"].layers["smoothed"], np.ndarray)
+    assert set(mdata.mod) == {"rna", "atac"}
+    assert "smoothed" not in mdata["rna"].layers
+    again = mn.tl.minnet_smooth(mdata, n_neighbors=K, across=True, copy=True)
+    np.testing.assert_array_equal(result["rna_smoothed"].X, again["rna_smoothed"].X)
+
+
+def test_result_survives_a_file(tmp_path) -> None:
+    mdata = make()
+    mn.tl.minnet_smooth(mdata, n_neighbors=K, across=True)
+    mdata.write(tmp_path / "m.h5mu")
+    back = mudata.read_h5mu(tmp_path / "m.h5mu")
+    np.testing.assert_array_equal(back["rna_smoothed"].X.toarray(), mdata["rna_smoothed"].X.toarray())
+    assert back.uns["smoothed"]["params"]["quantile"] == 0.95
+
+
+def test_muon_and_accessor_have_it() -> None:
+    assert mu.tl.minnet_smooth is mn.tl.minnet_smooth
+    mdata = make()
+    mdata.minnet.smooth(n_neighbors=K)
+    assert "smoothed" in mdata["atac"].layers
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        ({"n_neighbors": 40}, ValueError, "`n_neighbors` is 40.*40 cells"),
+        ({"n_neighbors": 0}, ValueError, "`n_neighbors`"),
+        ({"quantile": 1.5}, ValueError, "`quantile`"),
+        ({"use_rep": "X_other"}, KeyError, r"`use_rep` is 'X_other'.*model\.embed"),
+        ({"modalities": ["adt"]}, ValueError, "`modalities`.*'adt'"),
+        ({"layer": "raw"}, ValueError, "'raw'"),
+    ],
+)
+def test_bad_input(arguments: dict, error: type[Exception], words: str) -> None:
+    mdata = make()
+    with pytest.raises(error, match=words):
+        mn.tl.minnet_smooth(mdata, **arguments)
+    assert "smoothed" not in mdata.uns
+    assert all(not a.layers for a in mdata.mod.values())
+
+
+def test_a_modality_of_the_name_is_not_replaced() -> None:
+    mdata = make()
+    mn.tl.minnet_smooth(mdata, n_neighbors=K, across=True)
+    with pytest.raises(ValueError, match="`key_added` is 'smoothed'.*rna_smoothed"):
+        mn.tl.minnet_smooth(mdata, n_neighbors=K, across=True, modalities=["rna"])
