@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+import gzip
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scminnet.genomics import check_annotation, overlaps, parse_intervals, read_annotation
+
+GTF = """\
+#!genome-build GRCh38
+chr1\tHAVANA\tgene\t101\t400\t.\t+\t.\tgene_id "ENSG00000000001.4"; gene_name "AAA"; note "a # in it; gene_name";
+chr1\tHAVANA\ttranscript\t101\t300\t.\t+\t.\tgene_id "ENSG00000000001.4"; transcript_id "ENST1.1"; gene_name "AAA";
+chr1\tHAVANA\texon\t101\t150\t.\t+\t.\tgene_id "ENSG00000000001.4"; transcript_id "ENST1.1"; gene_name "AAA";
+chr1\tHAVANA\texon\t200\t300\t.\t+\t.\tgene_id "ENSG00000000001.4"; transcript_id "ENST1.1"; gene_name "AAA";
+chr1\tHAVANA\ttranscript\t121\t400\t.\t+\t.\tgene_id "ENSG00000000001.4"; transcript_id "ENST2.1"; gene_name "AAA";
+chr1\tHAVANA\texon\t121\t400\t.\t+\t.\tgene_id "ENSG00000000001.4"; transcript_id "ENST2.1"; gene_name "AAA";
+chr1\tHAVANA\ttranscript\t101\t400\t.\t+\t.\tgene_id "ENSG00000000001.4"; transcript_id "ENST3.1"; gene_name "AAA";
+chr1\tHAVANA\texon\t101\t400\t.\t+\t.\tgene_id "ENSG00000000001.4"; transcript_id "ENST3.1"; gene_name "AAA";
+chr2\tHAVANA\tgene\t11\t20\t.\t-\t.\tgene_id "ENSG00000000002.1";
+chr2\tHAVANA\ttranscript\t11\t20\t.\t-\t.\tgene_id "ENSG00000000002.1"; transcript_id "ENST4.1";
+chr2\tHAVANA\texon\t11\t20\t.\t-\t.\tgene_id "ENSG00000000002.1"; transcript_id "ENST4.1";
+chr3\tHAVANA\tgene\t1\t9\t.\t+\t.\tgene_id "ENSG00000000003.1"; gene_name "AC011043.1";
+chr3\tHAVANA\ttranscript\t1\t9\t.\t+\t.\tgene_id "ENSG00000000003.1"; transcript_id "ENST5.1"; gene_name "AC011043.1";
+chr3\tHAVANA\texon\t1\t9\t.\t+\t.\tgene_id "ENSG00000000003.1"; transcript_id "ENST5.1"; gene_name "AC011043.1";
+"""
+
+GFF3 = """\
+##gff-version 3
+chr1\tx\tgene\t101\t400\t.\t+\t.\tID=gene:ENSG00000000001;Name=AAA;gene_id=ENSG00000000001;version=4
+chr1\tx\tmRNA\t101\t300\t.\t+\t.\tID=transcript:1;Parent=gene:ENSG00000000001
+chr1\tx\texon\t101\t150\t.\t+\t.\tParent=transcript:1
+chr1\tx\tmRNA\t121\t400\t.\t+\t.\tID=transcript:2;Parent=gene:ENSG00000000001
+chr1\tx\tlnc_RNA\t101\t400\t.\t+\t.\tID=transcript:3;Parent=gene:ENSG00000000001
+chr2\tx\tncRNA_gene\t11\t20\t.\t-\t.\tID=gene:ENSG00000000002
+chr2\tx\tmiRNA\t11\t20\t.\t-\t.\tID=transcript:4;Parent=gene:ENSG00000000002
+chr3\tx\tpseudogene\t1\t9\t.\t+\t.\tID=gene:ENSG00000000003;Name=AC011043%2E1
+chr3\tx\texon\t5\t9\t.\t+\t.\tParent=gene:ENSG00000000003
+chr3\tx\tbiological_region\t5\t9\t.\t+\t.\tID=region
+##FASTA
+>chr1
+ACGT
+"""
+
+EXPECTED = pd.DataFrame(
+    {
+        "gene": ["AAA", "AAA", "ENSG00000000002", "AC011043.1"],
+        "chrom": ["chr1", "chr1", "chr2", "chr3"],
+        "tss": [100, 120, 19, 0],
+        "strand": ["+", "+", "-", "+"],
+        "start": [100, 100, 10, 0],
+        "end": [400, 400, 20, 9],
+        "gene_id": ["ENSG00000000001", "ENSG00000000001", "ENSG00000000002", "ENSG00000000003"],
+    }
+)
+
+
+def write(folder, name: str, text: str):
+    path = folder / name
+    if name.endswith(".gz"):
+        with gzip.open(path, "wt") as file:
+            file.write(text)
+    else:
+        path.write_text(text)
+    return path
+
+
+def without(text: str, *features: str) -> str:
+    return "".join(line for line in text.splitlines(keepends=True) if not {*line.split("\t")[2:3]} & {*features})
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.gtf", GTF),
+        ("a.b.gtf.gz", GTF),
+        ("no_genes.gtf", without(GTF, "gene")),
+        ("only_exons.gtf", without(GTF, "gene", "transcript")),
+        ("A.GTF", without(GTF, "exon")),
+        ("a.gff3", GFF3),
+        ("a.gff.gz", GFF3),
+    ],
+)
+def test_gtf_and_gff3_say_the_same(tmp_path, name, text):
+    found = read_annotation(write(tmp_path, name, text))
+    pd.testing.assert_frame_equal(found.astype(EXPECTED.dtypes), EXPECTED)
+    assert found["tss"].dtype == found["start"].dtype == np.int64
+
+
+def test_versions_stay_on_request(tmp_path):
+    found = read_annotation(write(tmp_path, "a.gtf", GTF), strip_version=False)
+    assert found["gene_id"].tolist()[0] == "ENSG00000000001.4"
+    assert found["gene"].tolist() == ["AAA", "AAA", "ENSG00000000002.1", "AC011043.1"]
+
+
+def test_a_gene_on_two_chromosomes_has_two_extents(tmp_path):
+    line = 'chr{}\tx\ttranscript\t{}\t{}\t.\t+\t.\tgene_id "G"; transcript_id "T"\n'
+    found = read_annotation(write(tmp_path, "a.gtf", line.format("X", 11, 20) + line.format("Y", 101, 200)))
+    assert found[["start", "end"]].to_numpy().tolist() == [[10, 20], [100, 200]]
+
+
+def test_bed_of_starts_and_bed_of_genes(tmp_path):
+    starts = "track name=x\n#c\nchr1\t5\t6\tA\t0\t+\nchr1\t9\t10\tA\t0\t-\nchr1\t5\t6\tA\t0\t+\n"
+    found = read_annotation(write(tmp_path, "starts.bed.gz", starts))
+    assert found.columns.tolist() == ["gene", "chrom", "tss", "strand"]
+    assert found["tss"].tolist() == [5, 9]
+    genes = "chr1\t5\t9\tA\t0\t+\tENSG00000000001.1\tlincRNA\nchr1\t5\t9\tB\t0\t-\tENSG00000000002.1\tx\n"
+    found = read_annotation(write(tmp_path, "genes.bed", genes))
+    assert found.columns.tolist() == ["gene", "chrom", "tss", "strand", "start", "end", "gene_id"]
+    assert found["tss"].tolist() == [5, 8]
+    assert found["gene_id"].tolist() == ["ENSG00000000001", "ENSG00000000002"]
+    found = read_annotation(write(tmp_path, "other.bed", genes.replace("ENSG", "thick")))
+    assert "gene_id" not in found
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "match"),
+    [
+        ("a.txt", GTF, "'a.txt'.*'.gtf'"),
+        ("a.gtf", "#only a comment\n", "'a.gtf' holds no gene.*GTF"),
+        ("a.gff3", GTF, "holds no gene"),
+        ("a.bed", "", "holds no gene"),
+        ("a.bed", "chr1\t1\t9\nchr1\t2\t9\n", "2 of 2 rows lack"),
+        (
+            "a.bed",
+            "chr1\t1\t9\tA\t0\t+\nchr1\tx\t9\tB\t0\t+\nchr1\t1\t9\tC\t0\t.\n",
+            "2 of 3 rows lack.*B chr1.*C chr1",
+        ),
+        ("a.gtf", GTF.replace("-", "."), "1 of 4 rows lack.*ENSG00000000002 chr2"),
+    ],
+)
+def test_wrong_files(tmp_path, name, text, match):
+    with pytest.raises(ValueError, match=match) as caught:
+        read_annotation(write(tmp_path, name, text))
+    assert "`path`" in str(caught.value)
+
+
+def test_no_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match="`path`: there is no file"):
+        read_annotation(tmp_path / "none.gtf")
+
+
+def test_check_annotation_names_what_is_missing(tmp_path):
+    table = EXPECTED.drop(columns=["start"])
+    assert check_annotation(table).equals(table)
+    path = write(tmp_path, "a.gtf", GTF)
+    assert len(check_annotation(path)) == len(check_annotation(str(path), body=True)) == 4
+    for wrong, error, match in (
+        (table.drop(columns="tss"), ValueError, "lacks the columns 'tss'"),
+        (table[:0], ValueError, "no rows"),
+        (table.assign(tss=[-1, np.nan, 1, 2]), ValueError, "2 of 4 rows lack"),
+        (table.assign(strand="1"), ValueError, "4 of 4 rows lack"),
+        (table.assign(gene=["a", None, "b", "c"]), ValueError, "1 of 4 rows lack"),
+        (["a"], TypeError, "`tss` is a list"),
+    ):
+        with pytest.raises(error, match=match):
+            check_annotation(wrong)
+    with pytest.raises(ValueError, match="lacks the columns 'start'.*not only transcript starts"):
+        check_annotation(table, body=True)
+
+
+@given(
+    chrom=st.sampled_from(["chr1", "X", "chr1_KI270706v1_random", "HLA-A*01:01:01:01", "GL000194.1", "chrUn-a_1"]),
+    start=st.integers(0, 10**9),
+    width=st.integers(1, 10**6),
+    style=st.sampled_from(["{}:{}-{}", "{}-{}-{}", "{}_{}_{}", "{}:{}_{}", "{}:{:,}-{:,}"]),
+)
+def test_every_spelling_is_read(chrom, start, width, style):
+    name = style.format(chrom, start, start + width)
+    found = parse_intervals([name])
+    assert found.index.tolist() == [name]
+    assert found.iloc[0].tolist() == [chrom, start, start + width]
+
+
+@pytest.mark.parametrize("names", [("chrom", "start", "end"), ("seqnames", "chromStart", "chromEnd")])
+def test_interval_columns_come_before_names(names):
+    table = pd.DataFrame([["chr1", 1, 5], ["chr2", 2, 6]], columns=names, index=["chr9:7-8", "peak"])
+    found = parse_intervals(table.astype({names[0]: "category", names[1]: str}))
+    assert found.to_numpy().tolist() == [["chr1", 1, 5], ["chr2", 2, 6]]
+    assert found.index.equals(table.index)
+    with pytest.raises(ValueError, match="1 of 2 names are no intervals, e.g. 'peak'"):
+        parse_intervals(table[[names[0], names[1]]])
+    with pytest.raises(ValueError, match=f"1 of 2 columns '{names[0]}'.*e.g. 'chr1 1 0'"):
+        parse_intervals(table.assign(**{names[2]: [0, 9]}))
+    with pytest.raises(ValueError, match="1 of 2 columns .* e.g. 'nan 2 6'"):
+        parse_intervals(table.assign(**{names[0]: ["chr1", np.nan]}))
+
+
+def test_what_does_not_parse_is_counted_and_shown():
+    names = ["chr1:1-2", "a", "chr1:5-5", "chr1:9-3", "chr1:1-2-", ":1-2", "chr1:-1-2", "chr1:,-3"]
+    with pytest.raises(ValueError, match="`peaks`: 6 of 8 names are no intervals, e.g. 'a', 'chr1:5-5', 'chr1:9-3'"):
+        parse_intervals(names)
+
+
+interval = st.tuples(st.sampled_from(["chr1", "chr2", "chr10"]), st.integers(0, 60), st.integers(0, 25))
+
+
+@given(st.lists(interval, min_size=1, max_size=25), st.lists(interval, min_size=1, max_size=25))
+def test_overlaps_as_a_double_loop_finds_them(first, second):
+    def table(rows):
+        frame = pd.DataFrame(rows, columns=["chrom", "start", "end"]).assign(end=lambda t: t["start"] + t["end"])
+        return frame.set_index(np.repeat("same", len(frame)))
+
+    ours, theirs = table(first), table(second)
+    expected = {
+        (i, j)
+        for i, (c, s, w) in enumerate(first)
+        for j, (d, t, v) in enumerate(second)
+        if c == d and set(range(s, s + w)) & set(range(t, t + v))
+    }
+    found = list(zip(*overlaps(ours, theirs), strict=True))
+    assert len(found) == len(expected)
+    assert set(found) == expected
