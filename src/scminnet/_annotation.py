@@ -1,4 +1,4 @@
-"""Readers of annotation files, one a format: each returns one row a transcript, and one a gene that has none.
+"""Readers of annotation files, one a format: each returns one row a transcript and one a gene.
 
 The tables have ``gene``, ``chrom``, ``tss``, ``strand`` and, where the file tells, ``start`` and ``end`` of the gene and
 ``gene_id``. Positions are 0-based, intervals half-open; what does not parse is missing, for the caller to report.
@@ -48,7 +48,7 @@ def read_gtf(path: Path) -> pd.DataFrame:
         exons = exons.groupby(by, sort=False, as_index=False).agg(start=("start", "min"), end=("end", "max"), **rest)
         lines = pd.concat([lines, exons.assign(feature="transcript")], ignore_index=True)
     lines["gene"] = lines["gene_name"].fillna(lines["gene"]).fillna(lines["gene_id"])
-    return _transcript_starts(lines, lines["feature"] == "gene")
+    return _transcript_starts(lines)
 
 
 def read_gff3(path: Path) -> pd.DataFrame:
@@ -61,8 +61,7 @@ def read_gff3(path: Path) -> pd.DataFrame:
     is_gene = lines["ID"].isin(genes.index)
     owner = lines["ID"].where(is_gene, lines["Parent"].str.split(",").str[0])
     lines = lines.assign(gene=owner.map(symbols), gene_id=owner.map(ids))
-    of_gene = owner.isin(genes.index)
-    return _transcript_starts(lines[of_gene], is_gene[of_gene])
+    return _transcript_starts(lines[owner.isin(genes.index)])
 
 
 def _lines(path: Path) -> Iterator[list[str]]:
@@ -89,19 +88,18 @@ def _features(path: Path, wanted: str, attribute: str, names: Sequence[str]) -> 
     return lines.assign(start=start - 1, end=end)
 
 
-def _transcript_starts(lines: pd.DataFrame, is_gene: pd.Series) -> pd.DataFrame:
+def _transcript_starts(lines: pd.DataFrame) -> pd.DataFrame:
     """Turn lines of genes and transcripts with their genes' names into transcript starts and the genes' extents."""
     # one id may stand for copies on several chromosomes or strands
     copy = [lines[column] for column in ("gene_id", "chrom", "strand")]
-    has_transcript = (~is_gene).groupby(copy, dropna=False).transform("any")
-    table = lines[["gene", "chrom"]].assign(
+    # a gene starts where its outermost transcript does, so its own line adds no start where it has any
+    return lines[["gene", "chrom"]].assign(
         tss=_first_base(lines["start"], lines["end"], lines["strand"]),
         strand=lines["strand"],
         start=lines["start"].groupby(copy, dropna=False).transform("min"),
         end=lines["end"].groupby(copy, dropna=False).transform("max"),
         gene_id=lines["gene_id"],
     )
-    return table[~(is_gene & has_transcript)]
 
 
 def _first_base(start: pd.Series, end: pd.Series, strand: pd.Series) -> np.ndarray:

@@ -183,7 +183,7 @@ def membership(
     if gene_body:
         start = np.where(forward, start, np.minimum(start, starts["start"]))
         end = np.where(forward, np.maximum(end, starts["end"]), end)
-    windows = pd.DataFrame({"chrom": starts["chrom"].to_numpy(), "start": np.maximum(start, 0), "end": end})
+    windows = pd.DataFrame({"chrom": starts["chrom"].to_numpy(), "start": start, "end": end})
     peak, window = overlaps(peaks, windows)
     gene = genes.get_indexer(starts["gene"].astype(str))[window]
     member = sparse.csc_matrix((np.ones(len(peak), np.float32), (peak, gene)), shape=(len(peaks), len(genes)))
