@@ -156,7 +156,7 @@ def modality_embedding(mdata: MuData, modality: str, use_rep: str) -> np.ndarray
     if use_rep not in adata.obsm:
         raise KeyError(
             f"`use_rep` is {use_rep!r}, which modality {modality!r} lacks in obsm; it has [{shorten(adata.obsm, 10)}]. "
-            f"Write each modality's embedding to `mdata[{modality!r}].obsm`."
+            f"Write each modality's embedding to `mdata[{modality!r}].obsm`, e.g. with `model.embed(mdata)`."
         )
     return check_embedding(adata.obsm[use_rep], f"mdata[{modality!r}].obsm[{use_rep!r}]")
 

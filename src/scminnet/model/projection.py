@@ -27,12 +27,17 @@ PAIRED_CELLS_PER_COMPONENT = 20
 MIN_COMPONENTS = 20
 
 
+def _scale_and_zero(mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return 1 / std, 0 for a constant feature, and each feature's standardised zero."""
+    scale = np.divide(1, std, out=np.zeros_like(std), where=std > 0)
+    return scale, np.clip(-mean * scale, -CLIP, CLIP)
+
+
 def standardised_deviation(
     matrix: sparse.csr_matrix | np.ndarray, mean: np.ndarray, std: np.ndarray
 ) -> sparse.csr_matrix | np.ndarray:
     """Return z - z0: the standardised, clipped values less each feature's standardised zero; as sparse as the input."""
-    scale = np.divide(1, std, out=np.zeros_like(std), where=std > 0)
-    zero = np.clip(-mean * scale, -CLIP, CLIP)
+    scale, zero = _scale_and_zero(mean, std)
     if not sparse.issparse(matrix):
         return np.clip((matrix - mean) * scale, -CLIP, CLIP).astype(np.float32) - zero
     columns = matrix.indices
@@ -158,10 +163,8 @@ def fit_projections(
     rotations = canonical_rotations(scores, local, n_canonical)
     projections = {}
     for modality, rotation in rotations.items():
-        mean, std = moments[modality]
-        scale = np.divide(1, std, out=np.zeros_like(std), where=std > 0)
+        _, zero = _scale_and_zero(*moments[modality])
         weight = components[modality] @ rotation
         # centres are means of z - z0
-        zero = np.clip(-mean * scale, -CLIP, CLIP)
         projections[modality] = (weight, -(centres[modality] @ rotation + zero @ weight))
     return projections

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from scminnet._constants import EMBEDDING_SIZE
 from scminnet._validate import check_choice, check_count, check_fraction, check_positive, shorten
@@ -65,9 +65,9 @@ class Recipe:
             check_positive(getattr(self, name), name, minimum=0)
         for name in ("lr", "temperature", "train_size"):
             check_positive(getattr(self, name), name, minimum=1e-12)
-        for field in fields(self):
-            if str(field.type).startswith("Literal"):
-                check_choice(getattr(self, field.name), LITERALS[field.name], field.name)
+        for name, hint in get_type_hints(Recipe).items():
+            if get_origin(hint) is Literal:
+                check_choice(getattr(self, name), get_args(hint), name)
 
     @classmethod
     def named(cls, preset: str, **changes: Any) -> Recipe:
@@ -84,17 +84,6 @@ class Recipe:
         """Return the recipe as a plain dictionary."""
         return asdict(self)
 
-
-#: The allowed values of the fields that choose among names.
-LITERALS: dict[str, tuple[str, ...]] = {
-    "activation": ("tanh", "sigmoid", "relu", "gelu"),
-    "input_layer": ("canonical", "learned"),
-    "initialisation": ("torch", "published"),
-    "pairing": ("in_batch", "sampled"),
-    "strategy": ("between", "within"),
-    "loss_form": ("code", "text"),
-    "lr_schedule": ("constant", "one_cycle"),
-}
 
 #: ``"default"``: the winner of the search in ``benchmarks/``. ``"paper"``: the published code's values for RNA + ATAC; for
 #: RNA + protein the authors used ``activation="sigmoid"``, ``strategy="within"`` and 90 epochs.

@@ -14,7 +14,7 @@ from scvi.model.base import UnsupervisedTrainingMixin
 from scminnet import _compat
 from scminnet._constants import BATCH_COLUMN, MARGIN_GRAPH_KEY
 from scminnet._logging import logger
-from scminnet._validate import check_count, shorten
+from scminnet._validate import check_count, layer_matrix, shorten
 from scminnet.graph.geodesic import GeodesicIndex
 from scminnet.model.embedding import project_rows
 from scminnet.model.pairs import PairDataModule, PairDataset
@@ -154,14 +154,15 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin):
             raise ValueError(
                 f"`early_stopping` needs validation cells, and train_size={recipe.train_size} leaves none. Lower `train_size`."
             )
+        # before anything is fitted: the graph's arguments and batches may be refused
+        with _compat.keeping_torch_threads():
+            geodesics, graph_rows = self._geodesics(mdata, margin_graph, seed)
         matrices = self._row_matrices(mdata)
         if not self.is_trained_:
             self._fit_input_layers(matrices, positions[datamodule.train_idx], recipe, seed)
         projected = recipe.input_layer == "canonical"
         if projected:
             matrices = {m: project_rows(self.module, matrix, m) for m, matrix in matrices.items()}
-        with _compat.keeping_torch_threads():
-            geodesics, graph_rows = self._geodesics(mdata, margin_graph, seed)
         datamodule.dataset = PairDataset(
             matrices, positions, self._label_codes(mdata), geodesics, graph_rows, projected=projected
         )
@@ -227,5 +228,7 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin):
                 raise ValueError(f"the model's data lack modality {modality!r}, from which the margin graph is built.")
             logger.info("building the margin graph from modality %r", modality)
             batches = mdata.obs[BATCH_COLUMN].astype(str).reindex(mdata.mod[modality].obs_names).to_numpy()
-            graph = build_margin_graph(self._row_matrices(mdata)[modality], batches, seed=seed).distances
+            graph = build_margin_graph(
+                layer_matrix(mdata, modality, self._layers[modality]), batches, seed=seed
+            ).distances
         return GeodesicIndex(graph, seed=seed), modality_positions(mdata, [modality])[:, 0]

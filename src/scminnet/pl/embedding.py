@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from mudata import MuData
 
 from scminnet._constants import EMBEDDING_KEY
-from scminnet._validate import check_embedding, check_modalities, check_mudata, obs_column
+from scminnet._validate import check_modalities, check_mudata, joint_embeddings, obs_column
 from scminnet.pl._style import MISSING, palette
 
 #: More categories than this get a legend of several columns.
@@ -47,14 +47,12 @@ def joint_umap(
     ------
     KeyError
         A modality lacks the embedding.
+    ValueError
+        Embeddings are not finite, or differ in width.
     """
     check_mudata(mdata)
     check_modalities(mdata, modalities)
-    parts = []
-    for m in modalities:
-        if use_rep not in mdata.mod[m].obsm:
-            raise KeyError(f"`use_rep` is {use_rep!r}, which mdata[{m!r}].obsm lacks. Call `model.embed(mdata)` first.")
-        parts.append(check_embedding(mdata.mod[m].obsm[use_rep], f"mdata[{m!r}].obsm[{use_rep!r}]"))
+    parts = joint_embeddings(mdata, modalities, use_rep)
     cells = ad.AnnData(np.concatenate(parts))
     sc.pp.neighbors(cells, n_neighbors=n_neighbors, use_rep="X", random_state=seed)
     sc.tl.umap(cells, random_state=seed)
