@@ -1,0 +1,265 @@
+"""Features worth learning from: genes that vary in several batches, proteins that vary at all, peaks open in many cells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scanpy as sc
+from anndata import AnnData
+from mudata import MuData
+
+from scminnet import _compat, _validate
+from scminnet._logging import logger
+from scminnet.pp._kinds import GENES, PEAKS, PROTEINS, resolve_kinds
+
+#: Flavours of scanpy that expect log-normalised values, as MinNet does.
+FLAVORS = ("cell_ranger", "seurat")
+
+
+def select_features(
+    mdata: MuData,
+    modalities: Sequence[str] = ("rna", "activity"),
+    *,
+    batch_key: str | None = None,
+    min_batches: int = 2,
+    n_top_genes: int = 2000,
+    flavor: str = "cell_ranger",
+    n_top_peaks: int = 30_000,
+    keep: Iterable[str] = (),
+    kinds: Mapping[str, str] | None = None,
+    layer: str | None = None,
+    subset: bool = True,
+    key_added: str = "selected",
+    copy: bool = False,
+) -> MuData | None:
+    """Choose the features that a model is to learn from.
+
+    **Genes**: those that all named modalities of genes have (expression and gene activity, say), and that are highly variable in at least
+    ``min_batches`` batches of the first one; the same genes in each. **Proteins**: all that vary. **Peaks**: those open in
+    most cells.
+
+    Parameters
+    ----------
+    mdata
+        MuData with normalised values.
+    modalities
+        Modalities to choose features of. The first one of genes is where variability is measured, so name expression before activity.
+    batch_key
+        Column of the batches, in ``mdata.obs`` or that modality's ``obs``. ``None``: all cells are one batch.
+    min_batches
+        Batches in which a gene must be highly variable; 2 in the paper for multiome ("in more than one batch"), 3 for CITE-seq. Without
+        ``batch_key`` it has no say.
+    n_top_genes
+        Genes called highly variable in each batch; the paper does not tell it, 2,000 is scanpy's custom.
+    flavor
+        ``"cell_ranger"`` (the paper's) or ``"seurat"`` of :func:`scanpy.pp.highly_variable_genes`.
+    n_top_peaks
+        Peaks to choose, those with counts in most cells.
+    keep
+        Names of features chosen anyway, genes where all modalities of genes have them; in the paper the genes of surface proteins.
+    kinds
+        What modalities measure, as in :func:`scminnet.pp.normalize`.
+    layer
+        Layer of normalised values; ``None``: ``X``.
+    subset
+        Whether the modalities lose the other features, which is what training expects. If not, the choice is only marked. Links between
+        peaks and genes need all features, so keep the full data for them.
+    key_added
+        Name of the column that marks the choice.
+    copy
+        Return a changed copy and leave ``mdata`` as it is.
+
+    Returns
+    -------
+    ``None``, or the copy. Written, for ``key = key_added`` and each modality ``m``:
+
+    ``mdata[m].var[key]``
+        Whether the feature was chosen; all true with ``subset``.
+    ``mdata[m].var["{key}_n_batches"]``
+        For genes: batches in which the gene is highly variable, int64.
+    ``mdata[m].var["{key}_n_cells"]``
+        For peaks: cells with counts, int64.
+    ``mdata.uns[key]``
+        ``params``, and ``keep_not_found``: names of ``keep`` that could not be chosen.
+
+    Raises
+    ------
+    TypeError
+        ``mdata`` is no MuData, or values are no numbers in memory.
+    KeyError
+        ``batch_key`` is no column.
+    ValueError
+        ``mdata`` is a view; a modality or layer is not there, or its kind not known; a parameter is out of its range; modalities of genes have
+        no gene in common, or a modality of genes holds counts; there are fewer batches than ``min_batches``, or a batch is too small; no
+        feature is left.
+
+    Examples
+    --------
+    >>> import scminnet as mn
+    >>> mdata = mn.datasets.simulate_multiome(500)
+    >>> mn.pp.normalize(mdata)
+    >>> mn.pp.select_features(mdata, ["rna", "atac"], batch_key="batch", n_top_genes=300, n_top_peaks=1000)
+    >>> mdata["atac"].n_vars
+    1000
+    """
+    _validate.check_mudata(mdata)
+    _validate.check_not_view(mdata)
+    names = list(modalities)
+    _validate.check_modalities(mdata, names)
+    of_kind = resolve_kinds(mdata, names, kinds)
+    for value, argument in ((min_batches, "min_batches"), (n_top_genes, "n_top_genes"), (n_top_peaks, "n_top_peaks")):
+        _validate.check_count(value, argument)
+    _validate.check_choice(flavor, FLAVORS, "flavor")
+    if isinstance(keep, str):
+        raise ValueError(f"`keep` is the text {keep!r}. Give a list of names.")
+    kept = pd.Index(list(keep), dtype=object)
+    matrices = {m: _validate.layer_matrix(mdata, m, layer) for m in names}
+    for m, matrix in matrices.items():
+        _validate.check_values(matrix, m)
+
+    tables = _of_genes(
+        mdata, {m: matrices[m] for m in names if of_kind[m] == GENES}, batch_key, min_batches, n_top_genes, flavor, kept
+    )
+    tables |= {m: _of_peaks(matrices[m], n_top_peaks) for m in names if of_kind[m] == PEAKS}
+    tables |= {m: {"": _varies(matrices[m])} for m in names if of_kind[m] == PROTEINS}
+    for m in names:
+        if of_kind[m] != GENES:
+            tables[m][""] |= mdata.mod[m].var_names.isin(kept)
+        if not tables[m][""].any():
+            remedy = f"Lower `min_batches` ({min_batches}) or raise `n_top_genes` ({n_top_genes:,})."
+            remedy = remedy if of_kind[m] == GENES else "None of them varies: leave the modality out."
+            raise ValueError(f"no feature of modality {m!r} is chosen. {remedy}")
+    logger.info(
+        "features chosen: %s",
+        ", ".join(f"{m} {int(tables[m][''].sum()):,} of {mdata.mod[m].n_vars:,}" for m in names),
+    )
+
+    chosen = pd.Index([]).append([mdata.mod[m].var_names[tables[m][""]] for m in names])
+    params: dict[str, Any] = {
+        "modalities": names,
+        "batch_key": batch_key,
+        "min_batches": min_batches,
+        "n_top_genes": n_top_genes,
+        "flavor": flavor,
+        "n_top_peaks": n_top_peaks,
+        "layer": layer,
+        "subset": subset,
+    }
+    # h5mu files hold no None
+    params = {name: value for name, value in params.items() if value is not None}
+    with _compat.new_mudata_manner(), _compat.without_warning("var_names are not unique"):
+        result = mdata.copy() if copy else mdata
+        for m in names:
+            adata = result.mod[m]
+            adata.var = adata.var.assign(**{key_added + ending: values for ending, values in tables[m].items()})
+            if subset:
+                result.mod[m] = adata[:, tables[m][""]].copy()
+        result.update()
+    result.uns[key_added] = {
+        "params": params,
+        "keep_not_found": kept[~kept.isin(chosen)].to_numpy(dtype=object),
+    }
+    return result if copy else None
+
+
+#: Columns of a modality's ``var`` by their names' endings; "" is the choice itself.
+Columns = dict[str, np.ndarray]
+
+
+def _of_genes(
+    mdata: MuData,
+    matrices: Mapping[str, Any],
+    batch_key: str | None,
+    min_batches: int,
+    n_top_genes: int,
+    flavor: str,
+    kept: pd.Index,
+) -> dict[str, Columns]:
+    """Choose the same genes in all modalities of genes, by their variability in the first."""
+    if not matrices:
+        return {}
+    first, *others = matrices
+    if _validate.looks_like_counts(matrices[first]):
+        raise ValueError(
+            f"modality {first!r} holds counts, but flavour {flavor!r} wants log-normalised values. Run `scminnet.pp.normalize(mdata)` "
+            "first, or name their `layer`."
+        )
+    genes = {m: mdata.mod[m].var_names for m in matrices}
+    shared = genes[first]
+    for m in others:
+        shared = shared[shared.isin(genes[m])]
+    if shared.empty:
+        raise ValueError(
+            f"`modalities`: {_validate.shorten(matrices)} have no gene in common, e.g. "
+            f"{'; '.join(f'{m}: {_validate.shorten(names, 3)}' for m, names in genes.items())}. Use the same kind of gene names."
+        )
+    batches = None if batch_key is None else _batches(mdata, first, batch_key, min_batches)
+    n_batches = _highly_variable(matrices[first][:, genes[first].get_indexer(shared)], batches, n_top_genes, flavor)
+    enough = 1 if batches is None else min_batches
+    result = {}
+    for m, names in genes.items():
+        # a gene that another modality lacks was in no contest
+        everywhere = pd.Series(n_batches, index=shared).reindex(names, fill_value=0).to_numpy()
+        result[m] = {"": (everywhere >= enough) | names.isin(shared.intersection(kept)), "_n_batches": everywhere}
+    return result
+
+
+def _of_peaks(values: Any, n_top_peaks: int) -> Columns:
+    """Choose the peaks with counts in most cells."""
+    n_cells = np.asarray((values > 0).sum(axis=0)).ravel().astype(np.int64)
+    # stable: of peaks in equally many cells the first are taken
+    top = np.argsort(-n_cells, kind="stable")[:n_top_peaks]
+    return {"": np.isin(np.arange(len(n_cells)), top) & (n_cells > 0), "_n_cells": n_cells}
+
+
+def _batches(mdata: MuData, modality: str, batch_key: str, min_batches: int) -> pd.Series:
+    """Return each cell's batch, raising when one is missing or there are too few."""
+    batches = _validate.obs_column(mdata, batch_key, [modality], "batch_key").loc[mdata.mod[modality].obs_names]
+    if batches.isna().any():
+        raise ValueError(
+            f"`batch_key`={batch_key!r}: {int(batches.isna().sum()):,} cells of modality {modality!r} have no batch. Give every cell one."
+        )
+    sizes = batches.astype(str).value_counts()
+    if len(sizes) < min_batches:
+        raise ValueError(
+            f"`min_batches` is {min_batches}, but `batch_key`={batch_key!r} holds {len(sizes)}: {_validate.shorten(sizes.index)}. "
+            f"Give at most {len(sizes)}."
+        )
+    if (sizes < 2).any():
+        raise ValueError(
+            f"`batch_key`={batch_key!r}: {_validate.shorten(sizes.index[sizes < 2])} has a single cell, in which nothing varies. "
+            "Merge it with another batch or leave it out."
+        )
+    return batches.astype(str)
+
+
+def _highly_variable(values: Any, batches: pd.Series | None, n_top_genes: int, flavor: str) -> np.ndarray:
+    """Count the batches in which each gene is among the most variable ones."""
+    # the genes of each batch are called by themselves: scanpy's own batch_key also ranks over batches, which nothing here needs
+    groups = [slice(None)] if batches is None else [np.flatnonzero(batches == batch) for batch in batches.unique()]
+    n_batches = np.zeros(values.shape[1], dtype=np.int64)
+    for rows in groups:
+        part = AnnData(values[rows])
+        # a gene without a count in this batch cannot vary in it, and would fill the lowest bin
+        seen = np.flatnonzero(np.asarray((part.X > 0).sum(axis=0)).ravel() > 0)
+        try:
+            table = sc.pp.highly_variable_genes(
+                part[:, seen].copy(), n_top_genes=min(n_top_genes, len(seen)), flavor=flavor, inplace=False
+            )
+        except ValueError as error:
+            raise ValueError(
+                f"`flavor`: scanpy's {flavor!r} finds no highly variable genes among {len(seen):,} genes of a batch of {part.n_obs:,} cells "
+                f"({error}). Take the other flavour, or merge small batches."
+            ) from error
+        n_batches[seen] += table["highly_variable"].to_numpy(bool)
+    return n_batches
+
+
+def _varies(values: Any) -> np.ndarray:
+    """Tell which features have two values or more."""
+    extremes = [getattr(values, name)(axis=0) for name in ("min", "max")]
+    low, high = (np.asarray(e.todense() if hasattr(e, "todense") else e).ravel() for e in extremes)
+    return high > low
