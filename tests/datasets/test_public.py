@@ -12,7 +12,7 @@ from anndata import AnnData
 from scipy import sparse
 
 from scminnet import datasets
-from scminnet.datasets import _read
+from scminnet.datasets import _read, public
 from scminnet.datasets._sources import SOURCES
 
 MULTIOME_BATCHES = "s1d1 s1d2 s1d3 s2d1 s2d4 s2d5 s3d3 s3d6 s3d7 s3d10 s4d1 s4d8 s4d9".split()
@@ -189,11 +189,14 @@ def test_multiome(age, multiome, publish, server, tmp_path):
     pd.testing.assert_frame_equal(again.obs, mdata.obs)
 
 
-def test_cite(publish, tmp_path):
+def test_cite(publish, tmp_path, monkeypatch):
     file, raw = competition_file(tmp_path, "ADT", ["s1d1", "s1d2", "s1d3", "s2d1", "s3d6", "s3d7", "s4d9"], CITE_TYPES)
     publish("bmmc_cite", gzip.compress(file.read_bytes()), ending=".gz")
-    publish("bmmc_cite_training_cells", b"ACGT0-1-s1d1")
+    publish("bmmc_cite_training_cells", b"ACGT0-1-s1d1\nnot-there-s1d1")
+    said = []
+    monkeypatch.setattr(public.logger, "info", lambda text, *values: said.append(text % values))
     mdata = datasets.bmmc_cite(tmp_path / "cache", progress=False)
+    assert said == ["1 of the paper's 2 training cells are not in bmmc_cite.h5ad"]
     assert list(mdata.mod) == ["rna", "adt"]
     check(mdata, "rna", raw[:, ::2])
     check(mdata, "adt", raw[:, 1::2])
@@ -277,7 +280,7 @@ def test_survives_writing_and_reading(multiome, tmp_path):
     assert (read["atac"].X != mdata["atac"].X).nnz == 0
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error::FutureWarning", "error::UserWarning")
 def test_no_warning_reaches_the_user(multiome, publish, tmp_path):
     datasets.bmmc_multiome(tmp_path / "cache", progress=False)
     publish("brain_3k_multiome", file_10x(tmp_path, counts(4, 6), ["A", "B", "A"]))

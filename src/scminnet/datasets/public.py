@@ -16,6 +16,7 @@ from anndata import AnnData
 from mudata import MuData
 
 from scminnet._compat import new_mudata_manner, without_warning
+from scminnet._logging import logger
 from scminnet._validate import shorten
 from scminnet.datasets._read import read_10x_multiome, read_joint_h5ad, read_layer_h5ad
 from scminnet.datasets._sources import SOURCES, fetch_all
@@ -307,7 +308,10 @@ def _bmmc_cells(source: pd.DataFrame, training_cells: Path, file: Path) -> pd.Da
             "Delete it and call again to download it anew."
         )
     split = np.select([batch.isin(TEST_1), batch.isin(TEST_2)], ["test1", "test2"], "train")
-    kept = training_cells.read_text().split()
+    kept = pd.Index(training_cells.read_text().split())
+    missing = len(kept.difference(source.index))
+    if missing:
+        logger.info("%d of the paper's %d training cells are not in %s", missing, len(kept), file.name)
     cells = pd.DataFrame(
         {
             "cell_type": source["cell_type"],
