@@ -15,8 +15,8 @@ _MINNET = "https://raw.githubusercontent.com/ChaozhongLiu/MinNet/7a7f4bf93a17254
 _WILK = "Single_cell_atlas_of_peripheral_immune_response_to_SARS_CoV_2_infection"
 
 #: Checksums: of GEO's files as others recorded them (repositories ericzhuang2010/deconvATAC, multiome, and
-#: YosefLab/scvi-hub-models, CITE-seq), of 10x Genomics' as in PMBio/mudatasets, of MinNet's as computed from its repository.
-#: None has been published of the COVID-19 file.
+#: YosefLab/scvi-hub-models, CITE-seq), of 10x Genomics' as in PMBio/mudatasets, of MinNet's computed from its
+#: repository. None has been published of the COVID-19 file.
 SOURCES: dict[str, Source] = {
     "bmmc_multiome": Source(
         f"{_GEO}_multiome_BMMC_processed.h5ad.gz",
