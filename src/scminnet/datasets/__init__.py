@@ -1,5 +1,13 @@
-"""Data to try the package on."""
+"""Data to try the package on: simulated, and those of the paper."""
 
+from scminnet.datasets.public import bmmc_cite, bmmc_multiome, brain_3k_multiome, covid_pbmc, pbmc_10k_multiome
 from scminnet.datasets.simulate import simulate_multiome
 
-__all__ = ["simulate_multiome"]
+__all__ = [
+    "bmmc_cite",
+    "bmmc_multiome",
+    "brain_3k_multiome",
+    "covid_pbmc",
+    "pbmc_10k_multiome",
+    "simulate_multiome",
+]
