@@ -123,7 +123,7 @@ def test_bed_of_starts_and_bed_of_genes(tmp_path):
         ("a.gtf", "#only a comment\n", "'a.gtf' holds no gene.*GTF"),
         ("a.gff3", GTF, "holds no gene"),
         ("a.bed", "", "holds no gene"),
-        ("a.bed", "chr1\t1\t9\nchr1\t2\t9\n", "2 of 2 rows lack"),
+        ("a.bed", "chr1\t1\t9\nchr1\t2\t9\n", "no row of 'a.bed' tells a strand"),
         (
             "a.bed",
             "chr1\t1\t9\tA\t0\t+\nchr1\tx\t9\tB\t0\t+\nchr1\t1\t9\tC\t0\t.\n",
@@ -214,3 +214,56 @@ def test_overlaps_as_a_double_loop_finds_them(first, second):
     found = list(zip(*overlaps(ours, theirs), strict=True))
     assert len(found) == len(expected)
     assert set(found) == expected
+
+
+@pytest.mark.parametrize(
+    ("change", "body"),
+    [
+        ({"tss": np.inf}, False),
+        ({"tss": 1e30}, False),
+        ({"tss": 5.5}, False),
+        ({"gene": ""}, False),
+        ({"chrom": ""}, False),
+        ({"start": 9, "end": 3}, True),
+    ],
+)
+def test_rows_that_are_no_place_of_a_gene_are_refused(change: dict, body: bool) -> None:
+    row = {"gene": "A", "chrom": "chr1", "tss": 5, "strand": "+", "start": 1, "end": 9}
+    assert check_annotation(pd.DataFrame([row]), body=body)["tss"].tolist() == [5]
+    with pytest.raises(ValueError, match="1 of 1 rows lack a gene"):
+        check_annotation(pd.DataFrame([row | change]), body=body)
+
+
+def test_marks_quotes_and_empty_names_of_files_are_seen_through(tmp_path) -> None:
+    path = tmp_path / "a.GTF"
+    attributes = 'gene_id \'G1\'; gene_name ""; note "5\' end"'
+    path.write_text(f"\ufeffchr1\tx\tgene\t11\t20\t.\t+\t.\t{attributes}\n", encoding="utf-8")
+    table = read_annotation(path)
+    assert table[["gene", "chrom", "tss"]].to_numpy().tolist() == [["G1", "chr1", 10]]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "match"),
+    [
+        ("a.gtf.gz", b"chr1\tx\tgene\t11\t20", "'a.gtf.gz' cannot be read"),
+        ("a.bed", b"chr1 5 6 A 0 +", "no row of 'a.bed' tells a strand.*tab-separated"),
+        ("a.bed", b"\xff\xfe\x00", "'a.bed' cannot be read"),
+        ("a.gtf", b"chr1\tx\tgene\t11\t20\t.\t+\t.\tID=gene:A", "no row of 'a.gtf' tells a gene.*GFF3"),
+    ],
+)
+def test_files_that_are_not_what_their_name_says(tmp_path, name: str, content: bytes, match: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=match):
+        read_annotation(tmp_path / name)
+
+
+def test_texts_and_nothing_are_no_peaks() -> None:
+    for peaks in ("chr1:1-2", None):
+        with pytest.raises(TypeError, match="`peaks` is .*list of names"):
+            parse_intervals(peaks)
+    with pytest.raises(TypeError, match="`path` is a NoneType"):
+        read_annotation(None)
+    with pytest.raises(ValueError, match="no intervals"):
+        parse_intervals(["chr1:1-99999999999999999999999"])
+    twice = pd.DataFrame([["chr1", 1, 2, 3]], columns=["chrom", "start", "end", "end"])
+    assert parse_intervals(twice)["end"].tolist() == [2]

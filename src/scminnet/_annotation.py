@@ -15,8 +15,8 @@ from urllib.parse import unquote
 import numpy as np
 import pandas as pd
 
-_GTF_ATTRIBUTE = r'(?:^|;)\s*{} "?([^";]*)'
-_GFF3_ATTRIBUTE = r"(?:^|;)\s*{}=([^;]*)"
+_GTF_ATTRIBUTE = r"""(?:^|;)\s*{} (?:"([^"]+)"|'([^']+)'|([^"';\s]+))"""
+_GFF3_ATTRIBUTE = r"(?:^|;)\s*{}=([^;]+)"
 
 #: Parts of transcripts; some pseudogenes have them without a transcript between.
 _PARTS = r"exon|intron|CDS|UTR|.*_UTR|.*_codon|.*selenocysteine.*"
@@ -66,7 +66,11 @@ def read_gff3(path: Path) -> pd.DataFrame:
 
 def _lines(path: Path) -> Iterator[list[str]]:
     """Yield the tab-separated fields of every line that is not empty."""
-    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
+    # some editors put a mark before the first letter, which utf-8-sig takes away
+    opened = (
+        gzip.open(path, "rt", encoding="utf-8-sig") if path.suffix.lower() == ".gz" else path.open(encoding="utf-8-sig")
+    )
+    with opened as file:
         for line in file:
             if text := line.rstrip():
                 yield text.split("\t")
@@ -82,7 +86,7 @@ def _features(path: Path, wanted: str, attribute: str, names: Sequence[str]) -> 
         if len(fields) == 9 and is_wanted(fields[2]):
             chrom, _, feature, start, end, _, strand, _, attributes = fields
             found = (search(attributes) for search in find)
-            rows.append((chrom, feature, start, end, strand, *(match and match[1] for match in found)))
+            rows.append((chrom, feature, start, end, strand, *(match and match[match.lastindex] for match in found)))
     lines = pd.DataFrame(rows, columns=["chrom", "feature", "start", "end", "strand", *names], dtype=object)
     start, end = (pd.to_numeric(lines[column], errors="coerce") for column in ("start", "end"))
     return lines.assign(start=start - 1, end=end)

@@ -21,6 +21,9 @@ from scminnet._validate import shorten
 #: Columns that every TSS table has.
 TSS_COLUMNS = ("gene", "chrom", "tss", "strand")
 
+#: No chromosome is that long, and positions up to it are exact as floating-point numbers.
+LONGEST = 2**40
+
 #: Names under which tables keep the chromosome, start and end of an interval.
 INTERVAL_COLUMNS = (
     ("chrom", "chr", "chromosome", "seqnames", "seqname"),
@@ -56,6 +59,8 @@ def parse_intervals(peaks: Iterable[str] | pd.DataFrame, *, argument: str = "pea
 
     Raises
     ------
+    TypeError
+        ``peaks`` is a single text, or holds nothing.
     ValueError
         Some peaks do not parse, or are empty or reversed intervals; they are counted and the first three shown.
 
@@ -65,7 +70,10 @@ def parse_intervals(peaks: Iterable[str] | pd.DataFrame, *, argument: str = "pea
     >>> parse_intervals(["chr1:10-20", "chr1_KI270706v1_random-10-20"])["chrom"].tolist()
     ['chr1', 'chr1_KI270706v1_random']
     """
+    if isinstance(peaks, str) or not isinstance(peaks, Iterable):
+        raise TypeError(f"`{argument}` is {peaks!r}. Give a table, or a list of names such as ['chr1:100-200'].")
     table = peaks if isinstance(peaks, pd.DataFrame) else pd.DataFrame(index=pd.Index(list(peaks), dtype=object))
+    table = table.loc[:, ~table.columns.duplicated()]
     found = [next((c for c in spellings if c in table.columns), None) for spellings in INTERVAL_COLUMNS]
     if None in found:
         names = table.index.astype(str)
@@ -80,7 +88,14 @@ def parse_intervals(peaks: Iterable[str] | pd.DataFrame, *, argument: str = "pea
         where = f"columns {shorten(found)}"
     start, end = (pd.to_numeric(v, errors="coerce").to_numpy(float, na_value=np.nan) for v in (start, end))
     with np.errstate(invalid="ignore"):
-        good = parts[0].notna().to_numpy() & (start >= 0) & (end > start) & (start % 1 == 0) & (end % 1 == 0)
+        good = (
+            parts[0].notna().to_numpy()
+            & (start >= 0)
+            & (end > start)
+            & (end < LONGEST)
+            & (start % 1 == 0)
+            & (end % 1 == 0)
+        )
     if not good.all():
         shown = [" ".join(map(str, row)) for row in given[~good].head(3).to_numpy(object)]
         raise ValueError(
@@ -149,10 +164,12 @@ def read_annotation(path: str | os.PathLike[str], *, strip_version: bool = True)
 
     Raises
     ------
+    TypeError
+        ``path`` is no path.
     FileNotFoundError
         There is no such file.
     ValueError
-        The file's name or content is none of these formats, holds no gene, or some rows lack a strand or position; they are
+        The file cannot be read as text or its compression is broken; its name or content is none of these formats, holds no gene, or some rows lack a strand or position; they are
         counted and the first three shown.
 
     Examples
@@ -160,19 +177,32 @@ def read_annotation(path: str | os.PathLike[str], *, strip_version: bool = True)
     >>> import scminnet as mn
     >>> tss = mn.genomics.read_annotation("gencode.v44.annotation.gtf.gz")  # doctest: +SKIP
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"`path` is a {type(path).__name__}. Give the path of an annotation file.")
     path = Path(path)
     readers = {".gtf": read_gtf, ".gff": read_gff3, ".gff3": read_gff3, ".bed": read_bed}
-    suffix = Path(path.name.removesuffix(".gz")).suffix.lower()
+    suffix = Path(path.name.lower().removesuffix(".gz")).suffix
     if suffix not in readers:
         raise ValueError(
             f"`path` is {path.name!r}. Give a file whose name ends in {shorten(readers)}, or that and '.gz'."
         )
     if not path.is_file():
         raise FileNotFoundError(f"`path`: there is no file {str(path)!r}. Give the path of an annotation.")
-    table = readers[suffix](path)
+    try:
+        table = readers[suffix](path)
+    except (EOFError, OSError, UnicodeDecodeError) as error:
+        raise ValueError(
+            f"`path`: {path.name!r} cannot be read ({error}). Give a whole text file, compressed if and only if its name ends in '.gz'."
+        ) from error
     if table.empty:
         raise ValueError(
             f"`path`: {path.name!r} holds no gene. Give a tab-separated {suffix[1:].upper()} file of genes."
+        )
+    if table["strand"].isna().all() or table["gene"].isna().all():
+        lacking = "strand" if table["strand"].isna().all() else "gene"
+        raise ValueError(
+            f"`path`: no row of {path.name!r} tells a {lacking}. Give tab-separated columns as {suffix[1:].upper()} has them: six or more in BED; "
+            'attributes such as gene_id "A" in GTF, ID=gene:A in GFF3.'
         )
     if strip_version:
         for column in table.columns.intersection(["gene", "gene_id"]):
@@ -203,7 +233,7 @@ def check_annotation(
     TypeError
         ``tss`` is neither table nor path.
     ValueError
-        A column is missing, there is no row, or rows lack a gene, position or strand.
+        A column is missing, there is no row, or rows lack a gene, position or strand, or end before they start.
     """
     if isinstance(tss, (str, os.PathLike)):
         tss = read_annotation(tss)
@@ -224,13 +254,17 @@ def check_annotation(
         raise ValueError(f"`{argument}` has no rows. Give the annotation of some genes.")
     numbers = ["tss", *extent]
     values = {c: pd.to_numeric(tss[c], errors="coerce").to_numpy(float, na_value=np.nan) for c in numbers}
-    good = tss[needed].notna().all(axis=1).to_numpy() & tss["strand"].isin(["+", "-"]).to_numpy()
-    for column in numbers:
-        good &= values[column] >= 0
+    named = tss[["gene", "chrom"]].notna().all(axis=1) & (tss[["gene", "chrom"]].astype(str) != "").all(axis=1)
+    good = named.to_numpy() & tss["strand"].isin(["+", "-"]).to_numpy()
+    with np.errstate(invalid="ignore"):
+        for column in numbers:
+            good &= (values[column] >= 0) & (values[column] < LONGEST) & (values[column] % 1 == 0)
+        if body:
+            good &= values["start"] < values["end"]
     if not good.all():
         shown = [" ".join(map(str, row)) for row in tss.loc[~good, needed].head(3).to_numpy(object)]
         raise ValueError(
-            f"`{argument}`: {int((~good).sum()):,} of {len(tss):,} rows lack a gene, chromosome, position or strand ('+' or '-'), "
-            f"e.g. {shorten(shown)}. Fill them or leave them out."
+            f"`{argument}`: {int((~good).sum()):,} of {len(tss):,} rows lack a gene, a chromosome, a strand ('+' or '-') or a position (a whole "
+            f"number from 0 on{', start before end' if body else ''}), e.g. {shorten(shown)}. Correct them or leave them out."
         )
     return tss.assign(**{c: values[c].astype(np.int64) for c in numbers})
