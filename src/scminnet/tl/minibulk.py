@@ -87,7 +87,7 @@ def minibulk(
     ``[m].layers["counts"]``
         Sums of the modality's values, CSR, float32.
     ``[m].X``
-        The same, scaled to the median total of all bulks, log(1 + x). No rank along the bulks depends on the scale common to them.
+        The same, scaled to the bulks' median total, log(1 + x). No rank along the bulks depends on the scale common to them.
     ``[m].var``
         As in ``mdata``.
     ``uns["minibulk"]``
@@ -289,8 +289,10 @@ def _summed(
     """Put a modality's sums into an AnnData, log-normalised in ``X``."""
     counts = sum_cells(values, bulks, len(bulk_names))
     result = AnnData(counts.copy(), obs=pd.DataFrame(index=bulk_names), var=adata.var.copy(), layers={"counts": counts})
-    # a bulk without any count stays zero
+    totals = np.asarray(counts.sum(axis=1))
+    # bulks without any count stay zero; whether they count in scanpy's own median depends on its version
+    target_sum = float(np.median(totals[totals > 0])) if totals.any() else 1.0
     with _compat.without_warning("Some cells have zero counts"):
-        sc.pp.normalize_total(result)
+        sc.pp.normalize_total(result, target_sum=target_sum)
     result.X = result.X.log1p()
     return result

@@ -166,9 +166,11 @@ def minnet_smooth(
                     mdata.mod[m], sums[m], graphs[m], mdata.obs_names[lacking], graph, values[m]
                 )
 
-    result = mdata.copy() if copy else mdata
+    if copy:
+        with _compat.new_mudata_manner():
+            mdata = mdata.copy()
     for m in names:
-        adata = result.mod[m]
+        adata = mdata.mod[m]
         adata.layers[key_added] = sums[m]
         adata.obsp[f"{key_added}_connectivities"] = graphs[m]
     params = {
@@ -181,12 +183,13 @@ def minnet_smooth(
     }
     # h5mu files hold no None
     params = {name: value for name, value in params.items() if value is not None}
-    result.uns[key_added] = {"modalities": names, "params": params}
+    mdata.uns[key_added] = {"modalities": names, "params": params}
     if imputed:
-        result.mod.update(imputed)
-        with _compat.new_mudata_manner():
-            result.update()
-    return result if copy else None
+        # that the imputed modalities have the features of the others is the aim
+        with _compat.new_mudata_manner(), _compat.without_warning("var_names are not unique"):
+            mdata.mod.update(imputed)
+            mdata.update()
+    return mdata if copy else None
 
 
 def _points(mdata: MuData, modality: str, places: np.ndarray, use_rep: str) -> np.ndarray:
