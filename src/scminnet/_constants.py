@@ -14,3 +14,6 @@ BATCH_COLUMN = "_minnet_batch"
 
 #: Dimensions of the joint embedding (paper, "The Siamese neural network").
 EMBEDDING_SIZE = 32
+
+#: Cells from which on a measure or a step may take more than a few seconds, and shows a progress bar.
+SHOW_PROGRESS_FROM = 10_000

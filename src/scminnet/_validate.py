@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -9,6 +10,9 @@ import numpy as np
 import pandas as pd
 from mudata import MuData
 from scipy import sparse
+
+#: Values looked at at a time.
+_BLOCK = 2**24
 
 
 def shorten(values: Iterable[Any], limit: int = 5) -> str:
@@ -65,7 +69,19 @@ def check_modalities(mdata: MuData, modalities: Sequence[str], argument: str = "
                 )
 
 
-def layer_matrix(mdata: MuData, modality: str, layer: str | None) -> Any:
+def layer_names(
+    layers: str | Mapping[str, str | None] | None, modalities: Sequence[str], argument: str = "layers"
+) -> dict[str, str | None]:
+    """Return the layer of each of ``modalities``: one for all, or each its own (``None`` or not named: ``X``)."""
+    if layers is None or isinstance(layers, str):
+        return dict.fromkeys(modalities, layers)
+    unknown = set(layers) - set(modalities)
+    if unknown:
+        raise ValueError(f"`{argument}` names {shorten(sorted(unknown))}, not among `modalities` {list(modalities)}.")
+    return {m: layers.get(m) for m in modalities}
+
+
+def layer_matrix(mdata: MuData, modality: str, layer: str | None, argument: str = "layers") -> Any:
     """Return the matrix of ``modality`` that ``layer`` names (``None``: ``X``), raising when there is none."""
     adata = mdata.mod[modality]
     if layer is None:
@@ -74,7 +90,7 @@ def layer_matrix(mdata: MuData, modality: str, layer: str | None) -> Any:
         return adata.X
     if layer not in adata.layers:
         raise ValueError(
-            f"`layers` names {layer!r} for modality {modality!r}, which has layers "
+            f"`{argument}` names {layer!r} for modality {modality!r}, which has layers "
             f"[{shorten(adata.layers)}]. Name one of these, or None for X."
         )
     return adata.layers[layer]
@@ -100,16 +116,36 @@ def check_values(matrix: Any, modality: str) -> None:
     for what, found, remedy in (
         ("NaN", np.isnan(values).sum(), "Remove or fill them"),
         ("infinite", np.isinf(values).sum(), "Remove them"),
-        ("negative", (values < 0).sum(), "Give log-normalised values that are not scaled or centred"),
+        ("negative", (values < 0).sum(), "Give counts or log-normalised values, which are not scaled or centred"),
     ):
         if found:
-            raise ValueError(f"modality {modality!r} holds {found:,} {what} values. {remedy} before setup.")
+            raise ValueError(f"modality {modality!r} holds {found:,} {what} values. {remedy} first.")
+
+
+def holds_whole_numbers(matrix: Any) -> bool:
+    """Tell whether a matrix holds whole numbers only."""
+    values = nonzero_values(matrix)
+    # in blocks: of the sums of 500,000 cells a rounded copy takes gigabytes
+    blocks = (values[start : start + _BLOCK] for start in range(0, len(values), _BLOCK))
+    return all(np.array_equal(block, np.floor(block)) for block in blocks)
 
 
 def looks_like_counts(matrix: Any) -> bool:
     """Tell whether a matrix holds whole numbers only, some of them above 1 (binarised data are not counts)."""
     values = nonzero_values(matrix)
-    return values.size > 0 and values.max() > 1 and bool(np.all(values == np.floor(values)))
+    return values.size > 0 and values.max() > 1 and holds_whole_numbers(matrix)
+
+
+def warn_unless_counts(matrices: Mapping[str, Any], what: str) -> None:
+    """Warn, naming the modalities, when some matrices hold other than whole numbers; to be called by a public function."""
+    other = [modality for modality, matrix in matrices.items() if not holds_whole_numbers(matrix)]
+    if other:
+        warnings.warn(
+            f"{shorten(other)}: values that are no whole numbers, so they look normalised. {what} expects counts: name their `layer`, "
+            "and normalise the result afterwards.",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def check_choice(value: Any, choices: Sequence[Any] | Mapping[Any, Any], argument: str) -> None:

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import warnings
+
 import mudata
 import muon as mu
 import numpy as np
 import pandas as pd
 import pytest
 from anndata import AnnData
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from mudata import MuData
 from scipy import sparse
 
@@ -66,6 +70,48 @@ def test_each_modality_is_summed_over_its_own_near_cells() -> None:
     assert mdata.uns["smoothed"]["params"]["n_neighbors"] == K
 
 
+@given(
+    seed=st.integers(0, 10_000),
+    k=st.integers(1, 8),
+    # no edge's length is such a quantile itself, so that rounding decides nothing
+    quantile=st.sampled_from([0.517, 0.951, 1.0]),
+    kind=st.sampled_from([sparse.csr_matrix, sparse.csc_matrix, sparse.csr_array, np.asarray]),
+    dtype=st.sampled_from([np.int64, np.float32, np.float64]),
+)
+@settings(max_examples=25, deadline=None)
+def test_equals_dense_loops(seed: int, k: int, quantile: float, kind, dtype) -> None:
+    rng = np.random.default_rng(seed)
+    raw, mod = {}, {}
+    cells = {"rna": rng.permutation(30)[:20], "atac": rng.permutation(30)[:12], "adt": rng.permutation(30)[:14]}
+    for i, (m, own) in enumerate(cells.items()):
+        mod[m] = modality(5 + i, [f"c{cell}" for cell in own], seed + i)
+        raw[m] = mod[m].X.toarray()
+        mod[m].X = kind(raw[m].astype(dtype))
+    mdata = MuData(mod)
+    mn.tl.minnet_smooth(mdata, n_neighbors=k, quantile=quantile, across=True)
+    for m, adata in mdata.mod.items():
+        if m not in raw:
+            continue
+        points = adata.obsm["X_minnet"]
+        graph = naive_graph(points, points, k, quantile, own=True)
+        result = adata.layers["smoothed"]
+        assert result.dtype == np.float32
+        assert sparse.issparse(result) == (kind is not np.asarray)
+        np.testing.assert_array_equal(
+            np.asarray(result.todense() if sparse.issparse(result) else result), graph @ raw[m]
+        )
+        lacking = [cell for cell in mdata.obs_names if cell not in adata.obs_names]
+        places = []
+        for cell in lacking:
+            found = [a.obsm["X_minnet"][a.obs_names.get_loc(cell)] for a in mod.values() if cell in a.obs_names]
+            places.append(np.mean(found, axis=0))
+        expected = naive_graph(np.stack(places), points, k, quantile, own=False)
+        completed = mdata[f"{m}_smoothed"]
+        assert list(completed.obs_names) == [*adata.obs_names, *lacking]
+        np.testing.assert_array_equal(completed[lacking].to_df().to_numpy(), expected @ raw[m])
+        np.testing.assert_array_equal(completed[lacking].obs["n_neighbors"], expected.sum(axis=1))
+
+
 def test_no_edge_is_dropped_at_quantile_one() -> None:
     points = np.random.default_rng(0).normal(size=(30, 2)).astype(np.float32)
     graph = smoothing_graph(nearest_neighbors(points, 5), 30, 1.0, with_self=True)
@@ -118,6 +164,48 @@ def test_dense_values_stay_dense_and_copies_leave_the_input() -> None:
     np.testing.assert_array_equal(result["rna_smoothed"].X, again["rna_smoothed"].X)
 
 
+def test_peaks_without_an_embedding_are_smoothed_where_their_cells_are() -> None:
+    atac = make()["atac"]
+    alone = MuData({"atac": atac.copy()})
+    mn.tl.minnet_smooth(alone, n_neighbors=K)
+    activity = modality(5, list(atac.obs_names[::-1]), 5)
+    activity.obsm["X_minnet"] = atac.obsm["X_minnet"][::-1]
+    del atac.obsm["X_minnet"]
+    mdata = MuData({"activity": activity, "atac": atac})
+    mn.tl.minnet_smooth(mdata, n_neighbors=K)
+    assert "smoothed" not in mdata["atac"].layers
+    mn.tl.minnet_smooth(mdata, n_neighbors=K, modalities=["atac"])
+    np.testing.assert_array_equal(
+        mdata["atac"].layers["smoothed"].toarray(), alone["atac"].layers["smoothed"].toarray()
+    )
+    fewer = MuData({"activity": activity[:25].copy(), "atac": atac})
+    with pytest.raises(ValueError, match="`modalities` names 'atac', 15 of whose 40 cells have no embedding"):
+        mn.tl.minnet_smooth(fewer, n_neighbors=K, modalities=["atac"])
+
+
+def test_no_warning_that_nobody_can_act_on() -> None:
+    mdata = make()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", category=DeprecationWarning, module="(anndata|mudata)")
+        warnings.filterwarnings("ignore", category=FutureWarning, module="anndata")
+        mn.tl.minnet_smooth(mdata, n_neighbors=K, across=True, copy=True)
+        mn.tl.minnet_smooth(mdata, n_neighbors=K, across=True)
+
+
+def test_layers_may_differ_and_what_is_no_count_is_warned_about() -> None:
+    mdata = make()
+    mdata["rna"].layers["raw"] = mdata["rna"].X.copy()
+    expected = mn.tl.minnet_smooth(mdata, n_neighbors=K, copy=True)
+    mdata["rna"].X = mdata["rna"].X.log1p()
+    with pytest.warns(UserWarning, match="'rna': values that are no whole numbers.*Smoothing expects counts"):
+        mn.tl.minnet_smooth(mdata, n_neighbors=K, copy=True)
+    mn.tl.minnet_smooth(mdata, n_neighbors=K, layer={"rna": "raw"})
+    for m in mdata.mod:
+        np.testing.assert_array_equal(mdata[m].layers["smoothed"].toarray(), expected[m].layers["smoothed"].toarray())
+    assert mdata.uns["smoothed"]["params"]["layer"] == {"rna": "raw"}
+
+
 def test_result_survives_a_file(tmp_path) -> None:
     mdata = make()
     mn.tl.minnet_smooth(mdata, n_neighbors=K, across=True)
@@ -142,15 +230,29 @@ def test_muon_and_accessor_have_it() -> None:
         ({"quantile": 1.5}, ValueError, "`quantile`"),
         ({"use_rep": "X_other"}, KeyError, r"`use_rep` is 'X_other'.*model\.embed"),
         ({"modalities": ["adt"]}, ValueError, "`modalities`.*'adt'"),
-        ({"layer": "raw"}, ValueError, "'raw'"),
+        ({"modalities": "rna"}, TypeError, "`modalities` is the text 'rna'"),
+        ({"modalities": []}, ValueError, "`modalities` is empty"),
+        ({"layer": "raw"}, ValueError, "`layer` names 'raw' for modality 'rna'"),
+        ({"layer": {"adt": None}}, ValueError, "`layer` names 'adt'"),
+        ({"layer": "nan"}, ValueError, "modality 'rna' holds 1 NaN"),
+        ({"layer": "negative"}, ValueError, "modality 'rna' holds 1 negative"),
+        ({"layer": "counts", "key_added": "counts"}, ValueError, "`key_added` is 'counts', as is the `layer`"),
+        ({"use_rep": "X_nan"}, ValueError, "NaN or infinite"),
+        ({"use_rep": "X_wide"}, ValueError, "`use_rep`='X_wide' has another number"),
     ],
 )
 def test_bad_input(arguments: dict, error: type[Exception], words: str) -> None:
     mdata = make()
+    for i, adata in enumerate(mdata.mod.values()):
+        adata.obsm["X_nan"] = np.full((adata.n_obs, 2), np.nan)
+        adata.obsm["X_wide"] = np.ones((adata.n_obs, 2 + i))
+        for name, value in (("counts", 1), ("nan", np.nan), ("negative", -1)):
+            adata.layers[name] = adata.X.copy()
+            adata.layers[name].data[0] = value
     with pytest.raises(error, match=words):
         mn.tl.minnet_smooth(mdata, **arguments)
-    assert "smoothed" not in mdata.uns
-    assert all(not a.layers for a in mdata.mod.values())
+    assert not mdata.uns
+    assert all(set(a.layers) == {"counts", "nan", "negative"} and not a.obsp for a in mdata.mod.values())
 
 
 def test_a_modality_of_the_name_is_not_replaced() -> None:

@@ -10,9 +10,6 @@ import pandas as pd
 
 from scminnet._validate import check_count
 
-#: Cells from which on a measure may take more than a few seconds, and shows a progress bar.
-SHOW_PROGRESS_FROM = 10_000
-
 
 class NotDefinedError(ValueError):
     """The arguments are sound, but the measure has no value on such data, e.g. a silhouette of one group."""

@@ -13,8 +13,9 @@ from anndata import AnnData
 from scvi.utils import track
 from sklearn.metrics import adjusted_rand_score
 
+from scminnet._constants import SHOW_PROGRESS_FROM
 from scminnet._validate import check_count, check_embedding, check_positive
-from scminnet.metrics._checks import SHOW_PROGRESS_FROM, NotDefinedError, check_labels
+from scminnet.metrics._checks import NotDefinedError, check_labels
 
 #: From a handful of clusters to more than any annotation has, in steps of about a fifth.
 RESOLUTIONS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.4, 1.7, 2.0, 2.5, 3.0)

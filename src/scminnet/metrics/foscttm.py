@@ -8,8 +8,9 @@ import numpy as np
 from scipy.spatial.distance import cdist
 from scvi.utils import track
 
+from scminnet._constants import SHOW_PROGRESS_FROM
 from scminnet._validate import check_count, check_embedding
-from scminnet.metrics._checks import SHOW_PROGRESS_FROM, NotDefinedError
+from scminnet.metrics._checks import NotDefinedError
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from scminnet._validate import (
     check_not_view,
     check_values,
     layer_matrix,
+    layer_names,
     looks_like_counts,
     shorten,
 )
@@ -54,7 +55,7 @@ def register(
     check_mudata(mdata)
     check_not_view(mdata)
     names = _modality_names(modalities)
-    layer_of = _layer_names(layers, names)
+    layer_of = layer_names(layers, names)
     setup_method_args["setup_args"] |= {"modalities": {m: m for m in names}, "layers": layer_of}
 
     present = names if source is None else [m for m in names if m in mdata.mod]
@@ -125,12 +126,3 @@ def _modality_names(modalities: Sequence[str] | Mapping[str, str]) -> list[str]:
     if len(set(names)) < 2 or len(set(names)) < len(names):
         raise ValueError(f"`modalities` is {names}. Name two different modalities or more.")
     return names
-
-
-def _layer_names(layers: str | Mapping[str, str | None] | None, modalities: Sequence[str]) -> dict[str, str | None]:
-    if layers is None or isinstance(layers, str):
-        return dict.fromkeys(modalities, layers)
-    unknown = set(layers) - set(modalities)
-    if unknown:
-        raise ValueError(f"`layers` names {shorten(sorted(unknown))}, not among `modalities` {list(modalities)}.")
-    return {m: layers.get(m) for m in modalities}

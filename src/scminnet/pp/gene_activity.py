@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from typing import Any
 
 import numpy as np
@@ -108,7 +107,7 @@ def gene_activity(
         _validate.check_count(value, argument, minimum=0)
     if not (upstream or downstream or gene_body):
         raise ValueError("`upstream` and `downstream` are 0, so windows are empty. Raise one, or set `gene_body=True`.")
-    counts = _validate.layer_matrix(mdata, atac, layer)
+    counts = _validate.layer_matrix(mdata, atac, layer, "layer")
     _validate.check_values(counts, atac)
     peaks = parse_intervals(mdata.mod[atac].var, argument=f"mdata[{atac!r}].var")
     starts = check_annotation(tss, body=gene_body)
@@ -117,14 +116,7 @@ def gene_activity(
     n_peaks = np.diff(member.indptr)
     if not n_peaks.any():
         raise ValueError(_why_empty(peaks, starts))
-    values = _validate.nonzero_values(counts)
-    if not np.array_equal(values, np.floor(values)):
-        warnings.warn(
-            f"modality {atac!r} holds values that are no whole numbers, so they look normalised. Gene activity expects counts: "
-            "name their `layer`, and normalise the activity afterwards.",
-            UserWarning,
-            stacklevel=2,
-        )
+    _validate.warn_unless_counts({atac: counts}, "Gene activity")
 
     kept = n_peaks > 0
     activity = sparse.csr_matrix(counts, dtype=np.float32) @ member[:, kept]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 from anndata import AnnData
 from mudata import MuData
 from scipy import sparse
@@ -12,6 +13,7 @@ from scipy import sparse
 from scminnet import _compat, _validate
 from scminnet._constants import EMBEDDING_KEY
 from scminnet.graph.neighbors import Neighbors, nearest_neighbors
+from scminnet.tl._cells import cell_places, cell_rows, check_used_modalities
 
 
 def smoothing_graph(neighbors: Neighbors, n_points: int, quantile: float, *, with_self: bool) -> sparse.csr_matrix:
@@ -45,7 +47,7 @@ def minnet_smooth(
     *,
     n_neighbors: int = 20,
     quantile: float = 0.95,
-    layer: str | None = None,
+    layer: str | Mapping[str, str | None] | None = None,
     modalities: Sequence[str] | None = None,
     across: bool = False,
     use_rep: str = EMBEDDING_KEY,
@@ -58,17 +60,23 @@ def minnet_smooth(
     Every modality is smoothed over its own cells. With ``across``, cells that lack a modality are given it: the sum over their neighbours
     among the cells that have it, e.g. the RNA of ATAC cells.
 
+    A modality without an embedding, such as peaks beside the gene activity that was embedded, can be smoothed by name if another modality
+    has the embedding of its cells, which are those of the same ``obs_names``. A cell that lacks a modality, or its embedding there, stands
+    at the mean of its embeddings elsewhere.
+
+    Memory is that of the sums: they have up to ``n_neighbors + 1`` times the non-zeros of the values.
+
     Parameters
     ----------
     mdata
-        MuData whose modalities each hold their cells' embedding in ``mdata[m].obsm[use_rep]``, in one space, whatever made it.
+        MuData whose modalities hold their cells' embedding in ``mdata[m].obsm[use_rep]``, in one space, whatever made it.
     n_neighbors
         Neighbours of a cell, itself not counted; the paper used 5, 10, 15 or 20.
     quantile
-        Edges longer than this quantile of all edges of a graph are dropped, in (0, 1]; 0.95 as in the paper. A cell far from all
+        Edges longer than this quantile of all edges of a graph are dropped, in [0, 1]; 0.95 as in the paper. A cell far from all
         others keeps fewer neighbours, and may keep none.
     layer
-        Layer of the modalities with raw counts; ``None``: ``X``. Sums are of use for counts: normalise them afterwards.
+        Layer of raw counts, for all modalities or each its own; ``None``: ``X``. Sums are of use for counts: normalise them afterwards.
     modalities
         Modalities to smooth; ``None``: all that have the embedding.
     across
@@ -87,7 +95,7 @@ def minnet_smooth(
     ``None``, or the copy. Written, for ``key = key_added`` and each modality ``m``:
 
     ``mdata[m].layers[key]``
-        The sums; sparse where the values are.
+        The sums, float32; CSR where the values are sparse.
     ``mdata[m].obsp["{key}_connectivities"]``
         The graph, binary, each cell joined to itself.
     ``mdata.mod["{m}_{key}"]``
@@ -100,25 +108,34 @@ def minnet_smooth(
     Raises
     ------
     TypeError
-        ``mdata`` is no MuData.
+        ``mdata`` is no MuData, or values are no numbers in memory.
     KeyError
-        A named modality has no embedding, or none has.
+        No modality has the embedding.
     ValueError
-        ``mdata`` is a view; a modality is unknown or empty, lacks the layer, or has no more cells than ``n_neighbors``;
-        embeddings are not finite or differ in width; a parameter is out of its range; or the MuData has a modality of the name to be added.
+        ``mdata`` is a view, or its ``obs`` lacks cells of a modality; a modality is unknown or empty, lacks the layer, has cells
+        without an embedding, or no more cells than ``n_neighbors``; embeddings or values are not finite, or values negative; embeddings
+        differ in width; a parameter is out of its range; ``key_added`` is the layer smoothed; or the MuData has a modality of the name
+        to be added.
+
+    Warns
+    -----
+    UserWarning
+        The values are no whole numbers, so they do not look like counts.
     """
     _validate.check_mudata(mdata)
     _validate.check_not_view(mdata)
     _validate.check_count(n_neighbors, "n_neighbors")
     _validate.check_fraction(quantile, "quantile", upper_open=False)
-    embedded = [m for m, adata in mdata.mod.items() if use_rep in adata.obsm]
-    names = embedded if modalities is None else list(modalities)
-    if not names:
-        raise KeyError(f"`use_rep` is {use_rep!r}, which no modality's obsm has. Call `model.embed(mdata)` first.")
-    _validate.check_modalities(mdata, names)
-    others = [m for m in embedded if m not in names] if across else []
-    points = dict(zip([*names, *others], _validate.joint_embeddings(mdata, [*names, *others], use_rep), strict=True))
-    values = {m: _validate.layer_matrix(mdata, m, layer) for m in names}
+    names = check_used_modalities(mdata, modalities, use_rep)
+    layers = _validate.layer_names(layer, names, "layer")
+    values = {m: _validate.layer_matrix(mdata, m, layers[m], "layer") for m in names}
+    for m in names:
+        _validate.check_values(values[m], m)
+        if layers[m] == key_added:
+            raise ValueError(f"`key_added` is {key_added!r}, as is the `layer` of modality {m!r}. Give another name.")
+    rows = {m: cell_rows(mdata, m) for m in names}
+    places = cell_places(mdata, names, use_rep)
+    points = {m: _points(mdata, m, places[rows[m]], use_rep) for m in names}
     for m in names:
         n_cells = mdata.mod[m].n_obs
         if n_cells <= n_neighbors:
@@ -127,6 +144,7 @@ def minnet_smooth(
             raise ValueError(
                 f"`key_added` is {key_added!r}, but mdata has a modality {m}_{key_added}. Remove it or give another name."
             )
+    _validate.warn_unless_counts(values, "Smoothing")
 
     graphs = {
         m: smoothing_graph(
@@ -134,57 +152,70 @@ def minnet_smooth(
         )
         for m in names
     }
+    values = {m: _float32(matrix) for m, matrix in values.items()}
     sums = {m: graph @ values[m] for m, graph in graphs.items()}
     imputed = {}
     if across:
         for m in names:
-            lacking, query = _cells_without(mdata, m, points)
-            if len(lacking):
-                neighbors = nearest_neighbors(points[m], n_neighbors, query=query, seed=seed)
+            lacking = np.isfinite(places[:, 0])
+            lacking[rows[m]] = False
+            if lacking.any():
+                neighbors = nearest_neighbors(points[m], n_neighbors, query=places[lacking], seed=seed)
                 graph = smoothing_graph(neighbors, len(points[m]), quantile, with_self=False)
-                imputed[f"{m}_{key_added}"] = _completed(mdata.mod[m], sums[m], graphs[m], lacking, graph, values[m])
+                imputed[f"{m}_{key_added}"] = _completed(
+                    mdata.mod[m], sums[m], graphs[m], mdata.obs_names[lacking], graph, values[m]
+                )
 
-    result = mdata.copy() if copy else mdata
+    if copy:
+        with _compat.new_mudata_manner():
+            mdata = mdata.copy()
     for m in names:
-        adata = result.mod[m]
+        adata = mdata.mod[m]
         adata.layers[key_added] = sums[m]
         adata.obsp[f"{key_added}_connectivities"] = graphs[m]
     params = {
         "n_neighbors": n_neighbors,
         "quantile": quantile,
-        "layer": layer,
+        "layer": {m: name for m, name in layers.items() if name is not None} or None,
         "across": across,
         "use_rep": use_rep,
         "seed": seed,
     }
     # h5mu files hold no None
     params = {name: value for name, value in params.items() if value is not None}
-    result.uns[key_added] = {"modalities": names, "params": params}
+    mdata.uns[key_added] = {"modalities": names, "params": params}
     if imputed:
-        result.mod.update(imputed)
-        with _compat.new_mudata_manner():
-            result.update()
-    return result if copy else None
+        # that the imputed modalities have the features of the others is the aim
+        with _compat.new_mudata_manner(), _compat.without_warning("var_names are not unique"):
+            mdata.mod.update(imputed)
+            mdata.update()
+    return mdata if copy else None
 
 
-def _cells_without(mdata: MuData, modality: str, points: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Names and embeddings of the cells that lack a modality; a cell of several others is where the first has it."""
-    known = set(mdata.mod[modality].obs_names)
-    names, rows = [], []
-    for other, embedding in points.items():
-        cells = mdata.mod[other].obs_names
-        new = ~cells.isin(known)
-        names.append(cells[new].to_numpy())
-        rows.append(embedding[new])
-        known.update(cells)
-    return np.concatenate(names), np.concatenate(rows)
+def _points(mdata: MuData, modality: str, places: np.ndarray, use_rep: str) -> np.ndarray:
+    """Return the embedding of a modality's cells, its own or, where it has none, the cells' places by other modalities."""
+    if use_rep in mdata.mod[modality].obsm:
+        return np.asarray(mdata.mod[modality].obsm[use_rep])
+    without = int(np.isnan(places[:, 0]).sum())
+    if without:
+        raise ValueError(
+            f"`modalities` names {modality!r}, {without:,} of whose {len(places):,} cells have no embedding {use_rep!r}, in this or another "
+            "modality's obsm. Embed them, or leave them out."
+        )
+    return places
+
+
+def _float32(values: sparse.spmatrix | np.ndarray) -> sparse.csr_matrix | np.ndarray:
+    if sparse.issparse(values):
+        return sparse.csr_matrix(values, dtype=np.float32)
+    return np.asarray(values, dtype=np.float32)
 
 
 def _completed(
     adata: AnnData,
     own: sparse.csr_matrix | np.ndarray,
     own_graph: sparse.csr_matrix,
-    lacking: np.ndarray,
+    lacking: pd.Index,
     graph: sparse.csr_matrix,
     values: sparse.csr_matrix | np.ndarray,
 ) -> AnnData:
