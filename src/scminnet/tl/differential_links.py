@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from mudata import MuData
 from scipy import stats
+from scvi.utils import track
 
 from scminnet import _validate
 from scminnet._logging import logger
@@ -19,6 +20,9 @@ from scminnet.tl._table import PAIR_COLUMNS, link_table
 
 #: The variance of Fisher's transformation, 1 / (n - 3), needs as many bulks.
 MIN_BULKS = 4
+
+#: Pairs times shuffles from which on a progress bar is shown.
+SHOW_PROGRESS_FROM = 1_000_000
 
 
 def differential_links(
@@ -132,9 +136,9 @@ def differential_links(
     others = [level for level in levels if level != reference]
     compared = [(g, lv) for g in groups for lv in others if (g, lv) not in few and (g, reference) not in few]
     if not compared or (few and groupby is None):
-        found = [f"{level} has {n}" + ("" if groupby is None else f" in {group}") for (group, level), n in few.items()]
+        found = [f"{lv!r} has {n}" + ("" if groupby is None else f" in group {g!r}") for (g, lv), n in few.items()]
         raise ValueError(
-            f"`condition`={condition!r} has levels with too few bulks: {_validate.shorten(found)}. "
+            f"`condition`={condition!r} has levels with too few bulks: {', '.join(found)}. "
             f"At least {MIN_BULKS} are needed: make more bulks, or leave these levels out."
         )
     pairs = link_table(mdata if links is None else links)[list(PAIR_COLUMNS)]
@@ -212,7 +216,7 @@ def differential_links(
 def difference(
     r: np.ndarray, n: np.ndarray, r_reference: np.ndarray, n_reference: np.ndarray, method: str
 ) -> np.ndarray:
-    """z of the difference of two correlations by Fisher's transformation."""
+    """Score the difference of two correlations by Fisher's transformation."""
     variance = fisher_variance(n, method) + fisher_variance(n_reference, method)
     return (fisher(r) - fisher(r_reference)) / np.sqrt(variance)
 
@@ -226,11 +230,12 @@ def _permuted(
     n_permutations: int,
     seed: int,
 ) -> np.ndarray:
-    """p of ``z`` among shuffles of the bulks of both levels; those in which a pair is constant do not count for it."""
+    """Share of the shuffles of both levels' bulks in which |z| is as large; those in which a pair is constant do not count for it."""
     rng = np.random.default_rng(seed)
     together = np.concatenate([ours, theirs])
     as_large, counted = np.ones(len(z)), np.ones(len(z))
-    for _ in range(n_permutations):
+    small = n_permutations * len(z) < SHOW_PROGRESS_FROM
+    for _ in track(range(n_permutations), description="Shuffles", disable=small):
         shuffled = rng.permutation(together)
         drawn = difference(*correlate(shuffled[: len(ours)]), *correlate(shuffled[len(ours) :]), method)
         # rounding must not part equal values
@@ -243,7 +248,8 @@ def _check_levels(levels: Collection[str], condition: str, reference: str) -> No
     """Raise unless there are two levels or more, the reference among them."""
     if len(levels) < 2:
         raise ValueError(
-            f"`condition`={condition!r} has the level [{_validate.shorten(levels)}] only. Name a column with two levels or more."
+            f"`condition`={condition!r} has {f'the level {_validate.shorten(levels)} only' if levels else 'no level'}. "
+            "Name a column with two levels or more."
         )
     if reference not in levels:
         raise ValueError(
