@@ -103,7 +103,7 @@ def nonzero_values(matrix: Any) -> np.ndarray:
     return np.asarray(matrix).ravel()
 
 
-def check_values(matrix: Any, modality: str) -> None:
+def check_values(matrix: Any, modality: str, *, allow_negative: bool = False) -> None:
     """Raise when a matrix is not in memory, or holds NaN, infinite or negative values, or no numbers at all."""
     if not (sparse.issparse(matrix) or isinstance(matrix, np.ndarray)):
         raise TypeError(
@@ -116,7 +116,11 @@ def check_values(matrix: Any, modality: str) -> None:
     for what, found, remedy in (
         ("NaN", np.isnan(values).sum(), "Remove or fill them"),
         ("infinite", np.isinf(values).sum(), "Remove them"),
-        ("negative", (values < 0).sum(), "Give counts or log-normalised values, which are not scaled or centred"),
+        (
+            "negative",
+            0 if allow_negative else (values < 0).sum(),
+            "Give counts or log-normalised values, which are not scaled or centred",
+        ),
     ):
         if found:
             raise ValueError(f"modality {modality!r} holds {found:,} {what} values. {remedy} first.")

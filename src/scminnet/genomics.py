@@ -16,7 +16,21 @@ import pandas as pd
 
 from scminnet._annotation import read_bed, read_gff3, read_gtf
 from scminnet._compat import without_warning
+from scminnet._sequence import gc_content, sequences
 from scminnet._validate import shorten
+
+__all__ = [
+    "INTERVAL_COLUMNS",
+    "TSS_COLUMNS",
+    "check_annotation",
+    "gc_content",
+    "overlaps",
+    "parse_intervals",
+    "read_annotation",
+    "sequences",
+    "why_no_overlap",
+    "windows",
+]
 
 #: Columns that every TSS table has.
 TSS_COLUMNS = ("gene", "chrom", "tss", "strand")
@@ -129,6 +143,49 @@ def overlaps(intervals: pd.DataFrame, others: pd.DataFrame) -> tuple[np.ndarray,
     with without_warning("The inplace keyword"):  # of pandas, to bioframe
         pairs = bioframe.overlap(*tables, how="inner", return_index=True, return_input=False)
     return pairs["index"].to_numpy(np.int64), pairs["index_"].to_numpy(np.int64)
+
+
+def windows(starts: pd.DataFrame, *, upstream: int, downstream: int, gene_body: bool) -> pd.DataFrame:
+    """Lay a window around each transcript start, in the direction of transcription.
+
+    Parameters
+    ----------
+    starts
+        A TSS table.
+    upstream
+        Bases before the transcript start.
+    downstream
+        Bases from the transcript start on, the first base transcribed being the first.
+    gene_body
+        Whether windows reach to the end of the gene, ``start`` or ``end`` in ``starts``, if that is further.
+
+    Returns
+    -------
+    ``chrom``, ``start`` and ``end`` (0-based, half-open), one row a row of ``starts``; may begin below 0.
+    """
+    forward = (starts["strand"] == "+").to_numpy()
+    first = starts["tss"].to_numpy()
+    # on - the window is mirrored at the first base transcribed, not at its left edge
+    start = np.where(forward, first - upstream, first + 1 - downstream)
+    end = np.where(forward, first + downstream, first + 1 + upstream)
+    if gene_body:
+        start = np.where(forward, start, np.minimum(start, starts["start"]))
+        end = np.where(forward, np.maximum(end, starts["end"]), end)
+    return pd.DataFrame({"chrom": starts["chrom"].to_numpy(), "start": start, "end": end})
+
+
+def why_no_overlap(peaks: pd.DataFrame, starts: pd.DataFrame) -> str:
+    """Tell why no gene of ``starts`` has one of ``peaks`` in its windows, as the text of an error."""
+    ours, theirs = (pd.unique(table["chrom"].astype(str)) for table in (peaks, starts))
+    if not set(ours) & set(theirs):
+        return (
+            f"`tss`: peaks and annotation have no chromosome name in common. The peaks lie on {shorten(ours)}, the genes on "
+            f"{shorten(theirs)}. Rename one of them, or take an annotation of the peaks' genome."
+        )
+    return (
+        f"`tss`: none of its {starts['gene'].nunique():,} genes has one of the {len(peaks):,} peaks in its windows. Check that the "
+        "annotation is of the peaks' genome build, or widen `upstream` and `downstream`."
+    )
 
 
 def read_annotation(path: str | os.PathLike[str], *, strip_version: bool = True) -> pd.DataFrame:

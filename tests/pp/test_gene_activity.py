@@ -97,7 +97,7 @@ gene_rows = st.tuples(st.sampled_from("ABCD"), st.sampled_from(["1", "2"]), posi
 peak_rows = st.tuples(st.sampled_from(["1", "2"]), positions, st.integers(1, 30))
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(
     genes=st.lists(gene_rows, min_size=1, max_size=12),
     peaks=st.lists(peak_rows, min_size=1, max_size=20),

@@ -14,7 +14,7 @@ from scipy import sparse
 from scminnet import _validate
 from scminnet._compat import new_mudata_manner, without_warning
 from scminnet._logging import logger
-from scminnet.genomics import check_annotation, overlaps, parse_intervals
+from scminnet.genomics import check_annotation, overlaps, parse_intervals, why_no_overlap, windows
 
 
 def gene_activity(
@@ -115,7 +115,7 @@ def gene_activity(
     member = membership(peaks, starts, genes, upstream=upstream, downstream=downstream, gene_body=gene_body)
     n_peaks = np.diff(member.indptr)
     if not n_peaks.any():
-        raise ValueError(_why_empty(peaks, starts))
+        raise ValueError(why_no_overlap(peaks, starts))
     _validate.warn_unless_counts({atac: counts}, "Gene activity")
 
     kept = n_peaks > 0
@@ -167,16 +167,8 @@ def membership(
     -------
     Peaks x genes, float32: 1 where a peak meets a window of the gene, each pair once.
     """
-    forward = (starts["strand"] == "+").to_numpy()
-    first = starts["tss"].to_numpy()
-    # on - the window is mirrored at the first base transcribed, not at its left edge
-    start = np.where(forward, first - upstream, first + 1 - downstream)
-    end = np.where(forward, first + downstream, first + 1 + upstream)
-    if gene_body:
-        start = np.where(forward, start, np.minimum(start, starts["start"]))
-        end = np.where(forward, np.maximum(end, starts["end"]), end)
-    windows = pd.DataFrame({"chrom": starts["chrom"].to_numpy(), "start": start, "end": end})
-    peak, window = overlaps(peaks, windows)
+    around = windows(starts, upstream=upstream, downstream=downstream, gene_body=gene_body)
+    peak, window = overlaps(peaks, around)
     gene = genes.get_indexer(starts["gene"].astype(str))[window]
     member = sparse.csc_matrix((np.ones(len(peak), np.float32), (peak, gene)), shape=(len(peaks), len(genes)))
     # a peak in several windows of one gene was summed
@@ -193,17 +185,3 @@ def _places(starts: pd.DataFrame, genes: pd.Index) -> pd.DataFrame:
     place["tss"] = np.where(forward, here.min().loc[genes], here.max().loc[genes])
     place["n_tss"] = table.groupby("gene").size().loc[genes]
     return place.astype({"chrom": "category", "strand": "category"}).rename_axis(None)
-
-
-def _why_empty(peaks: pd.DataFrame, starts: pd.DataFrame) -> str:
-    """Tell why no gene has a peak."""
-    ours, theirs = (pd.unique(table["chrom"].astype(str)) for table in (peaks, starts))
-    if not set(ours) & set(theirs):
-        return (
-            f"`tss`: peaks and annotation have no chromosome name in common. The peaks lie on {_validate.shorten(ours)}, the genes on "
-            f"{_validate.shorten(theirs)}. Rename one of them, or take an annotation of the peaks' genome."
-        )
-    return (
-        f"`tss`: none of its {starts['gene'].nunique():,} genes has one of the {len(peaks):,} peaks in its windows. Check that the "
-        "annotation is of the peaks' genome build, or widen `upstream` and `downstream`."
-    )

@@ -1,0 +1,219 @@
+"""Correlations of chosen pairs of columns of two sparse matrices, in time and memory of the non-zeros."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+from scipy import sparse
+
+from scminnet._validate import check_choice
+
+METHODS = ("spearman", "pearson")
+
+#: Compiles plain loops. Not parallel: that would change torch's number of threads.
+compiled = numba.njit(nogil=True, cache=True)
+
+
+class Columns(NamedTuple):
+    """Columns ready to be correlated: values whose zeros are not stored, and two numbers a column."""
+
+    #: rows x columns; for Spearman, ranks less the rank that the column's zeros share
+    values: sparse.csc_matrix
+    mean: np.ndarray
+    #: root of the sum of squared deviations from the mean; 0 exactly where the column is constant
+    norm: np.ndarray
+
+
+def prepare(matrix: Any, method: str) -> Columns:
+    """Make the columns of a matrix ready to be correlated.
+
+    Parameters
+    ----------
+    matrix
+        Observations x features, sparse or dense, finite; negative values are allowed.
+    method
+        ``"spearman"`` or ``"pearson"``.
+
+    Returns
+    -------
+    The columns, with as many stored values as ``matrix`` has non-zeros; ``matrix`` is unchanged.
+    """
+    values = sparse.csc_matrix(matrix, copy=True)
+    values.sum_duplicates()
+    values.eliminate_zeros()
+    if not np.issubdtype(values.dtype, np.floating):
+        values = values.astype(np.float64)
+    if method == "spearman":
+        values.data = _shifted_ranks(values)
+    return Columns(values, *_moments(values.data, values.indptr, values.shape[0]))
+
+
+def check_method(method: str, *, nonzero: bool) -> None:
+    """Raise unless ``method`` is known and goes with ``nonzero``."""
+    check_choice(method, METHODS, "method")
+    if nonzero and method != "pearson":
+        raise ValueError(
+            f"`nonzero` is set with `method`={method!r}, whose ranks are of all observations. Choose 'pearson', or leave it out."
+        )
+
+
+def correlate_pairs(
+    x: Columns, y: Columns, first: np.ndarray, second: np.ndarray, *, nonzero: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """Correlate column ``first[k]`` of ``x`` with column ``second[k]`` of ``y``, for each k.
+
+    Pairs of one column of ``x`` should be neighbours: the column is spread out once for each run of them.
+
+    Parameters
+    ----------
+    x, y
+        The columns.
+    first, second
+        The pairs.
+    nonzero
+        Correlate over the rows in which both columns are non-zero; the columns must hold values, not ranks.
+
+    Returns
+    -------
+    float64 in [-1, 1], NaN where a column is constant or, with ``nonzero``, fewer than three rows are left; and int64 number of rows.
+    """
+    n = x.values.shape[0]
+    if nonzero:
+        return _nonzero(*_parts(x), *_parts(y), first, second, n)
+    products = _products(*_parts(x), x.mean, *_parts(y), first, second, n)
+    return _ratio(products, x.norm[first] * y.norm[second]), np.full(len(first), n)
+
+
+def correlate_all(x: Columns, y: Columns, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Correlate each of the columns ``first`` of ``x``, which are made dense, with each of the columns ``second`` of ``y``.
+
+    Returns
+    -------
+    float64 (first, second); NaN where a column is constant.
+    """
+    centred = x.values[:, first].toarray() - x.mean[first]
+    return _ratio((y.values[:, second].T @ centred).T, np.outer(x.norm[first], y.norm[second]))
+
+
+def _parts(columns: Columns) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return columns.values.data, columns.values.indices, columns.values.indptr
+
+
+def _ratio(products: np.ndarray, norms: np.ndarray) -> np.ndarray:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(norms > 0, np.clip(products / norms, -1, 1), np.nan)
+
+
+def _shifted_ranks(values: sparse.csc_matrix) -> np.ndarray:
+    """Average ranks of each column's stored values among all its values, less the rank of its zeros."""
+    order = np.empty(values.nnz, dtype=np.int64)
+    for low, high in zip(values.indptr[:-1], values.indptr[1:], strict=True):
+        order[low:high] = np.argsort(values.data[low:high])
+    return _ranks(values.data, order, values.indptr, values.shape[0])
+
+
+@compiled
+def _ranks(data, order, indptr, n):
+    ranks = np.empty(len(data))
+    for column in range(len(indptr) - 1):
+        start, size = indptr[column], indptr[column + 1] - indptr[column]
+        n_zeros = n - size
+        n_negative = 0
+        while n_negative < size and data[start + order[start + n_negative]] < 0:
+            n_negative += 1
+        rank_of_zero = n_negative + (n_zeros + 1) / 2
+        low = 0
+        while low < size:
+            value = data[start + order[start + low]]
+            high = low + 1
+            while high < size and data[start + order[start + high]] == value:
+                high += 1
+            rank = (low + high + 1) / 2 - rank_of_zero
+            if low >= n_negative:
+                rank += n_zeros
+            for i in range(low, high):
+                ranks[start + order[start + i]] = rank
+            low = high
+    return ranks
+
+
+@compiled
+def _moments(data, indptr, n):
+    """Mean of each column, and root of the sum of squared deviations."""
+    n_columns = len(indptr) - 1
+    mean, norm = np.zeros(n_columns), np.zeros(n_columns)
+    for column in range(n_columns):
+        start, end = indptr[column], indptr[column + 1]
+        n_zeros = n - (end - start)
+        total, is_constant = 0.0, True
+        for i in range(start, end):
+            total += data[i]
+            is_constant &= n_zeros == 0 and data[i] == data[start]
+        # rounding would give constant columns a norm
+        if is_constant:
+            continue
+        mean[column] = total / n
+        squares = n_zeros * mean[column] ** 2
+        for i in range(start, end):
+            squares += (data[i] - mean[column]) ** 2
+        norm[column] = np.sqrt(squares)
+    return mean, norm
+
+
+@compiled
+def _products(x_data, x_rows, x_indptr, x_mean, y_data, y_rows, y_indptr, first, second, n):
+    """Sums over the rows of centred x times y; centring y as well would not change them."""
+    products = np.empty(len(first))
+    centred = np.empty(n)
+    spread = -1
+    for k in range(len(first)):
+        if first[k] != spread:
+            spread = first[k]
+            for row in range(n):
+                centred[row] = -x_mean[spread]
+            for i in range(x_indptr[spread], x_indptr[spread + 1]):
+                centred[x_rows[i]] += x_data[i]
+        total = 0.0
+        for i in range(y_indptr[second[k]], y_indptr[second[k] + 1]):
+            total += centred[y_rows[i]] * y_data[i]
+        products[k] = total
+    return products
+
+
+@compiled
+def _nonzero(x_data, x_rows, x_indptr, y_data, y_rows, y_indptr, first, second, n):
+    """Correlations over the rows in which both columns are non-zero, and their number."""
+    correlations, counts = np.empty(len(first)), np.zeros(len(first), np.int64)
+    dense, x, y = np.zeros(n), np.empty(n), np.empty(n)
+    spread = -1
+    for k in range(len(first)):
+        if first[k] != spread:
+            spread = first[k]
+            for row in range(n):
+                dense[row] = 0
+            for i in range(x_indptr[spread], x_indptr[spread + 1]):
+                dense[x_rows[i]] = x_data[i]
+        count, x_sum, y_sum = 0, 0.0, 0.0
+        x_varies, y_varies = False, False
+        for i in range(y_indptr[second[k]], y_indptr[second[k] + 1]):
+            value = dense[y_rows[i]]
+            if value != 0:
+                x[count], y[count] = value, y_data[i]
+                x_sum += x[count]
+                y_sum += y[count]
+                x_varies |= x[count] != x[0]
+                y_varies |= y[count] != y[0]
+                count += 1
+        counts[k] = count
+        correlations[k] = np.nan
+        if count >= 3 and x_varies and y_varies:
+            xx, yy, xy = 0.0, 0.0, 0.0
+            for i in range(count):
+                x_deviation, y_deviation = x[i] - x_sum / count, y[i] - y_sum / count
+                xx += x_deviation**2
+                yy += y_deviation**2
+                xy += x_deviation * y_deviation
+            correlations[k] = min(max(xy / np.sqrt(xx * yy), -1.0), 1.0)
+    return correlations, counts

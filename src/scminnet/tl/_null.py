@@ -1,0 +1,188 @@
+"""What correlations a gene has with peaks that it can not be linked to, and how a pair stands out from these."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+from scipy.spatial import KDTree
+
+from scminnet.tl._correlation import Columns, compiled, correlate_all, correlate_pairs
+
+#: Peaks from which backgrounds are taken, drawn from all.
+POOL = 5_000
+#: Fewer background peaks than this tell no spread.
+MIN_BACKGROUND = 30
+#: Background correlations whose z make up the distribution under the null, at least this many a gene.
+N_CALIBRATION, MIN_CALIBRATION = 500_000, 100
+#: Genes whose background correlations are held at a time.
+_BLOCK = 128
+
+#: Correlations are cut here before Fisher's transformation, which would make 1 infinite.
+_LARGEST = 0.9999
+
+
+def fisher(r: np.ndarray) -> np.ndarray:
+    """Fisher's transformation: the inverse hyperbolic tangent."""
+    return np.arctanh(np.clip(r, -_LARGEST, _LARGEST))
+
+
+def fisher_variance(n: np.ndarray | int, method: str) -> np.ndarray:
+    """Variance of Fisher's transformation over n independent observations.
+
+    1 / (n - 3) for Pearson; 1.06 / (n - 3) for Spearman :cite:p:`Fieller57`. Infinite up to three observations.
+    """
+    with np.errstate(divide="ignore"):
+        return (1.06 if method == "spearman" else 1.0) / np.maximum(np.asarray(n) - 3, 0)
+
+
+def theoretical_null(r: np.ndarray, n: np.ndarray, method: str) -> tuple[np.ndarray, np.ndarray]:
+    """Score correlations as those of independent observations: z and two-sided p of the normal distribution."""
+    z = fisher(r) / np.sqrt(fisher_variance(n, method))
+    return z, 2 * stats.norm.sf(np.abs(z))
+
+
+def false_discovery_rate(p: np.ndarray) -> np.ndarray:
+    """Benjamini and Hochberg's rate over the values that are not NaN."""
+    rate, tested = np.full(len(p), np.nan), ~np.isnan(p)
+    if tested.any():
+        rate[tested] = stats.false_discovery_control(p[tested])
+    return rate
+
+
+class Background(NamedTuple):
+    """Where the background of a pair is taken from."""
+
+    #: columns of the peaks that it may be of; they vary
+    pool: np.ndarray
+    #: chromosome of every column
+    chrom: np.ndarray
+    #: what peaks are matched by, (columns, covariates), scaled alike
+    covariates: np.ndarray
+    #: peaks of a background: the nearest of the pool on other chromosomes, or all where these are fewer
+    size: int
+
+
+def matched_null(
+    r: np.ndarray,
+    n: np.ndarray,
+    first: np.ndarray,
+    second: np.ndarray,
+    x: Columns,
+    y: Columns,
+    background: Background,
+    *,
+    nonzero: bool,
+    seed: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Score each pair against the correlations of its gene with matched peaks on other chromosomes.
+
+    Parameters
+    ----------
+    r, n
+        Correlations of the pairs, and the number of observations of each.
+    first, second
+        Columns of the pairs in ``x`` (genes) and ``y`` (peaks).
+    x, y
+        The columns.
+    background
+        What the pairs are compared with.
+    nonzero
+        As in :func:`~scminnet.tl._correlation.correlate_pairs`.
+    seed
+        Seed of the draw of background correlations that make up the null.
+
+    Returns
+    -------
+    z, the distance of Fisher's transformation of r from the background's mean in standard deviations of the background; and p, the
+    share of background correlations, scored in the same way against their own backgrounds, whose z lies as far from 0. NaN where a
+    background has fewer than two correlations.
+
+    Raises
+    ------
+    ValueError
+        Other chromosomes hold fewer than ``MIN_BACKGROUND`` peaks of the pool.
+    """
+    rng = np.random.default_rng(seed)
+    pool, covariates = background.pool, background.covariates
+    # codes compare faster than names
+    names, chrom = np.unique(background.chrom, return_inverse=True)
+    z, null = np.empty(len(r)), []
+    per_gene = max(MIN_CALIBRATION, -(-N_CALIBRATION // len(np.unique(first))))
+    for here in np.unique(chrom[second]):
+        members = pool[chrom[pool] != here]
+        if len(members) < MIN_BACKGROUND:
+            raise ValueError(
+                f"`null` is 'matched', but only {len(members)} peaks that vary lie on other chromosomes than {str(names[here])!r}; "
+                f"{MIN_BACKGROUND} are needed. Keep the peaks of all chromosomes, or choose 'theoretical' or None."
+            )
+        tree = KDTree(covariates[members])
+        size = min(background.size, len(members) - 1)
+        drawn = rng.permutation(len(members))[:per_gene]
+        near_drawn = _without_own(tree.query(covariates[members[drawn]], size + 1)[1], drawn)
+        pairs = np.flatnonzero(chrom[second] == here)
+        peaks, peak = np.unique(second[pairs], return_inverse=True)
+        near = tree.query(covariates[peaks], size)[1]
+        genes, gene = np.unique(first[pairs], return_inverse=True)
+        for start in range(0, len(genes), _BLOCK):
+            block = genes[start : start + _BLOCK]
+            correlations, counts = _all_correlations(x, y, block, members, nonzero=nonzero)
+            rows = np.flatnonzero((gene >= start) & (gene < start + _BLOCK))
+            at = pairs[rows]
+            z[at] = _scores(fisher(r[at]), n[at], correlations, gene[rows] - start, near, peak[rows])
+
+            row, column = (index.ravel() for index in np.indices((len(block), len(drawn))))
+            at = row, drawn[column]
+            null.append(np.abs(_scores(correlations[at], counts[at], correlations, row, near_drawn, column)))
+    null = np.concatenate(null)
+    null = np.sort(null[~np.isnan(null)])
+    as_far = len(null) - np.searchsorted(null, np.abs(z))
+    return z, np.where(np.isnan(z), np.nan, (1 + as_far) / (1 + len(null)))
+
+
+def _all_correlations(
+    x: Columns, y: Columns, genes: np.ndarray, peaks: np.ndarray, *, nonzero: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Fisher's transformation of each gene's correlation with each peak, (genes, peaks), and the number of observations."""
+    shape = len(genes), len(peaks)
+    if nonzero:
+        r, n = correlate_pairs(x, y, np.repeat(genes, len(peaks)), np.tile(peaks, len(genes)), nonzero=True)
+        return fisher(r).reshape(shape), n.reshape(shape)
+    return fisher(correlate_all(x, y, genes, peaks)), np.broadcast_to(x.values.shape[0], shape)
+
+
+def _scores(
+    values: np.ndarray, n: np.ndarray, correlations: np.ndarray, gene: np.ndarray, near: np.ndarray, peak: np.ndarray
+) -> np.ndarray:
+    """Distance of values from their backgrounds ``correlations[gene, near[peak]]`` in standard deviations."""
+    mean, deviation = _moments_at(correlations, gene, near, peak)
+    # the correlations of n independent observations vary by 1 / (n - 1) whatever their distribution, structure adds to that;
+    # few sparse peaks may all have missed the rare large ones
+    return (values - mean) / np.maximum(deviation, 1 / np.sqrt(np.maximum(n - 1, 1)))
+
+
+def _without_own(near: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """Drop from each row its own number, or the last where it is not in the row for a tie."""
+    keep = near != own[:, None]
+    keep[keep.all(axis=1), -1] = False
+    return near[keep].reshape(len(near), -1)
+
+
+@compiled
+def _moments_at(values, gene, near, peak):
+    """Mean and standard deviation of ``values[gene[k], near[peak[k]]]`` without NaN; NaN of fewer than two."""
+    mean, deviation = np.empty(len(gene)), np.empty(len(gene))
+    for k in range(len(gene)):
+        total, squares, count = 0.0, 0.0, 0
+        for i in range(near.shape[1]):
+            value = values[gene[k], near[peak[k], i]]
+            if not np.isnan(value):
+                total += value
+                squares += value * value
+                count += 1
+        mean[k], deviation[k] = np.nan, np.nan
+        if count > 1:
+            mean[k] = total / count
+            deviation[k] = np.sqrt(max(squares - total * mean[k], 0.0) / (count - 1))
+    return mean, deviation

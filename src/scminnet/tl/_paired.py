@@ -1,0 +1,84 @@
+"""The observations in which genes and peaks were both measured, as matrices of the same rows, and their groups."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from mudata import MuData
+from scipy import sparse
+
+from scminnet import _validate
+
+
+class Paired(NamedTuple):
+    """``names`` of n observations, and the values there of the genes, (n, genes), and of the peaks, (n, peaks)."""
+
+    names: pd.Index
+    rna: Any
+    atac: Any
+
+
+def paired_matrices(mdata: MuData, rna: str, atac: str, layer: str | Mapping[str, str | None] | None) -> Paired:
+    """Return the observations that two modalities share, matched by name, raising when there are none.
+
+    Parameters
+    ----------
+    mdata
+        The MuData.
+    rna, atac
+        The modalities.
+    layer
+        Layer of both, a mapping of modality to layer, or ``None`` for ``X``.
+    """
+    if rna == atac:
+        raise ValueError(f"`atac` is {atac!r}, as is `rna`. Name two modalities.")
+    for modality, argument in ((rna, "rna"), (atac, "atac")):
+        _validate.check_modalities(mdata, [modality], argument)
+    if isinstance(layer, Mapping):
+        unknown = [m for m in layer if m not in (rna, atac)]
+        if unknown:
+            raise ValueError(
+                f"`layer` names the modalities {_validate.shorten(unknown)}. Name layers of {rna!r} and {atac!r}."
+            )
+    matrices = {}
+    for modality in (rna, atac):
+        name = layer.get(modality) if isinstance(layer, Mapping) else layer
+        matrix = _validate.layer_matrix(mdata, modality, name)
+        _validate.check_values(matrix, modality, allow_negative=True)
+        matrices[modality] = matrix
+    ours, theirs = mdata.mod[rna].obs_names, mdata.mod[atac].obs_names
+    if ours.equals(theirs):
+        return Paired(ours, matrices[rna], matrices[atac])
+    names = ours[ours.isin(theirs)]
+    if names.empty:
+        raise ValueError(
+            f"`mdata`: modalities {rna!r} and {atac!r} have no observation in common ({_validate.shorten(ours, 2)} against "
+            f"{_validate.shorten(theirs, 2)}). Make bulks of both with `scminnet.tl.minibulk`, or give paired cells."
+        )
+    return Paired(
+        names, _rows(matrices[rna], ours.get_indexer(names)), _rows(matrices[atac], theirs.get_indexer(names))
+    )
+
+
+def recorded_layer(layer: str | Mapping[str, str | None] | None) -> str | dict[str, str] | None:
+    """Return ``layer`` as it can be written to a file."""
+    return {m: name for m, name in layer.items() if name is not None} if isinstance(layer, Mapping) else layer
+
+
+def observation_groups(
+    mdata: MuData, names: pd.Index, key: str | None, modalities: list[str], argument: str = "groupby"
+) -> dict[str, np.ndarray]:
+    """Return the row numbers in ``names`` of each group, groups sorted by name; all rows as ``"all"`` without ``key``."""
+    if key is None:
+        return {"all": np.arange(len(names))}
+    column = _validate.obs_column(mdata, key, modalities, argument).map(str, na_action="ignore").loc[names]
+    known = np.flatnonzero(column.notna())
+    codes, groups = pd.factorize(column.to_numpy()[known], sort=True)
+    return {group: known[codes == i] for i, group in enumerate(groups)}
+
+
+def _rows(matrix: Any, rows: np.ndarray) -> Any:
+    return matrix.tocsr()[rows] if sparse.issparse(matrix) else matrix[rows]
