@@ -1,7 +1,20 @@
 """What an embedding is for; works on any in ``obsm``, whatever made it."""
 
+from scminnet.tl.export_links import export_links
+from scminnet.tl.export_peaks import export_peaks
+from scminnet.tl.link_support import LinkSupport, link_support
 from scminnet.tl.match_cells import match_cells
 from scminnet.tl.minnet_smooth import minnet_smooth
+from scminnet.tl.motif_enrichment import motif_enrichment
 from scminnet.tl.transfer_labels import transfer_labels
 
-__all__ = ["match_cells", "minnet_smooth", "transfer_labels"]
+__all__ = [
+    "LinkSupport",
+    "export_links",
+    "export_peaks",
+    "link_support",
+    "match_cells",
+    "minnet_smooth",
+    "motif_enrichment",
+    "transfer_labels",
+]
