@@ -24,7 +24,9 @@ _PARTS = r"exon|intron|CDS|UTR|.*_UTR|.*_codon|.*selenocysteine.*"
 
 def read_bed(path: Path) -> pd.DataFrame:
     """Read BED6: transcript starts where every row is one base long, else genes."""
-    rows = [(fields + [None] * 7)[:7] for fields in _lines(path) if not fields[0].startswith(("#", "track", "browser"))]
+    rows = [
+        (fields + [None] * 7)[:7] for fields in read_lines(path) if not fields[0].startswith(("#", "track", "browser"))
+    ]
     lines = pd.DataFrame(rows, columns=range(7), dtype=object)
     table = pd.DataFrame({"gene": lines[3], "chrom": lines[0], "strand": lines[5]})
     start, end = (pd.to_numeric(lines[i], errors="coerce") for i in (1, 2))
@@ -64,7 +66,7 @@ def read_gff3(path: Path) -> pd.DataFrame:
     return _transcript_starts(lines[owner.isin(genes.index)])
 
 
-def _lines(path: Path) -> Iterator[list[str]]:
+def read_lines(path: Path) -> Iterator[list[str]]:
     """Yield the tab-separated fields of every line that is not empty."""
     # some editors put a mark before the first letter, which utf-8-sig takes away
     opened = (
@@ -81,7 +83,7 @@ def _features(path: Path, wanted: str, attribute: str, names: Sequence[str]) -> 
     is_wanted = re.compile(wanted).fullmatch
     find = [re.compile(attribute.format(name)).search for name in names]
     rows = []
-    for fields in _lines(path):
+    for fields in read_lines(path):
         # comments and sequences have fewer fields
         if len(fields) == 9 and is_wanted(fields[2]):
             chrom, _, feature, start, end, _, strand, _, attributes = fields

@@ -5,6 +5,8 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import mudata
@@ -18,6 +20,7 @@ from scvi.model.base._save_load import _initialize_model as initialize_model
 __all__ = [
     "AnnDataManagerValidationCheck",
     "initialize_model",
+    "jaspar_folder",
     "keeping_torch_threads",
     "loaded_data",
     "new_mudata_manner",
@@ -37,6 +40,12 @@ def new_mudata_manner() -> AbstractContextManager[Any]:
     if hasattr(mudata, "set_options"):
         return mudata.set_options(pull_on_update=False)
     return nullcontext()
+
+
+def jaspar_folder() -> Path:
+    """Return the folder of the JASPAR matrices that muon ships: ``_atac`` until 0.1, ``atac`` from 0.2 on."""
+    package = Path(find_spec("muon").submodule_search_locations[0])
+    return next(folder for part in ("atac", "_atac") if (folder := package / part / "_ref" / "jaspar").is_dir())
 
 
 @contextmanager

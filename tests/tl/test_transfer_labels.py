@@ -40,7 +40,7 @@ def make(seed: int = 0) -> mudata.MuData:
     return mudata.MuData({"rna": rna, "atac": atac})
 
 
-def naive(mdata: mudata.MuData, quantile: float) -> tuple[list[str], list[float]]:
+def naive(mdata: mudata.MuData, quantile: float) -> tuple[list[str], list[float], list[float]]:
     """The same by loops over cells."""
     labelled = mdata["rna"].obs["type"].notna().to_numpy()
     source = mdata["rna"].obsm["X_minnet"][labelled].astype(float)
@@ -60,7 +60,8 @@ def naive(mdata: mudata.MuData, quantile: float) -> tuple[list[str], list[float]
     farthest = np.quantile([d for d, _, _ in own], quantile)
     lowest = np.quantile([share for _, _, share in own], 1 - quantile)
     found = [elect(point, everyone) for point in mdata["atac"].obsm["X_minnet"].astype(float)]
-    return [n if d <= farthest and c >= lowest else "unassigned" for d, n, c in found], [c for _, _, c in found]
+    names = [n if d <= farthest and c >= lowest else "unassigned" for d, n, c in found]
+    return names, [c for _, _, c in found], [d for d, _, _ in found]
 
 
 @given(seed=st.integers(0, 1000), quantile=st.sampled_from([0.7, 0.83, 0.93]))
@@ -69,8 +70,9 @@ def test_equals_loops(seed: int, quantile: float) -> None:
     mdata = make(seed)
     mn.tl.transfer_labels(mdata, "rna", "atac", "type", n_neighbors=K, quantile=quantile)
     obs = mdata["atac"].obs
-    labels, shares = naive(mdata, quantile)
+    labels, shares, distances = naive(mdata, quantile)
     np.testing.assert_allclose(obs["transferred_label_confidence"], shares, rtol=1e-4)
+    np.testing.assert_allclose(obs["transferred_label_distance"], distances, rtol=1e-4)
     # a cell on the very limit may fall to either side by rounding
     assert (obs["transferred_label"].astype(str) != labels).sum() <= 1
     assert "unassigned" in labels
@@ -85,6 +87,7 @@ def test_what_is_written_survives_a_file(tmp_path) -> None:
     pd.testing.assert_frame_equal(mdata["atac"].obs, copied["atac"].obs)
     assert list(mdata["atac"].obs["found"].cat.categories) == ["a", "b", "c", "unassigned"]
     assert mdata["atac"].obs["found_confidence"].dtype == np.float32
+    assert mdata["atac"].obs["found_distance"].dtype == np.float32
     assert mdata["rna"].obs["type"].isna().sum() == 4
     mdata.write(tmp_path / "m.h5mu")
     again = mudata.read_h5mu(tmp_path / "m.h5mu")
@@ -153,7 +156,8 @@ def test_types_held_out_of_a_space_of_types_are_found_better_than_known_ones_are
         ({"n_neighbors": 86}, ValueError, "`n_neighbors` is 86, but .* only 86 cells"),
         ({"quantile": 1.1}, ValueError, "`quantile` is 1.1"),
         ({"unassigned": "a"}, ValueError, "`unassigned` is 'a'"),
-        ({"key_added": "type"}, ValueError, "`key_added` is 'type'"),
+        ({"key_added": "type"}, ValueError, "`key_added` is 'type', so that column 'type'"),
+        ({"key_added": "a", "labels_key": "a_distance"}, ValueError, "`key_added` is 'a', so that column 'a_distance'"),
         ({"use_rep": "X_wide"}, ValueError, "`use_rep`='X_wide' has another number"),
         ({"use_rep": "X_nan"}, ValueError, "NaN or infinite"),
     ],

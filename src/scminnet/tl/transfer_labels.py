@@ -36,9 +36,11 @@ def transfer_labels(
     less. Both count: a type that the source lacks may lie far off but nearest one type, whose vote is then unanimous; or
     amid several types, where no distance tells it.
 
-    How well this works depends on the type: with one held out of real PBMC, kinds of their own (monocytes, NK cells) mostly stay
-    unassigned, and close relatives of a known type (naive B cells) hardly; so do some cells of known types, about
-    ``1 - quantile`` for each limit and more where the target is noisier than the source.
+    How well this works depends on the type and on how well the embedding tells types apart: kinds of their own mostly stay unassigned,
+    close relatives of a known type may hardly. Known types lose cells, too: ``1 - quantile`` for each limit where target cells lie as
+    close to the source's as those do among themselves, and more where the target's modality is noisier.
+    ``benchmarks/unseen_types.py`` holds types out of real data and measures both; lower ``quantile`` to find more unseen cells, raise it to lose
+    fewer known ones.
 
     Parameters
     ----------
@@ -74,9 +76,11 @@ def transfer_labels(
         The labels, categorical; the categories are the source's labels as text, sorted, and ``unassigned`` last.
     ``mdata[target].obs["{key}_confidence"]``
         The winner's share of the vote, float32 in (0, 1], also of unassigned cells.
+    ``mdata[target].obs["{key}_distance"]``
+        Mean distance to the neighbours that voted, float32, in units of the embedding.
     ``mdata.uns[key]``
-        ``source``, ``target`` and ``params``; unless ``unassigned=None``, also the limits: ``max_distance`` (mean over the neighbours, in
-        units of the embedding) and ``min_confidence``.
+        ``source``, ``target`` and ``params``; unless ``unassigned=None``, also the limits of these two: ``max_distance`` and
+        ``min_confidence``.
 
     Raises
     ------
@@ -87,7 +91,7 @@ def transfer_labels(
     ValueError
         ``mdata`` is a view; a modality is unknown or empty, or both are the same; embeddings are not finite or differ in
         width; there are not more labelled source cells than ``n_neighbors``; places of the labels disagree; a parameter is out of
-        its range; or ``unassigned`` is a label, or ``key_added`` the column of labels.
+        its range; ``unassigned`` is a label; or a column to be written is that of the labels.
     """
     _validate.check_mudata(mdata)
     _validate.check_not_view(mdata)
@@ -97,9 +101,10 @@ def transfer_labels(
     _validate.check_modalities(mdata, [target], "target")
     _validate.check_count(n_neighbors, "n_neighbors")
     _validate.check_fraction(quantile, "quantile", upper_open=False)
-    if key_added == labels_key:
+    columns = (key_added, f"{key_added}_confidence", f"{key_added}_distance")
+    if labels_key in columns:
         raise ValueError(
-            f"`key_added` is {key_added!r}, as is `labels_key`. Give a name that leaves the labels as they are."
+            f"`key_added` is {key_added!r}, so that column {labels_key!r}, the `labels_key`, would be written over. Give another name."
         )
     labels = _validate.obs_column(mdata, labels_key, [source], "labels_key").map(str, na_action="ignore")
     labels = labels.loc[mdata.mod[source].obs_names]
@@ -117,6 +122,7 @@ def transfer_labels(
 
     neighbors = nearest_neighbors(points, n_neighbors, query=query, seed=seed)
     elected = vote(codes, neighbors, len(types))
+    far = neighbors.distances.mean(axis=1)
     names = types[elected.winners]
     categories = list(types)
     entry: dict[str, Any] = {"source": source, "target": target}
@@ -124,7 +130,7 @@ def transfer_labels(
         own = nearest_neighbors(points, n_neighbors, seed=seed)
         max_distance = float(np.quantile(own.distances.mean(axis=1), quantile))
         min_confidence = float(np.quantile(vote(codes, own, len(types)).shares, 1 - quantile))
-        beyond = (neighbors.distances.mean(axis=1) > max_distance) | (elected.shares < min_confidence)
+        beyond = (far > max_distance) | (elected.shares < min_confidence)
         names = np.where(beyond, unassigned, names)
         entry |= {"max_distance": max_distance, "min_confidence": min_confidence}
         categories.append(unassigned)
@@ -141,7 +147,9 @@ def transfer_labels(
 
     result = mdata.copy() if copy else mdata
     obs = result.mod[target].obs
-    obs[key_added] = pd.Categorical(names, categories=categories)
-    obs[f"{key_added}_confidence"] = elected.shares
+    label, confidence, distance = columns
+    obs[label] = pd.Categorical(names, categories=categories)
+    obs[confidence] = elected.shares
+    obs[distance] = far
     result.uns[key_added] = entry
     return result if copy else None

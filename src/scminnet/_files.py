@@ -1,0 +1,39 @@
+"""Files that are whole or not there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[TextIO]:
+    """Open a text file that takes the place of ``path`` once it is written in full; an error leaves what was there.
+
+    Parameters
+    ----------
+    path
+        The file to write or replace. Its folder must exist; the text is first written beside it.
+
+    Raises
+    ------
+    FileNotFoundError
+        The folder does not exist.
+    IsADirectoryError
+        ``path`` is a folder.
+    """
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"`path`: there is no folder {str(path.parent)!r}. Make it first.")
+    if path.is_dir():
+        raise IsADirectoryError(f"`path` is the folder {str(path)!r}. Give the name of a file in it.")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with partial.open("w", encoding="utf-8", newline="\n") as file:
+            yield file
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,78 @@
+"""Peaks as files for Homer."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pandas as pd
+from mudata import MuData
+
+from scminnet._files import replacing
+from scminnet.genomics import parse_intervals
+from scminnet.tl._links import link_table
+
+
+def export_peaks(
+    peaks: pd.DataFrame | MuData,
+    path: str | os.PathLike[str],
+    *,
+    background: pd.DataFrame | None = None,
+) -> None:
+    """Write peaks as BED6 for Homer's motif search.
+
+    Each peak is written once, under a name of its own, ``chrom:start-end``, which Homer asks for; the score is 0 and the strand +, for a
+    peak has none. An interrupted write leaves what was at ``path``.
+
+    Parameters
+    ----------
+    peaks
+        A table of intervals (``chrom``, ``start``, ``end`` or another spelling in ``genomics.INTERVAL_COLUMNS``, or peak names as index),
+        e.g. links that were selected, or the MuData of bulks after ``cre_links``.
+    path
+        The file to write; its folder must exist.
+    background
+        A table of intervals to compare with, e.g. ``mdata["atac"].var``. Those that are not among ``peaks`` are written beside,
+        to ``{path without its end}.background{end}``, for ``findMotifsGenome.pl peaks.bed hg38 out -size given -bg peaks.background.bed``.
+
+    Raises
+    ------
+    TypeError
+        ``peaks`` or ``background`` is no table.
+    KeyError
+        ``peaks`` is a MuData without links.
+    FileNotFoundError, IsADirectoryError
+        The folder is not there, or ``path`` is one.
+    ValueError
+        Intervals do not parse, there are none, or the background holds nothing beside the peaks.
+
+    Examples
+    --------
+    >>> import scminnet as mn
+    >>> table = bulks.uns["cre_links"]  # doctest: +SKIP
+    >>> mn.tl.export_peaks(table[table["fdr"] < 0.05], "peaks.bed", background=bulks["atac"].var)  # doctest: +SKIP
+    """
+    path = Path(path)
+    rows = _homer(peaks if not isinstance(peaks, MuData) else link_table(peaks, ()), "peaks")
+    beside = None
+    if background is not None:
+        beside = _homer(background, "background")
+        beside = beside[~beside["name"].isin(set(rows["name"]))]
+        if beside.empty:
+            raise ValueError("`background` holds no interval that is not among `peaks`. Give more.")
+    if beside is not None:
+        with replacing(path.with_name(f"{path.stem}.background{path.suffix}")) as file:
+            beside.to_csv(file, sep="\t", header=False, index=False, lineterminator="\n")
+    with replacing(path) as file:
+        rows.to_csv(file, sep="\t", header=False, index=False, lineterminator="\n")
+
+
+def _homer(table: pd.DataFrame, argument: str) -> pd.DataFrame:
+    """Return the distinct intervals of a table as BED6."""
+    if not isinstance(table, pd.DataFrame):
+        raise TypeError(f"`{argument}` is a {type(table).__name__}. Give a table of intervals.")
+    if not len(table):
+        raise ValueError(f"`{argument}` has no rows. Give at least one interval.")
+    places = parse_intervals(table, argument=argument).drop_duplicates().sort_values(["chrom", "start", "end"])
+    name = places["chrom"] + ":" + places["start"].astype(str) + "-" + places["end"].astype(str)
+    return places.assign(name=name, score=0, strand="+")

@@ -1,0 +1,176 @@
+"""Motifs that linked peaks hold more often than other peaks of the same GC content."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from mudata import MuData
+from scipy.stats import false_discovery_control, hypergeom
+
+from scminnet import _validate
+from scminnet.genomics import parse_intervals
+from scminnet.motifs import Motif, find_motifs, read_motifs
+from scminnet.sequences import read_sequences
+from scminnet.tl._links import link_table
+
+_PLACE = ["chrom", "start", "end"]
+
+
+def motif_enrichment(
+    links: pd.DataFrame | MuData,
+    genome: str | os.PathLike[str],
+    *,
+    max_fdr: float | None = 0.05,
+    background: pd.DataFrame | None = None,
+    motifs: str | os.PathLike[str] | Sequence[Motif] | None = None,
+    pvalue: float = 5e-5,
+    n_gc_bins: int = 10,
+) -> pd.DataFrame:
+    """Find the motifs that linked peaks hold more often than background peaks.
+
+    A peak holds a motif when its sequence reaches, at some place of either strand, a score that random sequence of the peaks'
+    composition reaches at one place with the probability ``pvalue``. Motifs rich in GC are more frequent in peaks rich in GC, which
+    promoters are; so peaks are compared within bins of GC content.
+
+    Parameters
+    ----------
+    links
+        The MuData of bulks after ``cre_links``, or its table.
+    genome
+        FASTA file of the peaks' genome, plain or compressed with bgzip. Its index (``.fai``) is made beside it.
+    max_fdr
+        Peaks with a link of at most this ``fdr`` are the linked ones. ``None``: all peaks of the table; ``background`` is then needed.
+        To take positive links only, give ``links[links["r"] > 0]``.
+    background
+        Table of the peaks to compare with, e.g. ``mdata["atac"].var``; those that are linked are left out. ``None``: the table's other
+        peaks, which lie near genes as the linked ones do.
+    motifs
+        File in MEME or JASPAR format, or a list of :class:`scminnet.motifs.Motif`. ``None``: the 746 matrices that muon
+        ships, JASPAR CORE of vertebrates.
+    pvalue
+        Probability of a hit at one place of one strand of random sequence; 5e-5, the default of motifmatchr.
+    n_gc_bins
+        Bins of GC content, cut at quantiles of the linked peaks'. 1: GC is not looked at.
+
+    Returns
+    -------
+    One row a motif, the smallest ``p`` first: ``motif`` (its id), ``gene`` (name of the factor), ``n_linked`` and ``n_background`` (peaks of
+    each kind), ``n_linked_with`` and ``n_background_with`` (peaks that hold it), ``expected`` (linked peaks that would hold it if
+    they did as all peaks of their bin do), ``fold`` (``n_linked_with / expected``), ``p`` and ``fdr`` (Benjamini-Hochberg).
+    Nothing is written into a MuData.
+
+    Raises
+    ------
+    ImportError
+        Biopython or pyfaidx is not installed.
+    TypeError
+        ``links`` or ``background`` is no table.
+    KeyError
+        ``links`` is a MuData without links.
+    FileNotFoundError
+        ``genome`` or ``motifs`` is the path of no file.
+    ValueError
+        The table lacks columns or rows; ``fdr`` is missing; no peak is linked, or none is left as background; chromosomes are
+        not in the genome or end before the peaks; a file can not be read; a parameter is out of its range.
+
+    Notes
+    -----
+    p is the probability of as many or more linked peaks with the motif, were the linked ones drawn at random from the peaks of their
+    bin: hypergeometric in each bin, the bins' sum by convolution. With one bin it is Fisher's one-sided exact test.
+
+    Examples
+    --------
+    >>> import scminnet as mn
+    >>> mn.tl.motif_enrichment(bulks, "hg38.fa").head(10)  # doctest: +SKIP
+    """
+    table = link_table(links, [*_PLACE, *(["fdr"] if max_fdr is not None else [])])
+    if not 0 < pvalue < 1:
+        raise ValueError(f"`pvalue` is {pvalue!r}. Give a number between 0 and 1.")
+    _validate.check_count(n_gc_bins, "n_gc_bins")
+    linked, others = _peaks(table, max_fdr, background)
+    matrices = list(motifs) if _is_list_of_motifs(motifs) else read_motifs(motifs)
+
+    sequences = read_sequences(pd.concat([linked, others], ignore_index=True), genome, argument="links")
+    is_linked = np.arange(len(sequences)) < len(linked)
+    counts = np.array([[s.count(base) for base in "ACGT"] for s in sequences])
+    if not counts.any():
+        raise ValueError("`genome` has nothing but N where the peaks lie. Take a genome that is not masked with N.")
+    composition = counts.sum(axis=0) / counts.sum()
+    # either strand may be read
+    composition = (composition + composition[::-1]) / 2
+    gc = counts[:, 1:3].sum(axis=1) / np.maximum(counts.sum(axis=1), 1)
+    edges = np.unique(np.quantile(gc[is_linked], np.arange(1, n_gc_bins) / n_gc_bins))
+    bins = np.searchsorted(edges, gc, side="right")
+    holds = find_motifs(sequences, matrices, composition, pvalue=pvalue)
+
+    n_all, n_linked = (np.bincount(bins[rows], minlength=n_gc_bins) for rows in (slice(None), is_linked))
+    rows = []
+    for motif, with_it in zip(matrices, holds.T, strict=True):
+        n_with = np.bincount(bins[with_it], minlength=n_gc_bins)
+        n_found = int((with_it & is_linked).sum())
+        rows.append(
+            {
+                "motif": motif.id,
+                "gene": motif.name,
+                "n_linked": len(linked),
+                "n_linked_with": n_found,
+                "n_background": len(others),
+                "n_background_with": int(with_it.sum()) - n_found,
+                "expected": float((n_linked * n_with / np.maximum(n_all, 1)).sum()),
+                "p": _tail(n_found, n_all, n_with, n_linked),
+            }
+        )
+    result = pd.DataFrame(rows)
+    fold = (result["n_linked_with"] / result["expected"]).where(result["expected"] > 0)
+    result.insert(result.columns.get_loc("p"), "fold", fold)
+    result["fdr"] = false_discovery_control(result["p"])
+    return result.sort_values("p", kind="stable", ignore_index=True)
+
+
+def _is_list_of_motifs(motifs: object) -> bool:
+    return isinstance(motifs, Sequence) and len(motifs) > 0 and all(isinstance(m, Motif) for m in motifs)
+
+
+def _peaks(
+    table: pd.DataFrame, max_fdr: float | None, background: pd.DataFrame | None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the distinct linked peaks and the distinct peaks of the background."""
+    peaks = parse_intervals(table[_PLACE], argument="links")
+    if max_fdr is None:
+        if background is None:
+            raise ValueError("`background` is None, and so is `max_fdr`: every peak is linked. Give one of the two.")
+        chosen = np.ones(len(table), dtype=bool)
+    else:
+        _validate.check_fraction(max_fdr, "max_fdr", upper_open=False)
+        fdr = table["fdr"].to_numpy(float, na_value=np.nan)
+        if np.isnan(fdr).all():
+            raise ValueError(
+                "`links` has no value in column 'fdr'. Call `cre_links` with a null, or select links and give `max_fdr=None` with a `background`."
+            )
+        chosen = fdr <= max_fdr
+        if not chosen.any():
+            raise ValueError(f"`max_fdr` is {max_fdr}, which none of the {len(table):,} links reaches. Raise it.")
+    linked = peaks[chosen].drop_duplicates(ignore_index=True)
+    if background is not None and not isinstance(background, pd.DataFrame):
+        raise TypeError(f"`background` is a {type(background).__name__}. Give a table of intervals.")
+    others = peaks if background is None else parse_intervals(background, argument="background")
+    others = others.drop_duplicates(ignore_index=True)
+    others = others[~pd.MultiIndex.from_frame(others).isin(pd.MultiIndex.from_frame(linked))]
+    if others.empty:
+        raise ValueError(
+            "`background`: no peak is left beside the linked ones. Give a table with more peaks, or lower `max_fdr`."
+        )
+    return linked, others
+
+
+def _tail(n_found: int, n_all: np.ndarray, n_with: np.ndarray, n_linked: np.ndarray) -> float:
+    """Probability that draws of ``n_linked`` from each bin's ``n_all`` peaks find ``n_found`` or more of the ``n_with``."""
+    density = np.ones(1)
+    for total, holding, drawn in zip(n_all, n_with, n_linked, strict=True):
+        if drawn:
+            most = min(holding, drawn)
+            density = np.convolve(density, hypergeom.pmf(np.arange(most + 1), total, holding, drawn))
+    return min(float(density[n_found:].sum()), 1.0)
