@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 import scanpy as sc
 from anndata import AnnData
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 from mudata import MuData
 from scipy import sparse, stats
 
@@ -19,6 +24,30 @@ N_GENES = 5
 def closed_figures():
     yield
     plt.close("all")
+
+
+@pytest.fixture
+def text_apart() -> Callable[[Figure], None]:
+    """Check that no two texts of a figure overlap and none is cut off."""
+
+    def check(figure: Figure) -> None:
+        figure.canvas.draw()
+        beyond = set()
+        for axis in (a for axes in figure.findobj(Axes) for a in (axes.xaxis, axes.yaxis)):
+            low, high = sorted(axis.get_view_interval())
+            # not drawn
+            ticks = [tick for tick in axis.get_major_ticks() if not low <= tick.get_loc() <= high]
+            beyond |= {label for tick in ticks for label in (tick.label1, tick.label2)}
+        texts = [t for t in figure.findobj(Text) if t.get_text().strip() and t.get_visible() and t not in beyond]
+        boxes = [text.get_window_extent() for text in texts]
+        for i, (text, box) in enumerate(zip(texts, boxes, strict=True)):
+            assert figure.bbox.padded(1).contains(*box.min), text
+            assert figure.bbox.padded(1).contains(*box.max), text
+            # boxes hold the space above and below the letters
+            others = [o for o, its in zip(texts[:i], boxes[:i], strict=True) if box.shrunk(0.95, 0.8).overlaps(its)]
+            assert not others, text
+
+    return check
 
 
 def summed(mdata: MuData, types: pd.Series, n_bulks: int, conditions: tuple[str, ...]) -> MuData:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -33,30 +33,40 @@ def link_table(links: pd.DataFrame | MuData, key: str, needed: Sequence[str], ar
     return links
 
 
-def check_bulks(bulks: MuData, rna: str, atac: str) -> None:
-    """Raise unless ``bulks`` holds the same bulks in the same order in both modalities."""
+def paired_bulks(bulks: MuData, rna: str, atac: str) -> pd.Index:
+    """Return the names of the bulks that have both modalities, raising when there is none."""
     check_mudata(bulks, "bulks")
     check_modalities(bulks, [rna], "rna")
     check_modalities(bulks, [atac], "atac")
-    if not bulks.mod[rna].obs_names.equals(bulks.mod[atac].obs_names):
+    names = bulks.mod[rna].obs_names.intersection(bulks.mod[atac].obs_names, sort=False)
+    if names.empty:
         raise ValueError(
-            f"`bulks` does not hold the same bulks in the same order in {rna!r} and {atac!r}. "
-            "Make them with `scminnet.tl.minibulk`."
+            f"`bulks` has none with both {rna!r} and {atac!r}. Make them with `scminnet.tl.minibulk`, or give paired cells."
         )
+    return names
 
 
-def feature(bulks: MuData, modality: str, name: str, argument: str) -> np.ndarray:
-    """Return the values of one gene or peak in all bulks, from ``X``."""
+def made_of(bulks: MuData) -> str | None:
+    """Return the column of ``obs`` with the groups that :func:`scminnet.tl.minibulk` made the bulks of, if it did."""
+    groupby = bulks.uns.get("minibulk", {}).get("params", {}).get("groupby")
+    # for one column a modality, the bulks have one of its own
+    column = "group" if isinstance(groupby, Mapping) else groupby
+    return column if column in bulks.obs else None
+
+
+def values_of(
+    bulks: MuData, names: pd.Index, modality: str, features: Sequence[str] | pd.Index, argument: str
+) -> pd.DataFrame:
+    """Return the values of some genes or peaks, from ``X``: one row a bulk of ``names``, one column a feature."""
     adata = bulks.mod[modality]
-    if name not in adata.var_names:
+    columns = adata.var_names.get_indexer(features)
+    if (columns < 0).any():
+        missing = features[int(np.flatnonzero(columns < 0)[0])]
         raise KeyError(
-            f"`{argument}` is {name!r}, which modality {modality!r} of `bulks` lacks; it has e.g. "
+            f"`{argument}` is {missing!r}, which modality {modality!r} of `bulks` lacks; it has e.g. "
             f"{shorten(adata.var_names[:3])}. Name one that it has."
         )
-    return columns(bulks, modality, [adata.var_names.get_loc(name)])[:, 0]
-
-
-def columns(bulks: MuData, modality: str, which: Sequence[int] | np.ndarray) -> np.ndarray:
-    """Return some columns of a modality's ``X``, dense."""
-    matrix = layer_matrix(bulks, modality, None)[:, which]
-    return np.asarray(matrix.toarray() if sparse.issparse(matrix) else matrix, dtype=np.float64)
+    # columns first: rows of all features would be a copy
+    matrix = layer_matrix(bulks, modality, None)[:, columns]
+    matrix = np.asarray(matrix.toarray() if sparse.issparse(matrix) else matrix, dtype=np.float64)
+    return pd.DataFrame(matrix[adata.obs_names.get_indexer(names)], index=names, columns=list(features))

@@ -15,9 +15,10 @@ from matplotlib.axes import Axes
 from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.colorbar import Colorbar
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
-from matplotlib.textpath import TextPath
+from matplotlib.textpath import text_to_path
 
 #: Okabe and Ito's colours, told apart with every kind of colour vision; black is left for text.
 COLOUR_BLIND_SAFE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
@@ -147,9 +148,9 @@ def finish(axis: Axes, save: str | os.PathLike[str] | None) -> None:
 
 def text_width(text: str) -> float:
     """Width in inches of a text of the small size."""
-    return (
-        max(TextPath((0, 0), line or " ", size=SMALL).get_extents().width for line in text.splitlines() or [" "]) / 72
-    )
+    font = FontProperties(size=SMALL)
+    lines = [text_to_path.get_text_width_height_descent(line, font, ismath=False)[0] for line in text.splitlines()]
+    return max(lines, default=0.0) / 72
 
 
 def number(value: float) -> str:

@@ -15,6 +15,9 @@ from scminnet.pl._style import COLUMN, SMALL, axes_for, check_axes, check_save, 
 #: Smallest cell in inches that holds a number, and the size of one without.
 NUMBERED, PLAIN = 0.22, 0.15
 
+#: The map is as wide and high in inches at least, for its colour bar's text.
+SMALLEST = 1.5
+
 
 def transfer_heatmap(
     true: Sequence[Any] | pd.Series,
@@ -64,13 +67,14 @@ def transfer_heatmap(
 
     cell = NUMBERED if len(types) <= 20 else PLAIN
     names = max(map(text_width, types)) + 0.4
-    size = (max(COLUMN, cell * len(types) + names + 0.8), max(2.6, cell * len(shares) + names + 0.3))
+    width, height = (max(SMALLEST, cell * n) for n in (len(types), len(shares)))
+    size = (max(COLUMN, width + names + 0.8), height + names + 0.3)
     axis = axes_for(ax, 1, size=size)[0]
     image = axis.imshow(shares, cmap="cividis", vmin=0, vmax=1, aspect="auto")
     axis.set_xticks(range(len(types)), types, rotation=90, parse_math=False)
     axis.set_yticks(range(len(shares)), shares.index, parse_math=False)
     dress(axis, title=title, xlabel="transferred label", ylabel="true type")
-    colour_bar(axis.figure.colorbar(image, ax=axis, shrink=0.8, pad=0.02), "share of the true type's cells")
+    colour_bar(axis.figure.colorbar(image, ax=axis, shrink=0.8, pad=0.02), "share of the true type")
     # the layout is made here, so that a cell's size is known
     axis.figure.figure.draw_without_rendering()
     box = axis.get_window_extent()

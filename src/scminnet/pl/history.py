@@ -99,8 +99,9 @@ def _panels(recorded: dict[str, pd.DataFrame]) -> dict[str, dict[tuple[str, str]
             if key in recorded:
                 panels[title]["", part] = recorded[key]
     for title, prefix in SHARES.items():
-        for key in recorded:
+        stems = (key.rpartition("_") for key in recorded if key.startswith(prefix))
+        for modality in dict.fromkeys(stem.removeprefix(prefix) for stem, _, suffix in stems if suffix in parts):
             for suffix, part in parts.items():
-                if key.startswith(prefix) and key.endswith(f"_{suffix}"):
-                    panels[title][key.removeprefix(prefix).removesuffix(f"_{suffix}"), part] = recorded[key]
+                if f"{prefix}{modality}_{suffix}" in recorded:
+                    panels[title][modality, part] = recorded[f"{prefix}{modality}_{suffix}"]
     return panels

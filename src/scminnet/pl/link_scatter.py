@@ -11,7 +11,7 @@ from mudata import MuData
 from scipy import stats
 
 from scminnet.pl import _style
-from scminnet.pl._bulks import check_bulks, feature
+from scminnet.pl._bulks import paired_bulks, values_of
 from scminnet.pl._groups import grouping
 
 #: Marks and lines of conditions: told apart without colours, which may be the groups'.
@@ -48,7 +48,7 @@ def link_scatter(
     Parameters
     ----------
     bulks
-        Bulks of :func:`scminnet.tl.minibulk`; the values of ``X`` are shown.
+        Bulks of :func:`scminnet.tl.minibulk`, or paired cells; the values of ``X`` are shown.
     gene
         Gene, one of the RNA's ``var_names``.
     peak
@@ -79,12 +79,12 @@ def link_scatter(
     KeyError
         The gene, the peak or a column is missing.
     ValueError
-        A modality is unknown or empty, or the two do not hold the same bulks; a column has no value, or ``condition`` more than eight; there
+        A modality is unknown or empty, or no bulk has both; a column has no value, or ``condition`` more than eight; there
         are several ``ax``; or ``save`` is no path of a figure.
     """
-    check_bulks(bulks, rna, atac)
-    x, y = feature(bulks, atac, peak, "peak"), feature(bulks, rna, gene, "gene")
-    names = bulks.mod[rna].obs_names
+    names = paired_bulks(bulks, rna, atac)
+    x = values_of(bulks, names, atac, [peak], "peak")[peak].to_numpy()
+    y = values_of(bulks, names, rna, [gene], "gene")[gene].to_numpy()
     parts = pd.Series(pd.Categorical(["all bulks"] * len(names)), index=names)
     if condition is not None:
         parts = grouping(bulks, condition, [rna, atac], "condition").loc[names]

@@ -18,7 +18,7 @@ from mudata import MuData
 from scminnet._validate import check_fraction, shorten
 from scminnet.genomics import check_annotation, parse_intervals
 from scminnet.pl import _style
-from scminnet.pl._bulks import check_bulks, columns, feature, link_table
+from scminnet.pl._bulks import link_table, made_of, paired_bulks, values_of
 from scminnet.pl._groups import grouping, levels
 
 #: Columns of the link table that the figure shows.
@@ -102,7 +102,7 @@ def links(
         Gene to show.
     groupby
         Column of ``obs`` whose groups have a track each, e.g. the type; a categorical column in the order of its categories.
-        ``None``: one track of all bulks.
+        ``None``: the groups that the bulks were made of, or one track of all bulks where they were made of none.
     group
         Group whose links are shown, where they were computed within groups. ``None``: those of the only one.
     tss
@@ -131,22 +131,20 @@ def links(
     KeyError
         There are no links, the gene has none (with the reason, where it is known), or ``groupby`` is not there.
     ValueError
-        ``group`` is needed or unknown; the link table, the annotation or the peaks' names are not whole; the annotation lacks the gene; the
-        modalities do not hold the same bulks; ``max_fdr`` is not in [0, 1]; there are several ``ax``; or ``save`` is no path of a figure.
+        ``group`` is needed or unknown; the link table, the annotation or the peaks' names are not whole; the gene has links on several
+        chromosomes; the annotation lacks it; no bulk has both modalities; ``max_fdr`` is not in [0, 1]; there are several ``ax``; or ``save`` is no path of a figure.
     """
-    check_bulks(bulks, rna, atac)
+    names = paired_bulks(bulks, rna, atac)
     check_fraction(max_fdr, "max_fdr", upper_open=False)
-    table = _links_of(bulks, gene, group, key)
-    region = _region(table, gene, tss)
-    expression = feature(bulks, rna, gene, "gene")
-    names = bulks.mod[rna].obs_names
+    region = _region(_links_of(bulks, gene, group, key), gene, tss)
+    expression = values_of(bulks, names, rna, [gene], "gene")[gene]
+    column = made_of(bulks) if groupby is None else groupby
     groups = levels(pd.Series("all bulks", index=names))
-    if groupby is not None:
-        groups = grouping(bulks, groupby, [rna, atac], "groupby").loc[names]
-    peaks = parse_intervals(bulks.mod[atac].var, argument="bulks")
-    inside = (peaks["chrom"] == region.chrom) & (peaks["end"] > region.start) & (peaks["start"] < region.end)
-    values = pd.DataFrame(columns(bulks, atac, np.flatnonzero(inside)), index=names)
-    accessibility = values.groupby(groups, observed=True).mean()
+    if column is not None:
+        groups = grouping(bulks, column, [rna, atac], "groupby").loc[names].cat.remove_unused_categories()
+    peaks = parse_intervals(bulks.mod[atac].var, argument=f"bulks[{atac!r}].var")
+    peaks = peaks[(peaks["chrom"] == region.chrom) & (peaks["end"] > region.start) & (peaks["start"] < region.end)]
+    accessibility = values_of(bulks, names, atac, peaks.index, "atac").groupby(groups, observed=True).mean()
     _style.check_axes(ax, ["the links"])
     _style.check_save(save)
 
@@ -155,8 +153,8 @@ def links(
     colours = ScalarMappable(Normalize(-limit, limit), _style.DIVERGING)
     _draw_arcs(axes.arcs, region, colours, max_fdr)
     _draw_gene(axes.gene, region, colours)
-    _draw_tracks(axes.tracks, region, peaks[inside], accessibility)
-    _draw_expression(axes.expression, pd.Series(expression, index=names), groups)
+    _draw_tracks(axes.tracks, region, peaks, accessibility)
+    _draw_expression(axes.expression, expression, groups)
     bar = axes.arcs.figure.colorbar(colours, cax=axes.colorbar, ticks=MaxNLocator(4))
     _style.colour_bar(bar, "")
     axes.colorbar.set_title("r", fontsize=_style.SMALL, pad=3)
@@ -171,7 +169,11 @@ def _links_of(bulks: MuData, gene: str, group: str | None, key: str) -> pd.DataF
     if found.empty:
         left_out = bulks.uns.get(f"{key}_info", {}).get("genes_left_out")
         reasons = [] if left_out is None else left_out.loc[left_out["gene"].astype(str) == gene, "reason"].tolist()
-        why = f"It was left out: {reasons[0]}." if reasons else "It was not among the genes that links were sought for."
+        why = (
+            f"It was left out: {shorten(dict.fromkeys(reasons))}."
+            if reasons
+            else "It was not among the genes that links were sought for."
+        )
         raise KeyError(f"`gene` is {gene!r}, which has no link in `bulks`.uns[{key!r}]. {why} Name another gene.")
     groups = found["group"].astype(str).unique()
     if group is None and len(groups) > 1:
@@ -180,7 +182,13 @@ def _links_of(bulks: MuData, gene: str, group: str | None, key: str) -> pd.DataF
         )
     if group is not None and group not in groups:
         raise ValueError(f"`group` is {group!r}, in which {gene!r} has no link. It has some in {shorten(groups, 10)}.")
-    return found[found["group"].astype(str) == (groups[0] if group is None else group)]
+    found = found[found["group"].astype(str) == (groups[0] if group is None else group)]
+    chromosomes = found["chrom"].astype(str).unique()
+    if len(chromosomes) > 1:
+        raise ValueError(
+            f"`gene` {gene!r} has links on {shorten(chromosomes)}. Keep those on one in `bulks`.uns[{key!r}]."
+        )
+    return found
 
 
 def _region(table: pd.DataFrame, gene: str, tss: pd.DataFrame | str | os.PathLike[str] | None) -> Region:
@@ -282,12 +290,11 @@ def _draw_gene(axis: Axes, region: Region, colours: ScalarMappable) -> None:
     fill = colours.to_rgba(table["r"].to_numpy(float))
     # an edge, for a peak is narrower than a dot where the window is wide
     axis.add_collection(PolyCollection(peaks, facecolors=fill, edgecolors=fill, linewidths=1))
-    forward = region.links["strand"].iloc[0] == "+"
     line = 1.2
     if region.body is not None:
         axis.plot(region.body, [line, line], color="black", linewidth=3, solid_capstyle="butt")
-    for start in sorted(region.links["tss"].unique()):
-        tip = start + (ARROW if forward else -ARROW) * region.width
+    for start, strand in region.links[["tss", "strand"]].drop_duplicates().itertuples(index=False):
+        tip = start + (ARROW if strand == "+" else -ARROW) * region.width
         axis.plot([start, start], [line, 1.8], color="black", linewidth=0.8, solid_capstyle="butt")
         axis.annotate(
             "",
