@@ -16,6 +16,7 @@ from mudata import MuData, read_h5mu
 from scminnet import _compat, datasets, metrics, pl, tl
 from scminnet._validate import check_modalities, looks_like_counts, obs_column, shorten
 from scminnet.model import MinNet
+from scminnet.pl._style import save_figure
 
 #: Modalities of these names hold protein counts, which are CLR-transformed; others are log-normalised.
 PROTEIN_NAMES = {"adt", "ab", "prot", "protein", "proteins", "cite"}
@@ -174,15 +175,16 @@ def run(
     say("drawing ...")
     batches = [] if batch_key is None else [batch_key]
     truth = obs_column(query, labels_key, modalities, "labels_key").loc[query.mod[target].obs_names]
-    figures = {
-        "umap": pl.embedding(query, modalities, [labels_key, *batches], seed=seed),
+    drawn = {
+        "umap": pl.embedding(query, modalities, [labels_key, "modality", *batches], seed=seed),
         "confusion": pl.transfer_heatmap(
             truth, query.mod[target].obs["transferred_label"], title=f"labels from {source} to {target}"
         ),
         "history": pl.history(model),
     }
-    for name, figure in figures.items():
+    for name, axes in drawn.items():
+        figure = np.ravel(axes)[0].figure
         for ending in ("png", "pdf"):
-            figure.savefig(folder / f"{name}.{ending}", dpi=150)
+            save_figure(figure, folder / f"{name}.{ending}")
         plt.close(figure)
     return report

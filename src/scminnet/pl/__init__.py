@@ -1,7 +1,21 @@
 """Figures."""
 
 from scminnet.pl.confusion import transfer_heatmap
+from scminnet.pl.correlations import correlation_by_distance, smoothing_gain
 from scminnet.pl.embedding import embedding
 from scminnet.pl.history import history
+from scminnet.pl.link_scatter import link_scatter
+from scminnet.pl.links import LinkAxes, links
+from scminnet.pl.pair_distances import pair_distances
 
-__all__ = ["embedding", "history", "transfer_heatmap"]
+__all__ = [
+    "LinkAxes",
+    "correlation_by_distance",
+    "embedding",
+    "history",
+    "link_scatter",
+    "links",
+    "pair_distances",
+    "smoothing_gain",
+    "transfer_heatmap",
+]

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 
 import anndata as ad
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import scanpy as sc
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from mudata import MuData
 
 from scminnet._constants import EMBEDDING_KEY
-from scminnet._validate import check_modalities, check_mudata, joint_embeddings, obs_column
-from scminnet.pl._style import MISSING, palette
+from scminnet._validate import check_modalities, check_mudata, joint_embeddings
+from scminnet.pl import _style
+from scminnet.pl._groups import grouping, levels
 
-#: More categories than this get a legend of several columns.
-LEGEND_ROWS = 14
+#: The word of ``color`` for the modality.
+MODALITY = "modality"
+
+#: Width of a panel in inches: three fit a page; and the height of its map.
+PANEL = _style.PAGE / 3
+
+#: Distance between numbers on the map, in inches: what two digits take.
+BETWEEN_NUMBERS = 0.15
 
 
 def joint_umap(
@@ -64,14 +71,19 @@ def joint_umap(
 def embedding(
     mdata: MuData,
     modalities: Sequence[str],
-    color: Sequence[str],
+    color: str | Sequence[str],
     *,
     use_rep: str = EMBEDDING_KEY,
     n_neighbors: int = 15,
     seed: int = 0,
     point_size: float | None = None,
-) -> Figure:
-    """Show the joint embedding, one panel for the modality and one for each column of ``obs``.
+    ax: Axes | Iterable[Axes] | None = None,
+    save: str | os.PathLike[str] | None = None,
+) -> Axes | np.ndarray:
+    """Show the joint embedding, laid out by UMAP, side by side by type, modality and batch, or whatever is of interest.
+
+    Eight categories can be told apart with every kind of colour vision. More than eight are also numbered, on the map and in the legend; the
+    number lies on a cell of its category, near the category's middle.
 
     Parameters
     ----------
@@ -80,7 +92,8 @@ def embedding(
     modalities
         Modalities to show.
     color
-        Columns of the MuData's or the modalities' ``obs``, e.g. type and batch; values are taken as categories.
+        What to colour by, a panel each: columns of the MuData's or the modalities' ``obs``, e.g. type and batch, whose values are taken as
+        categories; and ``"modality"`` for the modality that a point stands for (also if a column has this name).
     use_rep
         Key of the embeddings.
     n_neighbors
@@ -89,46 +102,82 @@ def embedding(
         Seed of neighbours, layout and order of drawing.
     point_size
         Area of a point in square points; by default the more cells, the smaller.
+    ax
+        Axes to draw on, one a colour; by default those of a new figure, three a row. Legends lie below the Axes: figures of your own
+        make room for them with ``layout="constrained"``.
+    save
+        Path to write the figure to, in the format that its ending names. Points are rasterised, all else is not.
 
     Returns
     -------
-    The figure.
+    The Axes if ``color`` is one name, else an object array of them, in the order of ``color``.
 
     Raises
     ------
+    TypeError
+        ``mdata`` is no MuData, or ``ax`` holds something else than Axes.
     KeyError
         A column or an embedding is missing.
+    ValueError
+        ``color`` is empty, a modality is unknown or empty, embeddings are not finite or differ in width, places of a column disagree,
+        ``ax`` holds not one Axes a colour, or ``save`` is no path of a figure.
     """
     check_mudata(mdata)
     check_modalities(mdata, modalities)
-    columns = {key: obs_column(mdata, key, modalities, "color") for key in color}
+    names = [color] if isinstance(color, str) else list(color)
+    if not names:
+        raise ValueError("`color` is empty. Name columns of obs, or 'modality'.")
+    columns = {name: grouping(mdata, name, modalities, "color") for name in names if name != MODALITY}
+    _style.check_axes(ax, names)
+    _style.check_save(save)
     layout = joint_umap(mdata, modalities, use_rep=use_rep, n_neighbors=n_neighbors, seed=seed)
-    size = point_size or float(np.clip(20_000 / len(layout), 1, 12))
+
+    size = point_size or float(np.clip(10_000 / len(layout), 0.5, 8))
     # a random order, so that no category hides the others
-    order = np.random.default_rng(seed).permutation(len(layout))
-    panels = {"modality": layout["modality"], **{key: column.loc[layout.index] for key, column in columns.items()}}
-    figure, axes = plt.subplots(1, len(panels), figsize=(4.6 * len(panels), 3.6), layout="constrained", squeeze=False)
-    for axis, (title, values) in zip(axes[0], panels.items(), strict=True):
-        _scatter(axis, layout.iloc[order], values.iloc[order], title, size)
-    return figure
+    layout = layout.iloc[np.random.default_rng(seed).permutation(len(layout))]
+    of_modality = levels(layout["modality"], modalities)
+    panels = {name: of_modality if name == MODALITY else columns[name].loc[layout.index] for name in names}
+    below = max(_style.legend_height(list(_marks(values)), PANEL - 0.3) for values in panels.values())
+    axes = _style.axes_for(ax, len(names), size=(PANEL, PANEL + 0.1 + below), n_columns=3)
+    for axis, (name, values) in zip(axes, panels.items(), strict=True):
+        _draw(axis, layout[["x", "y"]].to_numpy(), values, name, size)
+    _style.finish(axes[0], save)
+    return axes[0] if isinstance(color, str) else axes
 
 
-def _scatter(axis: Axes, layout: pd.DataFrame, values: pd.Series, title: str, size: float) -> None:
-    text = values.map(str, na_action="ignore")
-    colours = palette(sorted(text.dropna().unique()))
-    point_colours = text.map(colours).fillna(MISSING).astype(object).to_numpy()
-    axis.scatter(layout["x"], layout["y"], c=point_colours, s=size, linewidths=0, rasterized=True)
-    for name, colour in colours.items():
-        axis.scatter([], [], color=colour, s=24, label=name)
-    if text.isna().any():
-        axis.scatter([], [], color=MISSING, s=24, label="none")
-    axis.legend(
-        loc="center left",
-        bbox_to_anchor=(1, 0.5),
-        frameon=False,
-        fontsize=8,
-        handletextpad=0.2,
-        ncols=-(-len(colours) // LEGEND_ROWS),
-    )
-    axis.set(title=title, xticks=[], yticks=[], xlabel="UMAP 1", ylabel="UMAP 2")
-    axis.spines[["top", "right"]].set_visible(False)
+def _marks(values: pd.Series) -> dict[str, dict[str, str]]:
+    """Entries of the legend, by name: numbered where colours alone do not tell the categories apart."""
+    colours = _style.palette(list(values.cat.categories))
+    numbered = len(colours) > len(_style.COLOUR_BLIND_SAFE)
+    marks = {f"{i} {name}" if numbered else name: {"color": c} for i, (name, c) in enumerate(colours.items(), start=1)}
+    return marks | ({"none": {"color": _style.MISSING}} if values.isna().any() else {})
+
+
+def _draw(axis: Axes, points: np.ndarray, values: pd.Series, title: str, size: float) -> None:
+    categories = list(values.cat.categories)
+    # code -1, the last colour, is of cells without a category
+    colours = np.array([*_style.palette(categories).values(), _style.MISSING])[values.cat.codes]
+    axis.scatter(*points.T, c=colours, s=size, linewidths=0, rasterized=True)
+    _style.dress(axis, title=title, xlabel="UMAP 1", ylabel="UMAP 2")
+    axis.set(xticks=[], yticks=[])
+    _style.legend_below(axis, _marks(values), beneath=0.23)
+    if len(categories) > len(_style.COLOUR_BLIND_SAFE):
+        for i, place in enumerate(_places(axis, points, values.to_numpy(object), categories), start=1):
+            if place is not None:
+                halo = [withStroke(linewidth=1.5, foreground="white")]
+                axis.text(*place, str(i), ha="center", va="center", fontsize=_style.SMALL, path_effects=halo)
+
+
+def _places(axis: Axes, points: np.ndarray, values: np.ndarray, categories: Sequence[str]) -> list[np.ndarray | None]:
+    """Choose for each category the cell nearest to its middle that is not too near to one chosen before."""
+    box = axis.get_window_extent()
+    inches = np.array([box.width, box.height]) / axis.figure.figure.dpi / np.ptp(points, axis=0)
+    chosen: list[np.ndarray | None] = []
+    for category in categories:
+        own = points[values == category]
+        own = own[np.argsort((((own - np.median(own, axis=0)) * inches) ** 2).sum(axis=1))]
+        taken = np.array([p for p in chosen if p is not None]).reshape(-1, 2)
+        apart = np.linalg.norm((own[:, None] - taken) * inches, axis=2).min(axis=1, initial=np.inf)
+        free = own[apart >= BETWEEN_NUMBERS]
+        chosen.append(free[0] if len(free) else None)
+    return chosen

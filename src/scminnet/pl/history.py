@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
 from typing import Any
 
-import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
 
-from scminnet.pl._style import COLOUR_BLIND_SAFE
+from scminnet.pl._style import PAGE, SMALL, axes_for, check_axes, check_save, dress, finish, palette
 
 LOSSES = {
     "loss": "total loss",
@@ -17,49 +19,89 @@ LOSSES = {
     "infonce_loss": "InfoNCE loss",
 }
 
+#: Panels of shares, and the prefix of what they show for each modality.
+SHARES = {"types called right": "accuracy_", "cells that find themselves": "pair_accuracy_"}
 
-def history(model: Any) -> Figure:
+
+def history(model: Any, *, ax: Iterable[Axes] | None = None, save: str | os.PathLike[str] | None = None) -> np.ndarray:
     """Show losses and accuracies by epoch, training and validation.
 
     Parameters
     ----------
     model
         A trained :class:`~scminnet.MinNet`, or anything with its ``history``.
+    ax
+        Axes to draw on, one a panel: the losses that were recorded (at most four), the share of cells whose type is called right, and
+        the share of cells whose nearest cell in another modality is themselves. By default those of a new figure.
+    save
+        Path to write the figure to, in the format that its ending names.
 
     Returns
     -------
-    The figure.
+    Object array of the panels' Axes.
 
     Raises
     ------
+    TypeError
+        ``ax`` holds something else than Axes.
     ValueError
-        The model has no history.
+        The model has no history, or none of losses and accuracies; ``ax`` holds not one Axes a panel; or ``save`` is no path of a
+        figure.
     """
     recorded: dict[str, pd.DataFrame] = model.history or {}
     if not recorded:
         raise ValueError("`model` has no training history. Call `model.train()` first.")
-    names = sorted(name.removesuffix("_train") for name in recorded if name.endswith("_train"))
-    modalities = [n.removeprefix("pair_accuracy_") for n in names if n.startswith("pair_accuracy_")]
-    panels = {title: {"": name} for name, title in LOSSES.items() if name in {"loss", *names}}
-    panels["types called right"] = {m: f"accuracy_{m}" for m in modalities}
-    panels["cells that find themselves"] = {m: f"pair_accuracy_{m}" for m in modalities}
+    panels = {title: lines for title, lines in _panels(recorded).items() if lines}
+    if not panels:
+        raise ValueError(
+            f"`model.history` has none of the losses and accuracies that are shown; it has {', '.join(recorded)}. "
+            "Give a model that records them."
+        )
+    check_axes(ax, list(panels))
+    check_save(save)
 
-    n_columns = 3
-    n_rows = -(-len(panels) // n_columns)
-    figure, axes = plt.subplots(n_rows, n_columns, figsize=(10, 2.7 * n_rows), layout="constrained", squeeze=False)
-    for axis, (title, lines) in zip(axes.flat, panels.items(), strict=False):
-        for colour, (modality, name) in zip(COLOUR_BLIND_SAFE, lines.items(), strict=False):
-            for part, style in (("train", "-"), ("validation", "--")):
-                key = f"{part}_loss" if name == "loss" else f"{name}_{part}"
-                if key in recorded:
-                    values = recorded[key].astype(float)
-                    label = f"{modality} {'training' if part == 'train' else part}".strip()
-                    axis.plot(values.index, values.iloc[:, 0], style, color=colour, label=label, linewidth=1.4)
-        axis.set(title=title, xlabel="epoch")
-        if title not in LOSSES.values():
-            axis.set_ylim(0, 1)
-        axis.spines[["top", "right"]].set_visible(False)
-        axis.legend(frameon=False, fontsize=8)
-    for axis in axes.flat[len(panels) :]:
-        axis.set_axis_off()
-    return figure
+    axes = axes_for(ax, len(panels), size=(PAGE / 3, 1.8), n_columns=3)
+    # in the order of their first appearance; losses, of no modality, are black
+    modalities = dict.fromkeys(modality for lines in panels.values() for modality, _ in lines if modality)
+    colours = {"": "black", **palette(list(modalities))}
+    for axis, (title, lines) in zip(axes, panels.items(), strict=True):
+        for (modality, part), values in lines.items():
+            values = values.iloc[:, 0].astype(float)
+            axis.plot(
+                values.index,
+                values,
+                "-" if part == "training" else "--",
+                # a single value makes no line
+                marker="o" if len(values) == 1 else None,
+                markersize=3,
+                color=colours[modality],
+                label=f"{modality} {part}".strip(),
+                linewidth=1.2,
+            )
+        dress(axis, title=title, xlabel="epoch")
+        axis.xaxis.get_major_locator().set_params(integer=True, nbins=5)
+        if title in SHARES:
+            axis.set_ylim(0, 1.02)
+        legend = axis.legend(frameon=False, fontsize=SMALL, labelspacing=0.25, handlelength=1.8, borderpad=0.1)
+        for text in legend.get_texts():
+            text.set_parse_math(False)
+    finish(axes[0], save)
+    return axes
+
+
+def _panels(recorded: dict[str, pd.DataFrame]) -> dict[str, dict[tuple[str, str], pd.DataFrame]]:
+    """Titles to lines: (modality, part of the data) to values; losses are of no modality."""
+    panels: dict[str, dict[tuple[str, str], pd.DataFrame]] = {title: {} for title in [*LOSSES.values(), *SHARES]}
+    parts = {"train": "training", "validation": "validation"}
+    for loss, title in LOSSES.items():
+        for suffix, part in parts.items():
+            key = f"{suffix}_loss" if loss == "loss" else f"{loss}_{suffix}"
+            if key in recorded:
+                panels[title]["", part] = recorded[key]
+    for title, prefix in SHARES.items():
+        stems = (key.rpartition("_") for key in recorded if key.startswith(prefix))
+        for modality in dict.fromkeys(stem.removeprefix(prefix) for stem, _, suffix in stems if suffix in parts):
+            for suffix, part in parts.items():
+                if f"{prefix}{modality}_{suffix}" in recorded:
+                    panels[title][modality, part] = recorded[f"{prefix}{modality}_{suffix}"]
+    return panels

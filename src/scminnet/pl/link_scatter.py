@@ -1,0 +1,134 @@
+"""One link, bulk by bulk: accessibility of a peak and expression of a gene."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from mudata import MuData
+from scipy import stats
+
+from scminnet.pl import _style
+from scminnet.pl._bulks import paired_bulks, values_of
+from scminnet.pl._groups import grouping
+
+#: Marks and lines of conditions: told apart without colours, which may be the groups'.
+MARKS = ("o", "^", "s", "D", "v", "P", "X", "*")
+LINES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 3)), (0, (3, 3)))
+
+#: Height in inches of the x axis' text.
+UNDER_AXIS = 0.4
+
+#: More dots than this are rasterised.
+RASTERISED_FROM = 2_000
+
+#: Fewer bulks have no correlation worth a number.
+FEWEST = 3
+
+
+def link_scatter(
+    bulks: MuData,
+    gene: str,
+    peak: str,
+    *,
+    condition: str | None = None,
+    groupby: str | None = None,
+    line: bool = True,
+    rna: str = "rna",
+    atac: str = "atac",
+    ax: Axes | None = None,
+    save: str | os.PathLike[str] | None = None,
+) -> Axes:
+    """Show a peak's accessibility against a gene's expression, a dot a bulk (paper, Fig. 5C and D).
+
+    The legend gives Spearman's correlation, over all bulks or within each condition, and the number of bulks.
+
+    Parameters
+    ----------
+    bulks
+        Bulks of :func:`scminnet.tl.minibulk`, or paired cells; the values of ``X`` are shown.
+    gene
+        Gene, one of the RNA's ``var_names``.
+    peak
+        Peak, one of the ATAC's ``var_names``.
+    condition
+        Column of ``obs`` within whose values r is computed, at most eight. Told by the form of marks and lines, and without ``groupby`` by
+        colour. Bulks without a value are left out.
+    groupby
+        Column of ``obs`` to colour by, e.g. the type. Bulks without a value are grey.
+    line
+        Draw the least-squares line, of all bulks or each condition. It is a guide to the eye: r compares ranks.
+    rna, atac
+        Names of the modalities.
+    ax
+        Axes to draw on; by default those of a new figure. The legend lies below: figures of your own make room for it with
+        ``layout="constrained"``.
+    save
+        Path to write the figure to, in the format that its ending names.
+
+    Returns
+    -------
+    The Axes, with a collection of points for each condition.
+
+    Raises
+    ------
+    TypeError
+        ``bulks`` is no MuData, or ``ax`` no Axes.
+    KeyError
+        The gene, the peak or a column is missing.
+    ValueError
+        A modality is unknown or empty, or no bulk has both; a column has no value, or ``condition`` more than eight; there
+        are several ``ax``; or ``save`` is no path of a figure.
+    """
+    names = paired_bulks(bulks, rna, atac)
+    x = values_of(bulks, names, atac, [peak], "peak")[peak].to_numpy()
+    y = values_of(bulks, names, rna, [gene], "gene")[gene].to_numpy()
+    parts = pd.Series(pd.Categorical(["all bulks"] * len(names)), index=names)
+    if condition is not None:
+        parts = grouping(bulks, condition, [rna, atac], "condition").loc[names]
+    coloured = parts if groupby is None else grouping(bulks, groupby, [rna, atac], "groupby").loc[names]
+    levels = list(parts.cat.categories)
+    if len(levels) > len(MARKS):
+        raise ValueError(
+            f"`condition` is {condition!r}, a column of {len(levels)} values, of which {len(MARKS)} can be told apart. "
+            "Join some, or show fewer bulks."
+        )
+    _style.check_axes(ax, ["the scatter"])
+    _style.check_save(save)
+
+    palette = _style.palette(list(coloured.cat.categories))
+    # code -1, the last colour, is of bulks without a group
+    colours = np.array([*palette.values(), _style.MISSING])[coloured.cat.codes]
+    ink = palette if groupby is None else dict.fromkeys(levels, "black")
+    entries = {}
+    for level, marker, style in zip(levels, MARKS, LINES, strict=False):
+        here = (parts == level).to_numpy()
+        text = f"{level}: {_correlation(x[here], y[here])}"
+        entries[text] = {"color": ink[level], "marker": marker, "linestyle": style if line else "", "linewidth": 1}
+    groups = {} if groupby is None else {group: {"color": colour} for group, colour in palette.items()}
+    width = _style.COLUMN - 0.6
+    below = sum(_style.legend_height(list(legend), width) for legend in (entries, groups) if legend)
+    axis = _style.axes_for(ax, 1, size=(_style.COLUMN, 2.6 + below))[0]
+    for level, marker, style in zip(levels, MARKS, LINES, strict=False):
+        here = (parts == level).to_numpy()
+        many = here.sum() > RASTERISED_FROM
+        axis.scatter(x[here], y[here], c=colours[here], marker=marker, s=14, linewidths=0, alpha=0.85, rasterized=many)
+        if line and here.sum() >= FEWEST and np.ptp(x[here]) > 0:
+            ends = np.array([x[here].min(), x[here].max()])
+            axis.plot(ends, np.polyval(np.polyfit(x[here], y[here], 1), ends), linestyle=style, color=ink[level], lw=1)
+    _style.dress(axis, xlabel=f"accessibility of {peak}", ylabel=f"expression of {gene}")
+    _style.legend_below(axis, entries, beneath=UNDER_AXIS)
+    if groups:
+        height = _style.legend_height(list(entries), _style.panel_width(axis))
+        _style.legend_below(axis, groups, beneath=UNDER_AXIS + height)
+    _style.finish(axis, save)
+    return axis
+
+
+def _correlation(x: np.ndarray, y: np.ndarray) -> str:
+    """Write Spearman's correlation and the number of bulks."""
+    if len(x) < FEWEST or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return f"r not defined (n = {len(x):,})"
+    return f"r = {_style.number(stats.spearmanr(x, y).statistic)} (n = {len(x):,})"

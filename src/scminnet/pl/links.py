@@ -1,0 +1,376 @@
+"""The links of a gene in their place on the genome: arcs, gene model, accessibility and expression of each group."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.colors import Normalize
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+from mudata import MuData
+
+from scminnet._validate import check_fraction, shorten
+from scminnet.genomics import check_annotation, parse_intervals
+from scminnet.pl import _style
+from scminnet.pl._bulks import link_table, made_of, paired_bulks, values_of
+from scminnet.pl._groups import grouping, levels
+
+#: Columns of the link table that the figure shows.
+NEEDED = ("gene", "peak", "chrom", "start", "end", "tss", "strand", "r", "fdr", "group")
+
+#: Heights in inches of the arcs, of the gene, of the space for the tracks' title, and of a track where there are few or many.
+ARCS, GENE, HEADER, TRACK, LOW_TRACK = 1.3, 0.42, 0.24, 0.3, 0.19
+
+#: More groups than this have low tracks.
+FEW = 8
+
+#: Shares of the width: the genome, and where expression begins.
+GENOME, EXPRESSION = 0.74, 0.79
+
+#: Room beside the outermost peaks, as share of the window; the arrow of a start is shorter.
+PADDING, ARROW = 0.07, 0.045
+
+#: Width in inches that a tick of the genome takes.
+TICK = 0.55
+
+#: Narrower windows than this, in bases, are widened.
+NARROWEST = 2_000
+
+FAINT = 0.35
+
+
+class LinkAxes(NamedTuple):
+    """The parts of the figure of :func:`links`."""
+
+    arcs: Axes
+    gene: Axes
+    tracks: Axes
+    expression: Axes
+    colorbar: Axes
+
+
+class Region(NamedTuple):
+    """What is shown: a gene's links, where it lies, and the window, 0-based and half-open."""
+
+    links: pd.DataFrame
+    body: tuple[int, int] | None
+    start: float
+    end: float
+
+    @property
+    def chrom(self) -> str:
+        """Chromosome."""
+        return str(self.links["chrom"].iloc[0])
+
+    @property
+    def width(self) -> float:
+        """Bases shown."""
+        return self.end - self.start
+
+
+def links(
+    bulks: MuData,
+    gene: str,
+    *,
+    groupby: str | None = None,
+    group: str | None = None,
+    tss: pd.DataFrame | str | os.PathLike[str] | None = None,
+    max_fdr: float = 0.05,
+    key: str = "cre_links",
+    rna: str = "rna",
+    atac: str = "atac",
+    ax: Axes | None = None,
+    save: str | os.PathLike[str] | None = None,
+) -> LinkAxes:
+    """Show a gene's links to peaks on the genome, with each group's accessibility and expression (paper, Fig. 4D).
+
+    From the top: an arc from the transcription start to each peak, whose apex is at its r and whose colour tells the same; the gene with an
+    arrow at each start, and the peaks; for each group the mean accessibility of all peaks of the window, on one scale; and beside it
+    the gene's expression in the group's bulks, with the median and the middle half.
+
+    Parameters
+    ----------
+    bulks
+        Bulks of :func:`scminnet.tl.minibulk` with the links of :func:`scminnet.tl.cre_links`; the values of ``X`` are shown.
+    gene
+        Gene to show.
+    groupby
+        Column of ``obs`` whose groups have a track each, e.g. the type; a categorical column in the order of its categories.
+        ``None``: the groups that the bulks were made of, or one track of all bulks where they were made of none.
+    group
+        Group whose links are shown, where they were computed within groups. ``None``: those of the only one.
+    tss
+        Annotation for the gene's body: a table of :func:`scminnet.genomics.read_annotation` or a file that it reads, with ``start`` and
+        ``end``. ``None``: the starts alone are shown, as the link table has them.
+    max_fdr
+        Links with at most this FDR are drawn solid, others faint. Where the links were not tested (no FDR), all are solid.
+    key
+        Where ``bulks.uns`` holds the links.
+    rna, atac
+        Names of the modalities.
+    ax
+        One Axes, whose area is filled; by default that of a new figure, which is as high as the groups need. What stands outside, such as the
+        groups' names, needs room around it: make figures of your own with ``layout="constrained"``.
+    save
+        Path to write the figure to, in the format that its ending names.
+
+    Returns
+    -------
+    The Axes of the parts: ``arcs``, ``gene``, ``tracks``, ``expression`` and ``colorbar``. Positions are in bases.
+
+    Raises
+    ------
+    TypeError
+        ``bulks`` is no MuData, or ``ax`` no Axes.
+    KeyError
+        There are no links, the gene has none (with the reason, where it is known), or ``groupby`` is not there.
+    ValueError
+        ``group`` is needed or unknown; the link table, the annotation or the peaks' names are not whole; the gene has links on several
+        chromosomes; the annotation lacks it; no bulk has both modalities; ``max_fdr`` is not in [0, 1]; there are several ``ax``; or ``save`` is no path of a figure.
+    """
+    names = paired_bulks(bulks, rna, atac)
+    check_fraction(max_fdr, "max_fdr", upper_open=False)
+    region = _region(_links_of(bulks, gene, group, key), gene, tss)
+    expression = values_of(bulks, names, rna, [gene], "gene")[gene]
+    column = made_of(bulks) if groupby is None else groupby
+    groups = levels(pd.Series("all bulks", index=names))
+    if column is not None:
+        groups = grouping(bulks, column, [rna, atac], "groupby").loc[names].cat.remove_unused_categories()
+    peaks = parse_intervals(bulks.mod[atac].var, argument=f"bulks[{atac!r}].var")
+    peaks = peaks[(peaks["chrom"] == region.chrom) & (peaks["end"] > region.start) & (peaks["start"] < region.end)]
+    accessibility = values_of(bulks, names, atac, peaks.index, "atac").groupby(groups, observed=True).mean()
+    _style.check_axes(ax, ["the links"])
+    _style.check_save(save)
+
+    axes = _parts(ax, len(accessibility))
+    limit = max(0.05, region.links["r"].abs().max())
+    colours = ScalarMappable(Normalize(-limit, limit), _style.DIVERGING)
+    _draw_arcs(axes.arcs, region, colours, max_fdr)
+    _draw_gene(axes.gene, region, colours)
+    _draw_tracks(axes.tracks, region, peaks, accessibility)
+    _draw_expression(axes.expression, expression, groups)
+    bar = axes.arcs.figure.colorbar(colours, cax=axes.colorbar, ticks=MaxNLocator(4))
+    _style.colour_bar(bar, "")
+    axes.colorbar.set_title("r", fontsize=_style.SMALL, pad=3)
+    _style.finish(axes.arcs, save)
+    return axes
+
+
+def _links_of(bulks: MuData, gene: str, group: str | None, key: str) -> pd.DataFrame:
+    """Return the rows of one gene and group."""
+    table = link_table(bulks, key, NEEDED, "bulks")
+    found = table[(table["gene"].astype(str) == gene) & table["r"].notna()]
+    if found.empty:
+        left_out = bulks.uns.get(f"{key}_info", {}).get("genes_left_out")
+        reasons = [] if left_out is None else left_out.loc[left_out["gene"].astype(str) == gene, "reason"].tolist()
+        why = (
+            f"It was left out: {shorten(dict.fromkeys(reasons))}."
+            if reasons
+            else "It was not among the genes that links were sought for."
+        )
+        raise KeyError(f"`gene` is {gene!r}, which has no link in `bulks`.uns[{key!r}]. {why} Name another gene.")
+    groups = found["group"].astype(str).unique()
+    if group is None and len(groups) > 1:
+        raise ValueError(
+            f"`group` is None, but {gene!r} has links in the groups {shorten(groups, 10)}. Name one, e.g. `group={groups[0]!r}`."
+        )
+    if group is not None and group not in groups:
+        raise ValueError(f"`group` is {group!r}, in which {gene!r} has no link. It has some in {shorten(groups, 10)}.")
+    found = found[found["group"].astype(str) == (groups[0] if group is None else group)]
+    chromosomes = found["chrom"].astype(str).unique()
+    if len(chromosomes) > 1:
+        raise ValueError(
+            f"`gene` {gene!r} has links on {shorten(chromosomes)}. Keep those on one in `bulks`.uns[{key!r}]."
+        )
+    return found
+
+
+def _region(table: pd.DataFrame, gene: str, tss: pd.DataFrame | str | os.PathLike[str] | None) -> Region:
+    """Choose the window: links, starts, and the body where it is known."""
+    body = None
+    if tss is not None:
+        annotation = check_annotation(tss, body=True)
+        own = annotation[(annotation["gene"].astype(str) == gene) & annotation["chrom"].isin(table["chrom"])]
+        if own.empty:
+            raise ValueError(f"`tss` lacks {gene!r} on {table['chrom'].iloc[0]}. Give the annotation of the links.")
+        body = int(own["start"].min()), int(own["end"].max())
+    extent = [table["start"].min(), table["end"].max(), table["tss"].min(), table["tss"].max(), *(body or ())]
+    start, end = float(min(extent)), float(max(extent))
+    padding = max(PADDING * (end - start), (NARROWEST - (end - start)) / 2)
+    return Region(table, body, start - padding, end + padding)
+
+
+def _parts(ax: Axes | None, n_groups: int) -> LinkAxes:
+    """Lay out the parts in one Axes."""
+    tracks = n_groups * (TRACK if n_groups <= FEW else LOW_TRACK)
+    total = ARCS + GENE + HEADER + tracks
+    host = _style.axes_for(ax, 1, size=(_style.PAGE, total + 0.9))[0]
+    host.set_axis_off()
+
+    def part(bottom: float, height: float, left: float = 0, width: float = GENOME) -> Axes:
+        return host.inset_axes([left, bottom / total, width, height / total])
+
+    lowest = part(0, tracks)
+    axes = LinkAxes(
+        arcs=part(total - ARCS, ARCS),
+        gene=part(tracks + HEADER, GENE),
+        tracks=lowest,
+        expression=part(0, tracks, EXPRESSION, 1 - EXPRESSION),
+        colorbar=part(total - 0.97 * ARCS, 0.85 * ARCS, EXPRESSION, 0.03),
+    )
+    axes.arcs.sharex(lowest)
+    axes.gene.sharex(lowest)
+    return axes
+
+
+def _draw_arcs(axis: Axes, region: Region, colours: ScalarMappable, max_fdr: float) -> None:
+    # the strongest are drawn last
+    table = region.links.sort_values("r", key=np.abs)
+    r = table["r"].to_numpy(float)
+    tss, middle = table["tss"].to_numpy(float), (table["start"] + table["end"]).to_numpy(float) / 2
+    angle = np.linspace(0, np.pi, 61)
+    x = (tss + middle)[:, None] / 2 + (tss - middle)[:, None] / 2 * np.cos(angle)
+    y = r[:, None] * np.sin(angle)
+    tested = table["fdr"].notna().any()
+    solid = (table["fdr"] <= max_fdr).to_numpy(bool) if tested else np.ones(len(table), dtype=bool)
+    axis.add_collection(
+        LineCollection(
+            list(np.stack([x, y], axis=2)),
+            array=r,
+            norm=colours.norm,
+            cmap=colours.cmap,
+            linewidths=np.where(solid, 1.4, 0.8),
+            alpha=np.where(solid, 1.0, FAINT),
+        )
+    )
+    axis.axhline(0, color="black", linewidth=0.6)
+    low, high = min(0.0, r.min()), max(0.0, r.max())
+    room = 0.06 * max(high - low, 0.1)
+    axis.set_ylim(low - room, high + room)
+    axis.yaxis.set_major_locator(MaxNLocator(4))
+    group = region.links["group"].iloc[0]
+    gene = region.links["gene"].iloc[0]
+    _style.dress(axis, ylabel="r of gene and peak")
+    # above the legend
+    axis.set_title(
+        gene if group == "all" else f"{gene}, links within {group}",
+        fontsize=_style.TEXT,
+        loc="left",
+        pad=15 if tested else 4,
+        parse_math=False,
+    )
+    axis.spines["bottom"].set_visible(False)
+    axis.tick_params(bottom=False, labelbottom=False)
+    if tested:
+        marks = {f"FDR ≤ {max_fdr:g}": {"lw": 1.4}, "not significant": {"lw": 0.8, "alpha": FAINT}}
+        axis.legend(
+            handles=[Line2D([], [], color="black", label=name, **mark) for name, mark in marks.items()],
+            loc="lower left",
+            bbox_to_anchor=(0, 1),
+            ncols=2,
+            frameon=False,
+            fontsize=_style.SMALL,
+            borderpad=0,
+            borderaxespad=0.3,
+            handlelength=1.5,
+            columnspacing=1,
+        )
+
+
+def _draw_gene(axis: Axes, region: Region, colours: ScalarMappable) -> None:
+    """Draw the gene with an arrow at each start, and under it the peaks."""
+    table = region.links.sort_values("r", key=np.abs)
+    peaks = _boxes(table["start"], table["end"], 0.1, np.full(len(table), 0.5))
+    fill = colours.to_rgba(table["r"].to_numpy(float))
+    # an edge, for a peak is narrower than a dot where the window is wide
+    axis.add_collection(PolyCollection(peaks, facecolors=fill, edgecolors=fill, linewidths=1))
+    line = 1.2
+    if region.body is not None:
+        axis.plot(region.body, [line, line], color="black", linewidth=3, solid_capstyle="butt")
+    for start, strand in region.links[["tss", "strand"]].drop_duplicates().itertuples(index=False):
+        tip = start + (ARROW if strand == "+" else -ARROW) * region.width
+        axis.plot([start, start], [line, 1.8], color="black", linewidth=0.8, solid_capstyle="butt")
+        axis.annotate(
+            "",
+            xy=(tip, 1.8),
+            xytext=(start, 1.8),
+            arrowprops={
+                "arrowstyle": "-|>",
+                "color": "black",
+                "linewidth": 0.8,
+                "mutation_scale": 6,
+                "shrinkA": 0,
+                "shrinkB": 0,
+            },
+        )
+    axis.set(ylim=(0, 2.1), yticks=[0.35, line], yticklabels=["peaks", "gene"])
+    _style.dress(axis)
+    axis.tick_params(left=False, bottom=False, labelbottom=False)
+    axis.spines[:].set_visible(False)
+
+
+def _draw_tracks(axis: Axes, region: Region, peaks: pd.DataFrame, accessibility: pd.DataFrame) -> None:
+    """Draw each group's mean accessibility, one above the other, on one scale."""
+    names = list(accessibility.index)
+    top = accessibility.to_numpy().max(initial=0)
+    for base, (name, colour) in zip(_bases(names), _style.palette(names).items(), strict=True):
+        heights = 0.85 * accessibility.loc[name].to_numpy() / (top or 1)
+        axis.axhline(base, color=_style.MISSING, linewidth=0.6, zorder=0)
+        axis.add_collection(
+            PolyCollection(
+                _boxes(peaks["start"], peaks["end"], base, heights),
+                facecolors=colour,
+                edgecolors=colour,
+                linewidths=0.7,
+            )
+        )
+    axis.set(xlim=(region.start, region.end), ylim=(0, len(names)))
+    axis.set_yticks(_bases(names) + 0.4, names, parse_math=False)
+    unit, scale = ("Mb", 1e6) if region.end >= 1e6 else ("kb", 1e3)
+    n_ticks = int(np.clip(_style.panel_width(axis) / TICK, 2, 8))
+    # as many decimals as the distance of the ticks asks for
+    decimals = max(0, int(np.ceil(np.log10(scale / (region.width / n_ticks)))))
+    axis.xaxis.set_major_locator(MaxNLocator(n_ticks, steps=[1, 2, 5, 10]))
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x / scale:.{decimals}f}"))
+    _style.dress(axis, xlabel=f"{region.chrom} ({unit})")
+    axis.set_title(f"mean accessibility (0 to {top:.2g})", fontsize=_style.SMALL, loc="left", pad=3)
+    axis.spines["left"].set_visible(False)
+    axis.tick_params(axis="y", left=False)
+
+
+def _draw_expression(axis: Axes, expression: pd.Series, groups: pd.Series) -> None:
+    """Draw a dot a bulk, and each group's median and middle half, level with the tracks."""
+    names = list(groups.cat.categories)
+    for base, (name, colour) in zip(_bases(names), _style.palette(names).items(), strict=True):
+        values = expression[groups == name].to_numpy()
+        low, median, high = np.quantile(values, [0.25, 0.5, 0.75])
+        axis.barh(base + 0.45, high - low, 0.7, low, color=colour, alpha=0.3, linewidth=0)
+        # spread evenly, so that equal values do not hide each other
+        spread = 0.5 * (np.arange(len(values)) * 0.618 % 1 - 0.5)
+        axis.scatter(values, base + 0.45 + spread, s=4, color=colour, linewidths=0)
+        axis.plot([median, median], [base + 0.1, base + 0.8], color="black", linewidth=1.2)
+    axis.set(ylim=(0, len(names)), yticks=[])
+    low, high = min(0, expression.min()), expression.max()
+    axis.set_xlim(low - 0.04 * (high - low or 1), high + 0.04 * (high - low or 1))
+    axis.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
+    _style.dress(axis, xlabel="expression")
+    axis.spines["left"].set_color(_style.MISSING)
+
+
+def _bases(names: list[str]) -> np.ndarray:
+    """Heights of the tracks' base lines: the first on top."""
+    return np.arange(len(names))[::-1]
+
+
+def _boxes(start: pd.Series, end: pd.Series, base: float, heights: np.ndarray) -> np.ndarray:
+    """Corners of rectangles, (n, 4, 2)."""
+    left, right = start.to_numpy(float), end.to_numpy(float)
+    bottom, top = np.full(len(left), float(base)), base + heights
+    x = np.stack([left, left, right, right], axis=1)
+    return np.stack([x, np.stack([bottom, top, top, bottom], axis=1)], axis=2)
