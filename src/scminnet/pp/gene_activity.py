@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,9 @@ from scipy import sparse
 from scminnet import _validate
 from scminnet._compat import new_mudata_manner, without_warning
 from scminnet._logging import logger
-from scminnet.genomics import check_annotation, overlaps, parse_intervals
+from scminnet.genomics import check_annotation, parse_intervals
+from scminnet.pp.fragments import Fragments, Sums, cells_of_files, sum_fragments
+from scminnet.pp.gene_windows import membership
 
 
 def gene_activity(
@@ -24,16 +28,21 @@ def gene_activity(
     *,
     atac: str = "atac",
     layer: str | None = None,
+    fragments: Fragments | None = None,
+    batch_key: str | None = None,
+    barcode_key: str | None = None,
     upstream: int = 2000,
     downstream: int = 0,
     gene_body: bool = False,
+    decay: float | None = None,
     key_added: str = "activity",
     copy: bool = False,
 ) -> MuData | None:
-    """Sum each gene's peaks into a new modality, so that ATAC can be compared with RNA.
+    """Sum each gene's peaks or fragments into a new modality, so that ATAC can be compared with RNA.
 
     A peak belongs to a gene when it shares a base with the window of one of the gene's transcript starts. It counts once
-    a gene, however many windows it meets, and may belong to several genes.
+    a gene, however many windows it meets, and may belong to several genes. Fragments are counted alike, each once whatever its
+    reads, where a file of them is given.
 
     Parameters
     ----------
@@ -47,6 +56,13 @@ def gene_activity(
         Modality of the peaks.
     layer
         Layer of counts, cells x peaks. ``None``: ``X``.
+    fragments
+        File of fragments to count in place of the peaks, plain or gzipped, as Cell Ranger writes it; or one for each batch,
+        ``{batch: path}``. Needs no index and no peaks.
+    batch_key
+        Column of ``mdata.obs`` or ``mdata[atac].obs`` with the batches that ``fragments`` names, if it names any.
+    barcode_key
+        Column of ``mdata[atac].obs`` with the cells' barcodes as the files spell them. ``None``: ``obs_names``.
     upstream
         Bases of the window before the transcript start, in the direction of transcription; 2,000 in the paper.
     downstream
@@ -54,6 +70,12 @@ def gene_activity(
         the promoter's two sides.
     gene_body
         Whether windows reach to the end of the gene, if that is further. ``tss`` then needs ``start`` and ``end`` of the genes.
+    decay
+        Distance in bases at which a peak counts half. At distance d it counts 2^(-d / ``decay``), d being the bases from the
+        transcript start to the nearest base of the peak, and 0 where the peak holds the start or, with ``gene_body``, meets the gene;
+        of several starts the nearest counts. This is the regulatory potential (Chen et al., Nature Communications 2020, 11:2472);
+        ArchR's exp(-d / 5000) halves at 3,466 bases. Widen ``upstream`` and ``downstream`` to several times ``decay``.
+        ``None``: all peaks of a window count the same, as in the paper.
     key_added
         Name of the new modality.
     copy
@@ -64,22 +86,26 @@ def gene_activity(
     ``None``, or the copy. Written, for ``key = key_added``:
 
     ``mdata[key]``
-        The cells of ``mdata[atac]`` in the same order; genes with a peak, in the order of ``tss``. ``X``: sums of counts, CSR, float32.
+        The cells of ``mdata[atac]`` in the same order; genes with a peak, in the order of ``tss``. ``X``: sums of counts, CSR, float32;
+        whole numbers without ``decay``.
     ``mdata[key].var``
-        ``chrom``, ``strand``, ``tss`` (0-based, the start furthest upstream), ``n_tss`` (distinct starts) and ``n_peaks``.
+        ``chrom``, ``strand``, ``tss`` (0-based, the start furthest upstream), ``n_tss`` (distinct starts) and ``n_peaks`` (or ``n_fragments``).
         A gene annotated on several chromosomes or strands has the place of its first row there, and the peaks of all.
     ``mdata.uns[key]``
-        ``params``, and ``genes_without_peaks``: the genes of ``tss`` left out.
+        ``params``, and ``genes_without_peaks`` (or ``genes_without_fragments``): the genes of ``tss`` left out.
 
     Raises
     ------
     TypeError
         ``mdata`` is no MuData, its counts are no numbers in memory, or ``tss`` is neither table nor path.
     FileNotFoundError
-        ``tss`` is the path of no file.
+        ``tss`` or ``fragments`` is the path of no file.
+    KeyError
+        ``batch_key`` or ``barcode_key`` is no column.
     ValueError
-        A modality, layer or column is not there, or ``key_added`` already is; a parameter is out of its range; peaks do not parse;
-        values are NaN, infinite or negative; peaks and annotation have no chromosome name in common; no gene has a peak.
+        A modality, layer or column is not there, or ``key_added`` already is; a parameter is out of its range; peaks or fragments do not
+        parse; values are NaN, infinite or negative; a batch has no file, or barcodes are missing, repeated or not in the file; peaks and
+        annotation have no chromosome name in common; no gene has a peak.
 
     Warns
     -----
@@ -108,41 +134,39 @@ def gene_activity(
         _validate.check_count(value, argument, minimum=0)
     if not (upstream or downstream or gene_body):
         raise ValueError("`upstream` and `downstream` are 0, so windows are empty. Raise one, or set `gene_body=True`.")
-    counts = _validate.layer_matrix(mdata, atac, layer)
-    _validate.check_values(counts, atac)
-    peaks = parse_intervals(mdata.mod[atac].var, argument=f"mdata[{atac!r}].var")
+    if decay is not None:
+        _validate.check_positive(decay, "decay")
     starts = check_annotation(tss, body=gene_body)
     genes = pd.Index(starts["gene"].astype(str)).unique()
-    member = membership(peaks, starts, genes, upstream=upstream, downstream=downstream, gene_body=gene_body)
-    n_peaks = np.diff(member.indptr)
-    if not n_peaks.any():
-        raise ValueError(_why_empty(peaks, starts))
-    values = _validate.nonzero_values(counts)
-    if not np.array_equal(values, np.floor(values)):
-        warnings.warn(
-            f"modality {atac!r} holds values that are no whole numbers, so they look normalised. Gene activity expects counts: "
-            "name their `layer`, and normalise the activity afterwards.",
-            UserWarning,
-            stacklevel=2,
-        )
-
-    kept = n_peaks > 0
-    activity = sparse.csr_matrix(counts, dtype=np.float32) @ member[:, kept]
+    windows = {"upstream": upstream, "downstream": downstream, "gene_body": gene_body, "decay": decay}
+    weigh = partial(membership, starts=starts, genes=genes, **windows)
+    if fragments is None:
+        _check_unused({"batch_key": batch_key, "barcode_key": barcode_key}, "`fragments` is not given")
+        counted, sums = "peaks", _sum_peaks(mdata, atac, layer, weigh)
+    else:
+        _check_unused({"layer": layer}, "`fragments` are counted in place of peaks")
+        files = cells_of_files(mdata, atac, fragments, batch_key, barcode_key)
+        counted, sums = "fragments", sum_fragments(files, mdata.mod[atac].n_obs, len(genes), weigh)
+    kept = sums.n_counted > 0
+    if not kept.any():
+        raise ValueError(_why_empty(counted, sums.chroms, starts))
+    activity = sums.matrix[:, kept]
     activity.sort_indices()
-    var = _places(starts, genes)[kept].assign(n_peaks=n_peaks[kept])
+    var = _places(starts, genes)[kept].assign(**{f"n_{counted}": sums.n_counted[kept]})
     without = genes[~kept]
     if len(without):
-        logger.info(
-            "%d of %d genes have no peak and are left out; uns[%r] lists them", len(without), len(genes), key_added
-        )
+        text = "%d of %d genes have no %s and are left out; uns[%r] lists them"
+        logger.info(text, len(without), len(genes), counted.removesuffix("s"), key_added)
 
     params: dict[str, Any] = {
         "atac": atac,
         "layer": layer,
-        "upstream": upstream,
-        "downstream": downstream,
-        "gene_body": gene_body,
+        "batch_key": batch_key,
+        "barcode_key": barcode_key,
+        **windows,
     }
+    if fragments is not None:
+        params["fragments"] = [str(file.path) for file in files]
     # h5mu files hold no None
     params = {name: value for name, value in params.items() if value is not None}
     # that RNA and activity have genes of the same names is the aim
@@ -151,45 +175,32 @@ def gene_activity(
         obs = pd.DataFrame(index=result.mod[atac].obs_names.copy())
         result.mod[key_added] = AnnData(activity, obs=obs, var=var)
         result.update()
-    result.uns[key_added] = {"params": params, "genes_without_peaks": without.to_numpy(dtype=object)}
+    result.uns[key_added] = {"params": params, f"genes_without_{counted}": without.to_numpy(dtype=object)}
     return result if copy else None
 
 
-def membership(
-    peaks: pd.DataFrame, starts: pd.DataFrame, genes: pd.Index, *, upstream: int, downstream: int, gene_body: bool
-) -> sparse.csc_matrix:
-    """Tell which peaks belong to which genes.
+def _sum_peaks(mdata: MuData, atac: str, layer: str | None, weigh: Callable[[pd.DataFrame], sparse.csc_matrix]) -> Sums:
+    """Sum the weighted counts of each cell's peaks."""
+    counts = _validate.layer_matrix(mdata, atac, layer)
+    _validate.check_values(counts, atac)
+    peaks = parse_intervals(mdata.mod[atac].var, argument=f"mdata[{atac!r}].var")
+    weights = weigh(peaks)
+    values = _validate.nonzero_values(counts)
+    if weights.nnz and not np.array_equal(values, np.floor(values)):
+        warnings.warn(
+            f"modality {atac!r} holds values that are no whole numbers, so they look normalised. Gene activity expects counts: "
+            "name their `layer`, and normalise the activity afterwards.",
+            UserWarning,
+            stacklevel=3,
+        )
+    return Sums(sparse.csr_matrix(counts, dtype=np.float32) @ weights, np.diff(weights.indptr), peaks["chrom"].unique())
 
-    Parameters
-    ----------
-    peaks
-        ``chrom``, ``start`` and ``end``, one row a peak.
-    starts
-        A TSS table.
-    genes
-        The distinct genes of ``starts``.
-    upstream, downstream, gene_body
-        As in :func:`gene_activity`.
 
-    Returns
-    -------
-    Peaks x genes, float32: 1 where a peak meets a window of the gene, each pair once.
-    """
-    forward = (starts["strand"] == "+").to_numpy()
-    first = starts["tss"].to_numpy()
-    # on - the window is mirrored at the first base transcribed, not at its left edge
-    start = np.where(forward, first - upstream, first + 1 - downstream)
-    end = np.where(forward, first + downstream, first + 1 + upstream)
-    if gene_body:
-        start = np.where(forward, start, np.minimum(start, starts["start"]))
-        end = np.where(forward, np.maximum(end, starts["end"]), end)
-    windows = pd.DataFrame({"chrom": starts["chrom"].to_numpy(), "start": start, "end": end})
-    peak, window = overlaps(peaks, windows)
-    gene = genes.get_indexer(starts["gene"].astype(str))[window]
-    member = sparse.csc_matrix((np.ones(len(peak), np.float32), (peak, gene)), shape=(len(peaks), len(genes)))
-    # a peak in several windows of one gene was summed
-    member.data[:] = 1
-    return member
+def _check_unused(arguments: Mapping[str, Any], reason: str) -> None:
+    """Raise when an argument is given that has no effect."""
+    for argument, value in arguments.items():
+        if value is not None:
+            raise ValueError(f"`{argument}` is {value!r}, but {reason}. Leave it out.")
 
 
 def _places(starts: pd.DataFrame, genes: pd.Index) -> pd.DataFrame:
@@ -203,15 +214,15 @@ def _places(starts: pd.DataFrame, genes: pd.Index) -> pd.DataFrame:
     return place.astype({"chrom": "category", "strand": "category"}).rename_axis(None)
 
 
-def _why_empty(peaks: pd.DataFrame, starts: pd.DataFrame) -> str:
-    """Tell why no gene has a peak."""
-    ours, theirs = (pd.unique(table["chrom"].astype(str)) for table in (peaks, starts))
-    if not set(ours) & set(theirs):
+def _why_empty(counted: str, chroms: Iterable[str], starts: pd.DataFrame) -> str:
+    """Tell why no gene has a peak or fragment."""
+    theirs = pd.unique(starts["chrom"].astype(str))
+    if not set(chroms) & set(theirs):
         return (
-            f"`tss`: peaks and annotation have no chromosome name in common. The peaks lie on {_validate.shorten(ours)}, the genes on "
-            f"{_validate.shorten(theirs)}. Rename one of them, or take an annotation of the peaks' genome."
+            f"`tss`: {counted} and annotation have no chromosome name in common. The {counted} lie on {_validate.shorten(chroms)}, the "
+            f"genes on {_validate.shorten(theirs)}. Rename one of them, or take an annotation of the {counted}' genome."
         )
     return (
-        f"`tss`: none of its {starts['gene'].nunique():,} genes has one of the {len(peaks):,} peaks in its windows. Check that the "
-        "annotation is of the peaks' genome build, or widen `upstream` and `downstream`."
+        f"`tss`: none of its {starts['gene'].nunique():,} genes has one of the {counted} in its windows. Check that the "
+        f"annotation is of the {counted}' genome build, or widen `upstream` and `downstream`."
     )
