@@ -174,17 +174,17 @@ def windows(starts: pd.DataFrame, *, upstream: int, downstream: int, gene_body: 
     return pd.DataFrame({"chrom": starts["chrom"].to_numpy(), "start": start, "end": end})
 
 
-def why_no_overlap(peaks: pd.DataFrame, starts: pd.DataFrame) -> str:
-    """Tell why no gene of ``starts`` has one of ``peaks`` in its windows, as the text of an error."""
-    ours, theirs = (pd.unique(table["chrom"].astype(str)) for table in (peaks, starts))
+def why_no_overlap(chroms: Iterable[str], starts: pd.DataFrame, what: str = "peaks") -> str:
+    """Tell why no gene of ``starts`` has one of the intervals on ``chroms`` in its windows, as the text of an error."""
+    ours, theirs = pd.unique(pd.Series(list(chroms), dtype=object)), pd.unique(starts["chrom"].astype(str))
     if not set(ours) & set(theirs):
         return (
-            f"`tss`: peaks and annotation have no chromosome name in common. The peaks lie on {shorten(ours)}, the genes on "
-            f"{shorten(theirs)}. Rename one of them, or take an annotation of the peaks' genome."
+            f"`tss`: {what} and annotation have no chromosome name in common. The {what} lie on {shorten(ours)}, the genes on "
+            f"{shorten(theirs)}. Rename one of them, or take an annotation of the {what}' genome."
         )
     return (
-        f"`tss`: none of its {starts['gene'].nunique():,} genes has one of the {len(peaks):,} peaks in its windows. Check that the "
-        "annotation is of the peaks' genome build, or widen `upstream` and `downstream`."
+        f"`tss`: none of its {starts['gene'].nunique():,} genes has one of the {what} in its windows. Check that the "
+        f"annotation is of the {what}' genome build, or widen `upstream` and `downstream`."
     )
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 import scminnet as mn
-from scminnet.pp.gene_activity import membership
+from scminnet.pp.gene_windows import membership
 
 #: Two starts of A whose windows meet at one peak; B mirrored on -; C on another chromosome; D far from every peak.
 TSS = pd.DataFrame(
@@ -104,8 +104,9 @@ peak_rows = st.tuples(st.sampled_from(["1", "2"]), positions, st.integers(1, 30)
     upstream=st.integers(0, 40),
     downstream=st.integers(0, 40),
     gene_body=st.booleans(),
+    decay=st.sampled_from([None, 1, 7.5, 1000]),
 )
-def test_membership_is_that_of_a_double_loop_over_bases(genes, peaks, upstream, downstream, gene_body):
+def test_membership_is_that_of_a_double_loop_over_bases(genes, peaks, upstream, downstream, gene_body, decay):
     starts = pd.DataFrame(genes, columns=["gene", "chrom", "tss", "strand", "length"])
     forward = starts["strand"] == "+"
     starts["start"] = starts["tss"].where(forward, starts["tss"] - starts["length"])
@@ -118,13 +119,20 @@ def test_membership_is_that_of_a_double_loop_over_bases(genes, peaks, upstream, 
         for _, row in starts.iterrows():
             sign = 1 if row["strand"] == "+" else -1
             window = {row["tss"] + sign * offset for offset in range(-upstream, downstream)}
+            near = {row["tss"]}
             if gene_body:
-                body = range(row["tss"], row["end"]) if sign > 0 else range(row["start"], row["tss"] + 1)
-                window |= set(body)
-            if peak["chrom"] == row["chrom"] and window & set(range(peak["start"], peak["end"])):
-                expected[i, names.get_loc(row["gene"])] = 1
-    found = membership(table, starts, names, upstream=upstream, downstream=downstream, gene_body=gene_body)
-    np.testing.assert_array_equal(found.toarray(), expected)
+                near |= set(range(row["tss"], row["end"]) if sign > 0 else range(row["start"], row["tss"] + 1))
+                window |= near
+            bases = range(peak["start"], peak["end"])
+            if peak["chrom"] == row["chrom"] and window & set(bases):
+                distance = min(abs(base - other) for base in bases for other in near)
+                weight = 1 if decay is None else 2 ** (-distance / decay)
+                pair = i, names.get_loc(row["gene"])
+                expected[pair] = max(expected[pair], weight)
+    windows = {"upstream": upstream, "downstream": downstream, "gene_body": gene_body}
+    found = membership(table, starts, names, **windows, decay=decay)
+    np.testing.assert_allclose(found.toarray(), expected, rtol=1e-5)
+    assert found.has_canonical_format
     assert found.dtype == np.float32
 
 
@@ -204,6 +212,16 @@ def test_a_window_cut_off_at_the_chromosomes_first_base():
     assert mdata["activity"].var["n_peaks"].tolist() == [2]
 
 
+def test_decay_halves_what_peaks_count(mdata):
+    dense = mdata["atac"].to_df()
+    mn.pp.gene_activity(mdata, TSS, upstream=200, decay=50)
+    # A starts at 1000 and 1100; the first peak holds the base 1000, the others end 100 and 101 bases before it
+    weights = {"chr1:950-1050": 1, "chr1:899-901": 2 ** (-100 / 50), "chr1:800-900": 2 ** (-101 / 50)}
+    expected = sum(weight * dense[peak] for peak, weight in weights.items())
+    np.testing.assert_allclose(mdata["activity"][:, "A"].X.toarray().ravel(), expected, rtol=1e-6)
+    assert mdata.uns["activity"]["params"]["decay"] == 50
+
+
 def test_interval_columns_and_a_file(mdata, tmp_path):
     expected = mn.pp.gene_activity(mdata, TSS, copy=True)["activity"].X
     intervals = mn.genomics.parse_intervals(mdata["atac"].var_names)
@@ -260,11 +278,13 @@ def with_other_style(mdata):
         (None, {"key_added": "rna"}, ValueError, "`key_added` is 'rna', which already is a modality"),
         (None, {"upstream": -1}, ValueError, "`upstream` is -1"),
         (None, {"downstream": 2.5}, ValueError, "`downstream` is 2.5"),
+        (None, {"decay": 0}, ValueError, "`decay` is 0"),
+        (None, {"batch_key": "donor"}, ValueError, "`batch_key` is 'donor', but `fragments` is not given"),
         (None, {"upstream": 0}, ValueError, "windows are empty"),
         (None, {"tss": "none.gtf"}, FileNotFoundError, "none.gtf"),
         (None, {"tss": TSS.drop(columns="strand")}, ValueError, "`tss` lacks the columns 'strand'"),
         (None, {"tss": TSS.drop(columns="end"), "gene_body": True}, ValueError, "`tss` lacks the columns 'end'"),
-        (None, {"tss": TSS.assign(tss=10**7)}, ValueError, "none of its 4 genes has one of the 11 peaks"),
+        (None, {"tss": TSS.assign(tss=10**7)}, ValueError, "none of its 4 genes has one of the peaks"),
         (with_negative, {}, ValueError, "1 negative values"),
         (
             with_bad_names,

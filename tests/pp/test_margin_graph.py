@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 import warnings
 
 import mudata
@@ -17,13 +18,13 @@ from scminnet.pp.margin_graph import build_margin_graph
 N_CELLS, N_GENES = 120, 60
 
 
-def values(seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Log-normalised values of three types, measured in two batches with an effect of their own; types; batches."""
+def values(seed: int = 0, *, shape: float = 1, scale: float = 2) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Log-normalised values of three types, measured in two batches with a gamma effect on each gene; types; batches."""
     rng = np.random.default_rng(seed)
     types = rng.integers(3, size=N_CELLS)
     batches = np.repeat(["one", "two"], N_CELLS // 2)
     rate = rng.gamma(2, 1, size=(3, N_GENES))[types]
-    effect = np.where(batches[:, None] == "two", rng.gamma(1, 2, size=N_GENES), 1)
+    effect = np.where(batches[:, None] == "two", rng.gamma(shape, scale, size=N_GENES), 1)
     return np.log1p(rng.poisson(rate * effect)).astype(np.float32), types, batches
 
 
@@ -88,12 +89,42 @@ def test_combat_mixes_batches_and_keeps_types():
     assert (build_margin_graph(X, ["same"] * N_CELLS).connectivities != alone).nnz == 0
 
 
+def test_harmony_mixes_batches_and_keeps_types():
+    pytest.importorskip("harmonypy")
+    # batches nearer than types: Harmony mixes within clusters, and finds these first
+    X, types, batches = values(shape=3, scale=1 / 3)
+    found = [build_margin_graph(X, batches, batch_correction="harmony", n_pcs=10, seed=seed) for seed in (1, 1)]
+    plain = build_margin_graph(X, batches, batch_correction=None, n_pcs=10)
+    assert mixing(plain.connectivities, batches) < 0.3 < 0.4 < mixing(found[0].connectivities, batches)
+    assert mixing(found[0].connectivities, types) < 0.3
+    assert found[0].pca.shape == (N_CELLS, 10)
+    assert found[0].pca.dtype == np.float32
+    np.testing.assert_array_equal(found[0].pca, found[1].pca)
+    one_batch = build_margin_graph(X, ["same"] * N_CELLS, batch_correction="harmony", n_pcs=10)
+    np.testing.assert_array_equal(one_batch.pca, build_margin_graph(X, n_pcs=10).pca)
+    # few cells, one of them alone in its batch
+    assert np.isfinite(
+        build_margin_graph(X[:12], ["a"] + ["b"] * 11, batch_correction="harmony", n_neighbors=3).pca
+    ).all()
+
+
+def test_harmony_tells_what_to_install(monkeypatch, mdata):
+    monkeypatch.setitem(sys.modules, "harmonypy", None)
+    with pytest.raises(ImportError, match=r"`batch_correction` is 'harmony'.*pip install 'scminnet\[harmony\]'"):
+        pp.margin_graph(mdata, batch_key="batch", batch_correction="harmony")
+    assert not mdata.uns
+
+
 def test_sparse_and_dense_agree_and_are_not_changed():
     X, _, batches = values()
     dense, compressed = X.copy(), sparse.csr_matrix(X)
     expected = build_margin_graph(dense, batches, n_top_genes=30)
     np.testing.assert_array_equal(dense, X)
-    for matrix in (compressed, sparse.csc_matrix(X), sparse.csr_array(X)):
+    # each value in two halves
+    halves = sparse.csr_matrix(
+        (np.repeat(compressed.data / 2, 2), np.repeat(compressed.indices, 2), compressed.indptr * 2), X.shape
+    )
+    for matrix in (compressed, halves, sparse.csc_matrix(X), sparse.csr_array(X)):
         found = build_margin_graph(matrix, batches, n_top_genes=30)
         np.testing.assert_allclose(found.pca, expected.pca, atol=1e-4)
     np.testing.assert_array_equal(compressed.toarray(), X)
@@ -207,7 +238,7 @@ def with_negative(mdata):
         (None, {"modality": "atac"}, ValueError, "`modality` names 'atac'"),
         (None, {"layer": "none"}, ValueError, "layers"),
         (None, {"batch_key": "none"}, KeyError, "`batch_key` is 'none'"),
-        (None, {"batch_correction": "harmony"}, ValueError, "`batch_correction` is 'harmony'"),
+        (None, {"batch_correction": "mnn"}, ValueError, "`batch_correction` is 'mnn'"),
         (None, {"n_pcs": 0}, ValueError, "`n_pcs`"),
         (None, {"n_neighbors": 2.5}, ValueError, "`n_neighbors`"),
         (None, {"n_neighbors": N_CELLS}, ValueError, "`n_neighbors` is 120, but there are 120 cells"),
@@ -215,6 +246,7 @@ def with_negative(mdata):
         (with_nan, {}, ValueError, "1 NaN values"),
         (with_negative, {}, ValueError, "negative values"),
         (with_missing_batch, {"batch_key": "batch"}, ValueError, "`batch_key`='batch' has no value for 4 cells"),
+        (with_missing_batch, {"batch_key": "batch", "batch_correction": "harmony"}, ValueError, "no value for 4 cells"),
         (with_single, {"batch_key": "batch"}, ValueError, "'lonely' has only one.*batch_correction=None"),
         (with_constants, {}, ValueError, "`matrix` holds no feature that varies"),
     ],

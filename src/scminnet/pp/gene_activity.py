@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,9 @@ from scipy import sparse
 from scminnet import _validate
 from scminnet._compat import new_mudata_manner, without_warning
 from scminnet._logging import logger
-from scminnet.genomics import check_annotation, overlaps, parse_intervals, why_no_overlap, windows
+from scminnet.genomics import check_annotation, parse_intervals, why_no_overlap
+from scminnet.pp.fragments import Fragments, Sums, cells_of_files, sum_fragments
+from scminnet.pp.gene_windows import membership
 
 
 def gene_activity(
@@ -23,16 +27,21 @@ def gene_activity(
     *,
     atac: str = "atac",
     layer: str | None = None,
+    fragments: Fragments | None = None,
+    batch_key: str | None = None,
+    barcode_key: str | None = None,
     upstream: int = 2000,
     downstream: int = 0,
     gene_body: bool = False,
+    decay: float | None = None,
     key_added: str = "activity",
     copy: bool = False,
 ) -> MuData | None:
-    """Sum each gene's peaks into a new modality, so that ATAC can be compared with RNA.
+    """Sum each gene's peaks or fragments into a new modality, so that ATAC can be compared with RNA.
 
     A peak belongs to a gene when it shares a base with the window of one of the gene's transcript starts. It counts once
-    a gene, however many windows it meets, and may belong to several genes.
+    a gene, however many windows it meets, and may belong to several genes. Fragments are counted alike, each once whatever its
+    reads, where a file of them is given.
 
     Parameters
     ----------
@@ -46,6 +55,13 @@ def gene_activity(
         Modality of the peaks.
     layer
         Layer of counts, cells x peaks. ``None``: ``X``.
+    fragments
+        File of fragments to count in place of the peaks, plain or gzipped, as Cell Ranger writes it; or one for each batch,
+        ``{batch: path}``. Needs no index and no peaks.
+    batch_key
+        Column of ``mdata.obs`` or ``mdata[atac].obs`` with the batches that ``fragments`` names, if it names any.
+    barcode_key
+        Column of ``mdata[atac].obs`` with the cells' barcodes as the files spell them. ``None``: ``obs_names``.
     upstream
         Bases of the window before the transcript start, in the direction of transcription; 2,000 in the paper.
     downstream
@@ -53,6 +69,12 @@ def gene_activity(
         the promoter's two sides.
     gene_body
         Whether windows reach to the end of the gene, if that is further. ``tss`` then needs ``start`` and ``end`` of the genes.
+    decay
+        Distance in bases at which a peak counts half. At distance d it counts 2^(-d / ``decay``), d being the bases from the
+        transcript start to the nearest base of the peak, and 0 where the peak holds the start or, with ``gene_body``, meets the gene;
+        of several starts the nearest counts. This is the regulatory potential (Chen et al., Nature Communications 2020, 11:2472);
+        ArchR's exp(-d / 5000) halves at 3,466 bases. Widen ``upstream`` and ``downstream`` to several times ``decay``.
+        ``None``: all peaks of a window count the same, as in the paper.
     key_added
         Name of the new modality.
     copy
@@ -63,22 +85,26 @@ def gene_activity(
     ``None``, or the copy. Written, for ``key = key_added``:
 
     ``mdata[key]``
-        The cells of ``mdata[atac]`` in the same order; genes with a peak, in the order of ``tss``. ``X``: sums of counts, CSR, float32.
+        The cells of ``mdata[atac]`` in the same order; genes with a peak, in the order of ``tss``. ``X``: sums of counts, CSR, float32;
+        whole numbers without ``decay``.
     ``mdata[key].var``
-        ``chrom``, ``strand``, ``tss`` (0-based, the start furthest upstream), ``n_tss`` (distinct starts) and ``n_peaks``.
+        ``chrom``, ``strand``, ``tss`` (0-based, the start furthest upstream), ``n_tss`` (distinct starts) and ``n_peaks`` (or ``n_fragments``).
         A gene annotated on several chromosomes or strands has the place of its first row there, and the peaks of all.
     ``mdata.uns[key]``
-        ``params``, and ``genes_without_peaks``: the genes of ``tss`` left out.
+        ``params``, and ``genes_without_peaks`` (or ``genes_without_fragments``): the genes of ``tss`` left out.
 
     Raises
     ------
     TypeError
         ``mdata`` is no MuData, its counts are no numbers in memory, or ``tss`` is neither table nor path.
     FileNotFoundError
-        ``tss`` is the path of no file.
+        ``tss`` or ``fragments`` is the path of no file.
+    KeyError
+        ``batch_key`` or ``barcode_key`` is no column.
     ValueError
-        A modality, layer or column is not there, or ``key_added`` already is; a parameter is out of its range; peaks do not parse;
-        values are NaN, infinite or negative; peaks and annotation have no chromosome name in common; no gene has a peak.
+        A modality, layer or column is not there, or ``key_added`` already is; a parameter is out of its range; peaks or fragments do not
+        parse; values are NaN, infinite or negative; a batch has no file, or barcodes are missing, repeated or not in the file; peaks and
+        annotation have no chromosome name in common; no gene has a peak.
 
     Warns
     -----
@@ -107,34 +133,39 @@ def gene_activity(
         _validate.check_count(value, argument, minimum=0)
     if not (upstream or downstream or gene_body):
         raise ValueError("`upstream` and `downstream` are 0, so windows are empty. Raise one, or set `gene_body=True`.")
-    counts = _validate.layer_matrix(mdata, atac, layer, "layer")
-    _validate.check_values(counts, atac)
-    peaks = parse_intervals(mdata.mod[atac].var, argument=f"mdata[{atac!r}].var")
+    if decay is not None:
+        _validate.check_positive(decay, "decay")
     starts = check_annotation(tss, body=gene_body)
     genes = pd.Index(starts["gene"].astype(str)).unique()
-    member = membership(peaks, starts, genes, upstream=upstream, downstream=downstream, gene_body=gene_body)
-    n_peaks = np.diff(member.indptr)
-    if not n_peaks.any():
-        raise ValueError(why_no_overlap(peaks, starts))
-    _validate.warn_unless_counts({atac: counts}, "Gene activity")
-
-    kept = n_peaks > 0
-    activity = sparse.csr_matrix(counts, dtype=np.float32) @ member[:, kept]
+    windows = {"upstream": upstream, "downstream": downstream, "gene_body": gene_body, "decay": decay}
+    weigh = partial(membership, starts=starts, genes=genes, **windows)
+    if fragments is None:
+        _check_unused({"batch_key": batch_key, "barcode_key": barcode_key}, "`fragments` is not given")
+        counted, sums = "peaks", _sum_peaks(mdata, atac, layer, weigh)
+    else:
+        _check_unused({"layer": layer}, "`fragments` are counted in place of peaks")
+        files = cells_of_files(mdata, atac, fragments, batch_key, barcode_key)
+        counted, sums = "fragments", sum_fragments(files, mdata.mod[atac].n_obs, len(genes), weigh)
+    kept = sums.n_counted > 0
+    if not kept.any():
+        raise ValueError(why_no_overlap(sums.chroms, starts, counted))
+    activity = sums.matrix[:, kept]
     activity.sort_indices()
-    var = _places(starts, genes)[kept].assign(n_peaks=n_peaks[kept])
+    var = _places(starts, genes)[kept].assign(**{f"n_{counted}": sums.n_counted[kept]})
     without = genes[~kept]
     if len(without):
-        logger.info(
-            "%d of %d genes have no peak and are left out; uns[%r] lists them", len(without), len(genes), key_added
-        )
+        text = "%d of %d genes have no %s and are left out; uns[%r] lists them"
+        logger.info(text, len(without), len(genes), counted.removesuffix("s"), key_added)
 
     params: dict[str, Any] = {
         "atac": atac,
         "layer": layer,
-        "upstream": upstream,
-        "downstream": downstream,
-        "gene_body": gene_body,
+        "batch_key": batch_key,
+        "barcode_key": barcode_key,
+        **windows,
     }
+    if fragments is not None:
+        params["fragments"] = [str(file.path) for file in files]
     # h5mu files hold no None
     params = {name: value for name, value in params.items() if value is not None}
     # that RNA and activity have genes of the same names is the aim
@@ -143,37 +174,26 @@ def gene_activity(
         obs = pd.DataFrame(index=result.mod[atac].obs_names.copy())
         result.mod[key_added] = AnnData(activity, obs=obs, var=var)
         result.update()
-    result.uns[key_added] = {"params": params, "genes_without_peaks": without.to_numpy(dtype=object)}
+    result.uns[key_added] = {"params": params, f"genes_without_{counted}": without.to_numpy(dtype=object)}
     return result if copy else None
 
 
-def membership(
-    peaks: pd.DataFrame, starts: pd.DataFrame, genes: pd.Index, *, upstream: int, downstream: int, gene_body: bool
-) -> sparse.csc_matrix:
-    """Tell which peaks belong to which genes.
+def _sum_peaks(mdata: MuData, atac: str, layer: str | None, weigh: Callable[[pd.DataFrame], sparse.csc_matrix]) -> Sums:
+    """Sum the weighted counts of each cell's peaks."""
+    counts = _validate.layer_matrix(mdata, atac, layer, "layer")
+    _validate.check_values(counts, atac)
+    peaks = parse_intervals(mdata.mod[atac].var, argument=f"mdata[{atac!r}].var")
+    weights = weigh(peaks)
+    if weights.nnz:
+        _validate.warn_unless_counts({atac: counts}, "Gene activity")
+    return Sums(sparse.csr_matrix(counts, dtype=np.float32) @ weights, np.diff(weights.indptr), peaks["chrom"].unique())
 
-    Parameters
-    ----------
-    peaks
-        ``chrom``, ``start`` and ``end``, one row a peak.
-    starts
-        A TSS table.
-    genes
-        The distinct genes of ``starts``.
-    upstream, downstream, gene_body
-        As in :func:`gene_activity`.
 
-    Returns
-    -------
-    Peaks x genes, float32: 1 where a peak meets a window of the gene, each pair once.
-    """
-    around = windows(starts, upstream=upstream, downstream=downstream, gene_body=gene_body)
-    peak, window = overlaps(peaks, around)
-    gene = genes.get_indexer(starts["gene"].astype(str))[window]
-    member = sparse.csc_matrix((np.ones(len(peak), np.float32), (peak, gene)), shape=(len(peaks), len(genes)))
-    # a peak in several windows of one gene was summed
-    member.data[:] = 1
-    return member
+def _check_unused(arguments: Mapping[str, Any], reason: str) -> None:
+    """Raise when an argument is given that has no effect."""
+    for argument, value in arguments.items():
+        if value is not None:
+            raise ValueError(f"`{argument}` is {value!r}, but {reason}. Leave it out.")
 
 
 def _places(starts: pd.DataFrame, genes: pd.Index) -> pd.DataFrame:

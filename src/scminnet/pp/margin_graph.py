@@ -1,24 +1,24 @@
-"""The graph of cells whose shortest paths set the margins: batch-corrected values, PCA, neighbours, edge lengths."""
+"""The graph of cells whose shortest paths set the margins: PCA without batch effects, neighbours, edge lengths."""
 
 from __future__ import annotations
 
 import warnings
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-import scanpy as sc
-from anndata import AnnData
 from mudata import MuData
 from scipy import sparse
-from sklearn.decomposition import PCA
 
 from scminnet import _validate
 from scminnet._constants import MARGIN_GRAPH_KEY
 from scminnet.graph.neighbors import connectivities, nearest_neighbors
+from scminnet.pp.combat import Lines, Moments, batch_moments, combat
+from scminnet.pp.scaled_pca import scaled_pca
 
-#: Ways of taking batch effects out of the values before PCA.
-BATCH_CORRECTIONS = ("combat", None)
+#: Ways of taking batch effects out: ComBat of the values before PCA, Harmony of the principal components after it.
+BATCH_CORRECTIONS = ("combat", "harmony", None)
 
 #: An edge of connectivity c is this minus c long: the strongest edge still has a length (paper, margin).
 _LONGEST = 1.01
@@ -55,6 +55,9 @@ def margin_graph(
     standard deviations, and reduced by PCA. Each cell is joined to its nearest neighbours there; an edge of UMAP
     connectivity c is 1.01 - c long.
 
+    No dense matrix of cells x features is made: beside the input, memory holds its non-zeros of the features used once more,
+    cells x ``n_pcs`` and batches x features.
+
     Parameters
     ----------
     mdata
@@ -66,16 +69,19 @@ def margin_graph(
     batch_key
         Column of ``mdata.obs`` or of the modality's ``obs`` that holds the batches. ``None``: all cells are one batch.
     batch_correction
-        ``"combat"`` (the paper's), or ``None`` for none.
+        - ``"combat"`` (the paper's): ComBat of the features used, before scaling. As :func:`scanpy.pp.combat`, but from each
+          batch's moments.
+        - ``"harmony"``: Harmony of the principal components, with the defaults of harmonypy. Needs
+          ``pip install "scminnet[harmony]"``.
+        - ``None``: none.
     n_pcs
         Principal components; 50 in the paper. At most the number of features used, and one less than that of cells.
     n_neighbors
         Neighbours of a cell, itself not counted; 20 in the paper.
     n_top_genes
-        Features used: those that vary most within their batches. ComBat makes them dense, so memory grows with
-        cells x ``n_top_genes``.
+        Features used: those that vary most within their batches.
     seed
-        Seed of PCA and of the neighbour search; the same seed gives the same graph (above 4,096 cells, with the same
+        Seed of PCA, Harmony and the neighbour search; the same seed gives the same graph (above 4,096 cells, with the same
         number of numba threads).
     key_added
         Name of the result.
@@ -87,7 +93,7 @@ def margin_graph(
     ``None``, or the copy. Written, for ``key = key_added``:
 
     ``mdata[modality].obsm["X_{key}_pca"]``
-        Principal components, float32 (cells, PCs).
+        Principal components, float32 (cells, PCs); with Harmony, the corrected ones.
     ``mdata[modality].obsp["{key}_connectivities"]``
         UMAP connectivities in (0, 1], symmetric and sparse.
     ``mdata[modality].obsp["{key}_distances"]``
@@ -101,6 +107,8 @@ def margin_graph(
     ------
     TypeError
         ``mdata`` is no MuData, or its values are no numbers.
+    ImportError
+        ``batch_correction`` is ``"harmony"`` and harmonypy is not installed.
     KeyError
         ``batch_key`` is no column.
     ValueError
@@ -187,8 +195,8 @@ def build_margin_graph(
 
     Raises
     ------
-    ValueError
-        As :func:`margin_graph` raises it for parameters, batches and numbers of cells.
+    ImportError, ValueError
+        As :func:`margin_graph` raises them for parameters, batches and numbers of cells.
     """
     _validate.check_choice(batch_correction, BATCH_CORRECTIONS, "batch_correction")
     for value, argument in ((n_pcs, "n_pcs"), (n_neighbors, "n_neighbors"), (n_top_genes, "n_top_genes")):
@@ -198,24 +206,26 @@ def build_margin_graph(
         raise ValueError(f"`n_neighbors` is {n_neighbors}, but there are {n_cells} cells. Give at most {n_cells - 1}.")
     codes = np.zeros(n_cells, dtype=np.int64)
     if batch_correction is not None and batches is not None:
-        codes = _batch_codes(batches, n_cells)
+        codes = _batch_codes(batches, n_cells, batch_correction)
+    if batch_correction == "harmony":
+        _import_harmonypy()
 
-    variances = _variances(matrix, codes)
+    matrix = _rows(matrix)
+    moments = batch_moments(matrix, codes)
+    # within batches, so that what only tells batches apart is not chosen
+    variances = moments.sizes @ moments.variances
     varying = int((variances > 0).sum())
     if varying == 0:
         raise ValueError("`matrix` holds no feature that varies within a batch. Give values that differ among cells.")
     # stable, and back in the features' own order: ties and the order of equals never depend on the sorting
     top = np.sort(np.argsort(-variances, kind="stable")[: min(n_top_genes, varying)])
-    values = matrix[:, top]
-    values = np.array(values.toarray() if sparse.issparse(values) else values, dtype=np.float32, order="C")
-    if codes.any():
-        values = _combat(values, codes)
-    values = sc.pp.scale(values, max_value=_MAX_SCALED)
-
+    moments = Moments(moments.sizes, moments.means[:, top], moments.variances[:, top])
+    unchanged = Lines(np.ones_like(moments.means), np.zeros_like(moments.means))
+    lines = combat(moments) if batch_correction == "combat" and codes.any() else unchanged
     n_pcs = min(n_pcs, n_cells - 1, len(top))
-    # arpack is exact and fast for a few components, but cannot give all of them
-    solver = "arpack" if n_pcs < min(values.shape) else "full"
-    pca = PCA(n_pcs, svd_solver=solver, random_state=seed).fit_transform(values).astype(np.float32)
+    pca = scaled_pca(matrix[:, top], codes, moments, lines, n_pcs, limit=_MAX_SCALED, seed=seed)
+    if batch_correction == "harmony" and codes.any():
+        pca = _harmony(pca, codes, seed)
     weights = connectivities(nearest_neighbors(pca, n_neighbors, seed=seed), n_cells)
     lengths = weights.copy()
     lengths.data = np.float32(_LONGEST) - lengths.data
@@ -234,48 +244,49 @@ def _batches(mdata: MuData, modality: str, batch_key: str) -> pd.Series:
     return batches
 
 
-def _batch_codes(batches: Any, n_cells: int) -> np.ndarray:
-    """Number the batches, raising unless ComBat can estimate each one's variance."""
+def _batch_codes(batches: Any, n_cells: int, batch_correction: str) -> np.ndarray:
+    """Number the batches, raising when a cell lacks one or ComBat cannot estimate a batch's variance."""
     if len(batches) != n_cells:
         raise ValueError(f"`batches` has {len(batches)} values for {n_cells} cells. Give one a cell.")
     codes, names = pd.factorize(np.asarray(batches, dtype=object), sort=False)
     if (codes < 0).any():
         raise ValueError(f"`batches` lacks a value for {int((codes < 0).sum()):,} cells. Give one a cell.")
-    single = [names[b] for b in np.flatnonzero(np.bincount(codes) == 1)] if len(names) > 1 else []
-    if single:
+    single = [names[b] for b in np.flatnonzero(np.bincount(codes) == 1)]
+    if single and len(names) > 1 and batch_correction == "combat":
         raise ValueError(
             f"`batches`: ComBat needs two cells a batch, but {_validate.shorten(single)} has only one. "
-            "Merge it with another batch, leave the cell out, or build the graph with `scminnet.pp.margin_graph(..., batch_correction=None)`."
+            "Merge it with another batch, leave the cell out, or build the graph with `scminnet.pp.margin_graph(..., batch_correction=None)` "
+            "or `'harmony'`."
         )
     return codes
 
 
-def _combat(values: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """Return the values without the effects of their batches, raising when these cannot be estimated."""
-    batch = pd.DataFrame({"batch": pd.Categorical(codes.astype(str))}, index=np.arange(len(codes)).astype(str))
-    # its stopping rule divides by effects that may be 0
-    with np.errstate(divide="ignore", invalid="ignore"):
-        corrected = sc.pp.combat(AnnData(values, obs=batch), key="batch", inplace=False)
-    if not np.isfinite(corrected).all():
-        raise ValueError(
-            f"`batch_correction`: ComBat found no finite correction from {values.shape[1]} features that vary within "
-            f"{codes.max() + 1} batches. Give more features or larger batches, or build the graph with `scminnet.pp.margin_graph(..., batch_correction=None)`."
-        )
-    # a copy: with pandas 3 the result cannot be written to
-    return np.array(corrected, dtype=np.float32)
+def _rows(matrix: Any) -> sparse.csr_matrix:
+    """Return a matrix as sparse rows without duplicate entries; no copy where it is that."""
+    rows = sparse.csr_matrix(matrix)
+    if not rows.has_canonical_format:
+        rows = rows.copy()
+        rows.sum_duplicates()
+    return rows
 
 
-def _variances(matrix: Any, codes: np.ndarray) -> np.ndarray:
-    """Return each feature's variance within batches, so that what only tells batches apart is not chosen."""
-    n_cells = len(codes)
-    of_batch = sparse.csr_matrix((np.ones(n_cells), (codes, np.arange(n_cells))))
-    sizes = of_batch.sum(axis=1).A1[:, None]
-    square = matrix.astype(np.float64)
-    sums = of_batch @ square
-    sums = sums.toarray() if sparse.issparse(sums) else sums
-    square = square.multiply(square) if sparse.issparse(square) else square * square
-    squares = np.asarray(square.sum(axis=0)).ravel()
-    between = (sums**2 / sizes).sum(axis=0)
-    within = (squares - between) / n_cells
-    # what rounding leaves of a constant feature is no variance
-    return np.where(within > 1e-10 * np.maximum(squares / n_cells, 1e-300), within, 0.0)
+def _harmony(pca: np.ndarray, codes: np.ndarray, seed: int) -> np.ndarray:
+    """Return the principal components without the effects of their batches."""
+    harmonypy = _import_harmonypy()
+    # harmonypy's own number of clusters, which it rounds to none below 15 cells
+    n_clusters = max(1, min(round(len(codes) / 30), 100))
+    batches = pd.DataFrame({"batch": codes.astype(str)})
+    found = harmonypy.run_harmony(pca, batches, "batch", nclust=n_clusters, verbose=False, random_state=seed)
+    # PCs x cells before harmonypy 0.2
+    corrected = found.Z_corr if found.Z_corr.shape == pca.shape else found.Z_corr.T
+    return np.ascontiguousarray(corrected, dtype=np.float32)
+
+
+def _import_harmonypy() -> ModuleType:
+    try:
+        import harmonypy
+    except ImportError as error:
+        raise ImportError(
+            "`batch_correction` is 'harmony', which needs the package harmonypy. Install it: `pip install 'scminnet[harmony]'`."
+        ) from error
+    return harmonypy

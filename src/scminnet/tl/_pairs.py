@@ -73,7 +73,7 @@ def window_pairs(
     around = windows(starts, upstream=upstream, downstream=downstream + 1, gene_body=gene_body)
     peak, row = overlaps(points, around)
     if not len(peak):
-        raise ValueError(why_no_overlap(peaks, starts))
+        raise ValueError(why_no_overlap(peaks["chrom"], starts))
 
     table = starts[["chrom", "tss", "strand"]].iloc[row].reset_index(drop=True)
     table["gene"] = features.get_indexer(starts["gene"])[row]

@@ -1,0 +1,164 @@
+"""Counting of ATAC fragments straight from their file, a few at a time.
+
+Read with pandas, though muon and SnapATAC2 offer the like. ``muon.atac.tl.count_fragments_features`` needs pysam and a tabix index, looks up
+each fragment in a Python loop, ignores strands (up to 0.1.9 at least it reads them from the column of chromosomes) and skips what fails
+without a word. SnapATAC2 needs pandas below 3 and some twenty packages, and takes genes from a GTF or GFF file only, not from a TSS table.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from mudata import MuData
+from scipy import sparse
+
+from scminnet._validate import obs_column, shorten
+
+#: Fragments read at a time, some 200 MB.
+_CHUNK = 2_000_000
+
+_COLUMNS = ("chrom", "start", "end", "barcode")
+
+
+#: A file of fragments, or one for each batch.
+Fragments = str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]]
+
+
+class Sums(NamedTuple):
+    """Weighted sums over peaks or fragments: cells x genes, CSR float32; how many each gene met; chromosomes that have some."""
+
+    matrix: sparse.csr_matrix
+    n_counted: np.ndarray
+    chroms: Iterable[str]
+
+
+class FileCells(NamedTuple):
+    """A file of fragments, and the rows and barcodes of the cells that it holds."""
+
+    path: Path
+    rows: np.ndarray
+    barcodes: pd.Index
+
+
+def cells_of_files(
+    mdata: MuData, atac: str, fragments: Fragments, batch_key: str | None, barcode_key: str | None
+) -> list[FileCells]:
+    """Tell which cells each file holds, raising unless each cell has one file and one barcode of its own there.
+
+    The arguments are those of :func:`~scminnet.pp.gene_activity`, which lists the errors.
+    """
+    adata = mdata.mod[atac]
+    if barcode_key is None:
+        barcodes = pd.Index(adata.obs_names.astype(str))
+    elif barcode_key in adata.obs:
+        if adata.obs[barcode_key].isna().any():
+            raise ValueError(f"`barcode_key`={barcode_key!r} has missing values. Give every cell its barcode.")
+        barcodes = pd.Index(adata.obs[barcode_key].astype(str))
+    else:
+        raise KeyError(
+            f"`barcode_key` is {barcode_key!r}, which is no column of mdata[{atac!r}].obs; it has {shorten(adata.obs.columns, 10)}."
+        )
+    if not isinstance(fragments, Mapping):
+        if batch_key is not None:
+            raise ValueError(f"`batch_key` is {batch_key!r}, but `fragments` is a single file. Give {{batch: path}}.")
+        files = {fragments: np.arange(adata.n_obs)}
+    else:
+        if batch_key is None:
+            raise ValueError("`fragments` names batches. Give the column that holds them as `batch_key`.")
+        batches = obs_column(mdata, batch_key, [atac], "batch_key").loc[adata.obs_names]
+        lacking = [batch for batch in batches.unique() if batch not in fragments]
+        if lacking:
+            raise ValueError(f"`fragments` has no file for the batches {shorten(lacking)}. Give one a batch.")
+        files = {path: np.flatnonzero(batches == batch) for batch, path in fragments.items()}
+    for path, rows in files.items():
+        if not Path(path).is_file():
+            raise FileNotFoundError(f"`fragments`: there is no file {str(path)!r}. Give the path of a fragments file.")
+        twice = barcodes[rows][barcodes[rows].duplicated()].unique()
+        if len(twice):
+            raise ValueError(
+                f"`barcode_key`: {len(twice):,} barcodes stand for several cells of one file, e.g. {shorten(twice, 3)}. "
+                "Give each batch its own file: `fragments={batch: path}`."
+            )
+    return [FileCells(Path(path), rows, barcodes[rows]) for path, rows in files.items() if len(rows)]
+
+
+def sum_fragments(
+    files: Sequence[FileCells], n_cells: int, n_genes: int, weigh: Callable[[pd.DataFrame], sparse.csc_matrix]
+) -> Sums:
+    """Sum the weights of each cell's fragments. Barcodes that are no cell's are passed over.
+
+    Parameters
+    ----------
+    files
+        From :func:`cells_of_files`.
+    n_cells, n_genes
+        Shape of the sums.
+    weigh
+        Turns a table of fragments (``chrom``, ``start``, ``end``) into their weights, fragments x genes.
+
+    Returns
+    -------
+    The sums. A fragment counts once however many reads it has.
+
+    Raises
+    ------
+    ValueError
+        A file is no fragments file, or has none of its cells' barcodes.
+    """
+    total = sparse.csr_matrix((n_cells, n_genes), dtype=np.float32)
+    n_counted = np.zeros(n_genes, dtype=np.int64)
+    chroms: set[str] = set()
+    for path, rows, barcodes in files:
+        seen: list[str] = []
+        found = False
+        for chunk in _chunks(path):
+            spellings = chunk["barcode"].cat.categories
+            seen = seen or spellings.tolist()
+            # a missing barcode has the code -1
+            cell = np.append(barcodes.get_indexer(spellings), -1)[chunk["barcode"].cat.codes]
+            chunk, row = chunk[cell >= 0], rows[cell[cell >= 0]]
+            found |= len(row) > 0
+            chroms |= set(chunk["chrom"].unique())
+            weights = weigh(chunk)
+            n_counted += np.diff(weights.indptr)
+            of_cell = sparse.csr_matrix(
+                (np.ones(len(row), np.float32), (row, np.arange(len(row)))), (n_cells, len(row))
+            )
+            total += of_cell @ weights
+        if not found:
+            raise ValueError(
+                f"`fragments`: {path.name!r} has none of the {len(barcodes):,} barcodes {shorten(barcodes, 3)}; it has {shorten(seen, 3)}. "
+                "Name the column of the modality's `obs` that holds the file's barcodes as `barcode_key`."
+            )
+    return Sums(total, n_counted, chroms)
+
+
+def _chunks(path: Path) -> Iterator[pd.DataFrame]:
+    """Yield tables of fragments."""
+    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
+        # not `comment="#"`, for barcodes may hold one
+        n_comments = next((i for i, line in enumerate(file) if not line.startswith("#")), 0)
+    try:
+        yield from pd.read_csv(
+            path,
+            sep="\t",
+            header=None,
+            names=list(_COLUMNS),
+            usecols=range(len(_COLUMNS)),
+            skiprows=n_comments,
+            dtype={"chrom": "category", "start": np.int64, "end": np.int64, "barcode": "category"},
+            quoting=csv.QUOTE_NONE,
+            chunksize=_CHUNK,
+        )
+    except (ValueError, OSError, EOFError) as error:
+        raise ValueError(
+            f"`fragments`: {path.name!r} is no fragments file ({error}). Give tab-separated chromosome, start, end and barcode, "
+            "plain or gzipped."
+        ) from error

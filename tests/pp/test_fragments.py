@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import gzip
+
+import mudata
+import numpy as np
+import pandas as pd
+import pytest
+from anndata import AnnData
+from scipy import sparse
+
+import scminnet as mn
+
+TSS = pd.DataFrame(
+    [
+        ("A", "chr1", 1000, "+", 1000, 3000),
+        ("A", "chr1", 1100, "+", 1000, 3000),
+        ("B", "chr1", 1500, "-", 500, 1501),
+        ("C", "chr2", 1000, "+", 1000, 1500),
+        ("D", "chr3", 9000, "+", 9000, 9100),
+    ],
+    columns=["gene", "chrom", "tss", "strand", "start", "end"],
+)
+BARCODES = [f"{base * 4}-1" for base in "ACGT"]
+
+
+def simulate(seed: int = 0, n: int = 400) -> pd.DataFrame:
+    """Fragments of four cells and of a barcode that is no cell."""
+    rng = np.random.default_rng(seed)
+    start = rng.integers(0, 4000, n)
+    barcode = rng.choice([*BARCODES, "NNNN-1"], n)
+    chrom = rng.choice(["chr1", "chr2", "chrM"], n)
+    table = {"chrom": chrom, "start": start, "end": start + rng.integers(1, 600, n), "barcode": barcode}
+    return pd.DataFrame(table | {"reads": rng.integers(1, 5, n)})
+
+
+def write(path, fragments: pd.DataFrame, header: str = "# id=x\n# a # b\n"):
+    text = header + fragments.to_csv(sep="\t", header=False, index=False)
+    if path.suffix == ".gz":
+        # as bgzip does, in several members
+        middle = len(text) // 2
+        path.write_bytes(b"".join(gzip.compress(part.encode()) for part in (text[:middle], text[middle:])))
+    else:
+        path.write_text(text)
+    return path
+
+
+def make_mdata(names=tuple(BARCODES)) -> mudata.MuData:
+    atac = AnnData(sparse.csr_matrix(np.ones((len(names), 2), np.float32)))
+    atac.obs_names, atac.var_names = list(names), ["no", "interval"]
+    rna = AnnData(sparse.csr_matrix(np.ones((len(names), 2), np.float32)))
+    rna.obs_names, rna.var_names = list(names)[::-1], ["A", "B"]
+    return mudata.MuData({"rna": rna, "atac": atac})
+
+
+def naive(fragments: pd.DataFrame, upstream: int, downstream: int, decay: float | None = None) -> pd.DataFrame:
+    found = pd.DataFrame(0.0, index=BARCODES, columns=["A", "B", "C", "D"])
+    for _, chrom, start, end, barcode, _ in fragments.itertuples():
+        best = {}
+        for _, gene, place, tss, strand, *_ in TSS.itertuples():
+            sign = 1 if strand == "+" else -1
+            window = {tss + sign * offset for offset in range(-upstream, downstream)}
+            if barcode in BARCODES and place == chrom and window & set(range(start, end)):
+                distance = min(abs(base - tss) for base in range(start, end))
+                best[gene] = max(best.get(gene, 0), 1 if decay is None else 2 ** (-distance / decay))
+        for gene, weight in best.items():
+            found.loc[barcode, gene] += weight
+    return found
+
+
+@pytest.mark.parametrize(("name", "chunk"), [("f.tsv.gz", 10**6), ("f.tsv", 30)])
+@pytest.mark.parametrize("decay", [None, 100])
+def test_sums_are_those_of_a_loop(tmp_path, monkeypatch, name, chunk, decay):
+    monkeypatch.setattr("scminnet.pp.fragments._CHUNK", chunk)
+    fragments = simulate()
+    path = write(tmp_path / name, fragments)
+    mdata = make_mdata()
+    mn.pp.gene_activity(mdata, TSS, fragments=path, upstream=300, downstream=50, decay=decay)
+    activity = mdata["activity"]
+    expected = naive(fragments, 300, 50, decay)
+    assert activity.var_names.tolist() == ["A", "B", "C"]
+    np.testing.assert_allclose(activity.X.toarray(), expected[["A", "B", "C"]], rtol=1e-5)
+    assert isinstance(activity.X, sparse.csr_matrix)
+    assert activity.X.dtype == np.float32
+    assert activity.obs_names.tolist() == BARCODES
+    assert activity.var["n_fragments"].tolist() == naive(fragments, 300, 50)[["A", "B", "C"]].sum().tolist()
+    assert mdata.uns["activity"]["genes_without_fragments"].tolist() == ["D"]
+    assert mdata.uns["activity"]["params"]["fragments"] == [str(path)]
+    mdata.write_h5mu(tmp_path / "a.h5mu")
+    assert list(mudata.read_h5mu(tmp_path / "a.h5mu").uns["activity"]["params"]["fragments"]) == [str(path)]
+
+
+def test_each_batch_has_its_file(tmp_path):
+    fragments = {batch: simulate(seed) for seed, batch in enumerate(["x", "y", "unused"])}
+    paths = {batch: write(tmp_path / f"{batch}.tsv.gz", table) for batch, table in fragments.items()}
+    mdata = make_mdata([f"{barcode}_{batch}" for barcode in BARCODES for batch in "xy"])
+    mdata["atac"].obs["batch"] = mdata["atac"].obs_names.str[-1]
+    mdata["atac"].obs["barcode"] = mdata["atac"].obs_names.str[:-2]
+    mn.pp.gene_activity(
+        mdata, TSS, fragments=paths, batch_key="batch", barcode_key="barcode", upstream=300, key_added="ga"
+    )
+    for batch in "xy":
+        own = mdata["atac"].obs["batch"].to_numpy() == batch
+        expected = naive(fragments[batch], 300, 0)[["A", "B", "C"]]
+        np.testing.assert_array_equal(mdata["ga"].X[own].toarray(), expected)
+    assert mdata.uns["ga"]["params"]["fragments"] == [str(paths["x"]), str(paths["y"])]
+
+
+def twice(mdata):
+    mdata["atac"].obs["barcode"] = ["AAAA-1", "AAAA-1", "CCCC-1", "GGGG-1"]
+
+
+def other(mdata):
+    mdata["atac"].obs["barcode"] = [f"{name}-s1" for name in mdata["atac"].obs_names]
+
+
+def missing(mdata):
+    mdata["atac"].obs["barcode"] = ["AAAA-1", None, "CCCC-1", "GGGG-1"]
+
+
+FILE = simulate()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "table", "arguments", "error", "match"),
+    [
+        (None, FILE, {"fragments": "none.tsv"}, FileNotFoundError, "`fragments`: there is no file 'none.tsv'"),
+        (None, FILE, {"layer": "counts"}, ValueError, "`layer` is 'counts', but `fragments` are counted"),
+        (None, FILE, {"barcode_key": "barcode"}, KeyError, "`barcode_key` is 'barcode', which is no column"),
+        (twice, FILE, {"barcode_key": "barcode"}, ValueError, "1 barcodes stand for several cells .* e.g. 'AAAA-1'"),
+        (missing, FILE, {"barcode_key": "barcode"}, ValueError, "`barcode_key`='barcode' has missing values"),
+        (other, FILE, {"barcode_key": "barcode"}, ValueError, "none of the 4 barcodes 'AAAA-1-s1'.*it has 'AAAA-1'"),
+        (None, FILE, {"batch_key": "batch"}, ValueError, "`batch_key` is 'batch', but `fragments` is a single file"),
+        (None, FILE.assign(chrom="1"), {}, ValueError, "no chromosome name in common. The fragments lie on '1', the"),
+        (None, FILE.assign(start=10**7, end=10**7 + 9), {}, ValueError, "none of its 4 genes has one of the fragments"),
+        (None, FILE[["chrom", "start", "end"]], {}, ValueError, "'f.tsv' is no fragments file"),
+        (None, FILE[["barcode", "chrom", "start", "end"]], {}, ValueError, "'f.tsv' is no fragments file"),
+        (None, FILE[:0], {}, ValueError, "'f.tsv' is no fragments file"),
+    ],
+)
+def test_wrong_input_leaves_the_data_as_they_were(tmp_path, spoil, table, arguments, error, match):
+    mdata = make_mdata()
+    if spoil is not None:
+        spoil(mdata)
+    path = write(tmp_path / "f.tsv", table)
+    with pytest.raises(error, match=match):
+        mn.pp.gene_activity(mdata, TSS, **{"fragments": path} | arguments)
+    assert set(mdata.mod) == {"rna", "atac"}
+    assert not mdata.uns
+
+
+def test_batches_must_have_files(tmp_path):
+    mdata = make_mdata()
+    mdata.obs["batch"] = ["x", "x", "y", "z"]
+    path = write(tmp_path / "f.tsv", FILE)
+    with pytest.raises(ValueError, match="`fragments` names batches. Give the column"):
+        mn.pp.gene_activity(mdata, TSS, fragments={"x": path})
+    with pytest.raises(ValueError, match="`fragments` has no file for the batches 'y', 'z'|'z', 'y'"):
+        mn.pp.gene_activity(mdata, TSS, fragments={"x": path}, batch_key="batch")
+
+
+def test_a_broken_archive(tmp_path):
+    path = write(tmp_path / "f.tsv.gz", FILE)
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(ValueError, match="'f.tsv.gz' is no fragments file"):
+        mn.pp.gene_activity(make_mdata(), TSS, fragments=path)
