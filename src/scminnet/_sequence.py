@@ -21,7 +21,7 @@ def sequences(intervals: pd.DataFrame, genome: str | os.PathLike[str], *, argume
     intervals
         Table with ``chrom``, ``start`` and ``end`` (0-based, half-open), e.g. of :func:`scminnet.genomics.parse_intervals`.
     genome
-        FASTA file of the chromosomes, not compressed. Where it has no index, one is written beside it (``.fai``).
+        FASTA file of the chromosomes, plain or compressed with bgzip. Where it has no index, one is written beside it (``.fai``).
     argument
         What the error text calls the file.
 
@@ -91,8 +91,17 @@ def _open(genome: str | os.PathLike[str], argument: str) -> Any:
     if not path.is_file():
         raise FileNotFoundError(f"`{argument}`: there is no file {str(path)!r}. Give the path of a FASTA file.")
     try:
-        return pyfaidx.Fasta(str(path), as_raw=True, sequence_always_upper=True)
-    except (pyfaidx.UnsupportedCompressionFormat, pyfaidx.FastaIndexingError, ImportError) as error:
+        fasta = pyfaidx.Fasta(str(path), as_raw=True, sequence_always_upper=True)
+    except (
+        pyfaidx.UnsupportedCompressionFormat,
+        pyfaidx.FastaIndexingError,
+        ImportError,
+        ValueError,
+        OSError,
+    ) as error:
         raise ValueError(
-            f"`{argument}`: {path.name!r} can not be read as FASTA ({error}). Give a FASTA file that is not compressed."
+            f"`{argument}`: {path.name!r} can not be read as FASTA ({error}). Give plain FASTA, or compress it with bgzip."
         ) from error
+    if not fasta.records:
+        raise ValueError(f"`{argument}`: {path.name!r} holds no sequence. Give the FASTA file of a genome.")
+    return fasta

@@ -1,4 +1,4 @@
-"""What the figures of mini-bulks read from them: links, and the values of genes and peaks."""
+"""What the figures of mini-bulks read from them: groups, and the values of genes and peaks."""
 
 from __future__ import annotations
 
@@ -10,27 +10,6 @@ from mudata import MuData
 from scipy import sparse
 
 from scminnet._validate import check_modalities, check_mudata, layer_matrix, shorten
-
-
-def link_table(links: pd.DataFrame | MuData, key: str, needed: Sequence[str], argument: str) -> pd.DataFrame:
-    """Return a table of links, read from the bulks' ``uns`` where these are given, raising unless it has the columns ``needed``."""
-    if isinstance(links, MuData):
-        if key not in links.uns:
-            raise KeyError(
-                f"`key` is {key!r}, which `{argument}`.uns lacks; it has [{shorten(links.uns, 10)}]. "
-                f"Call `scminnet.tl.cre_links({argument}, ...)` first."
-            )
-        links = links.uns[key]
-    if not isinstance(links, pd.DataFrame):
-        raise TypeError(
-            f"`{argument}` holds a {type(links).__name__}. Give a table of `scminnet.tl.cre_links`, or the bulks that have it in uns."
-        )
-    missing = [column for column in needed if column not in links.columns]
-    if missing:
-        raise ValueError(
-            f"`{argument}` lacks the columns {shorten(missing)}. Give a table as `scminnet.tl.cre_links` writes it."
-        )
-    return links
 
 
 def paired_bulks(bulks: MuData, rna: str, atac: str) -> pd.Index:

@@ -11,9 +11,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from mudata import MuData
 
+from scminnet._links import LINKS_KEY, link_table
 from scminnet._validate import shorten
 from scminnet.pl import _style
-from scminnet.pl._bulks import link_table
 
 #: Half the width of a violin, where one position has one.
 WIDTH = 0.8
@@ -133,7 +133,7 @@ def correlation_by_distance(
     *,
     by: str | None = None,
     edges: Sequence[float] = tuple(range(0, 150_001, 25_000)),
-    key: str = "cre_links",
+    key: str = LINKS_KEY,
     ax: Axes | None = None,
     save: str | os.PathLike[str] | None = None,
 ) -> Axes:
@@ -175,7 +175,7 @@ def correlation_by_distance(
     several = isinstance(links, Mapping) and not isinstance(links, MuData)
     needed = ["distance", "r"]
     tables = {
-        str(name): link_table(table, key, needed, f"links[{name!r}]" if several else "links")
+        str(name): link_table(table, needed, f"links[{name!r}]" if several else "links", key=key)
         for name, table in (links.items() if several else [("", links)])
     }
     if not tables:

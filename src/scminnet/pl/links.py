@@ -15,10 +15,11 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from mudata import MuData
 
+from scminnet._links import LINKS_KEY, link_table
 from scminnet._validate import check_fraction, shorten
 from scminnet.genomics import check_annotation, parse_intervals
 from scminnet.pl import _style
-from scminnet.pl._bulks import link_table, made_of, paired_bulks, values_of
+from scminnet.pl._bulks import made_of, paired_bulks, values_of
 from scminnet.pl._groups import grouping, levels
 
 #: Columns of the link table that the figure shows.
@@ -82,7 +83,7 @@ def links(
     group: str | None = None,
     tss: pd.DataFrame | str | os.PathLike[str] | None = None,
     max_fdr: float = 0.05,
-    key: str = "cre_links",
+    key: str = LINKS_KEY,
     rna: str = "rna",
     atac: str = "atac",
     ax: Axes | None = None,
@@ -164,7 +165,7 @@ def links(
 
 def _links_of(bulks: MuData, gene: str, group: str | None, key: str) -> pd.DataFrame:
     """Return the rows of one gene and group."""
-    table = link_table(bulks, key, NEEDED, "bulks")
+    table = link_table(bulks, NEEDED, "bulks", key=key)
     found = table[(table["gene"].astype(str) == gene) & table["r"].notna()]
     if found.empty:
         left_out = bulks.uns.get(f"{key}_info", {}).get("genes_left_out")

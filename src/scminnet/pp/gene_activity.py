@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -149,6 +149,8 @@ def gene_activity(
     kept = sums.n_counted > 0
     if not kept.any():
         raise ValueError(why_no_overlap(sums.chroms, starts, counted))
+    if fragments is None:
+        _validate.warn_unless_counts({atac: _validate.layer_matrix(mdata, atac, layer, "layer")}, "Gene activity")
     activity = sums.matrix[:, kept]
     activity.sort_indices()
     var = _places(starts, genes)[kept].assign(**{f"n_{counted}": sums.n_counted[kept]})
@@ -184,8 +186,6 @@ def _sum_peaks(mdata: MuData, atac: str, layer: str | None, weigh: Callable[[pd.
     _validate.check_values(counts, atac)
     peaks = parse_intervals(mdata.mod[atac].var, argument=f"mdata[{atac!r}].var")
     weights = weigh(peaks)
-    if weights.nnz:
-        _validate.warn_unless_counts({atac: counts}, "Gene activity")
     return Sums(sparse.csr_matrix(counts, dtype=np.float32) @ weights, np.diff(weights.indptr), peaks["chrom"].unique())
 
 

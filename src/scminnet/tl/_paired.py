@@ -37,16 +37,9 @@ def paired_matrices(mdata: MuData, rna: str, atac: str, layer: str | Mapping[str
         raise ValueError(f"`atac` is {atac!r}, as is `rna`. Name two modalities.")
     for modality, argument in ((rna, "rna"), (atac, "atac")):
         _validate.check_modalities(mdata, [modality], argument)
-    if isinstance(layer, Mapping):
-        unknown = [m for m in layer if m not in (rna, atac)]
-        if unknown:
-            raise ValueError(
-                f"`layer` names the modalities {_validate.shorten(unknown)}. Name layers of {rna!r} and {atac!r}."
-            )
     matrices = {}
-    for modality in (rna, atac):
-        name = layer.get(modality) if isinstance(layer, Mapping) else layer
-        matrix = _validate.layer_matrix(mdata, modality, name)
+    for modality, name in _validate.layer_names(layer, [rna, atac], "layer").items():
+        matrix = _validate.layer_matrix(mdata, modality, name, "layer")
         _validate.check_values(matrix, modality, allow_negative=True)
         matrices[modality] = matrix
     ours, theirs = mdata.mod[rna].obs_names, mdata.mod[atac].obs_names

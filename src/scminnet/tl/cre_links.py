@@ -12,13 +12,13 @@ from mudata import MuData
 from scipy import stats
 
 from scminnet import _validate
+from scminnet._links import LINK_COLUMNS, LINKS_KEY
 from scminnet._logging import logger
 from scminnet.genomics import check_annotation, gc_content, parse_intervals
 from scminnet.tl._correlation import Columns, check_method, correlate_pairs, prepare
 from scminnet.tl._null import POOL, Background, false_discovery_rate, matched_null, theoretical_null
 from scminnet.tl._paired import observation_groups, paired_matrices, recorded_layer
 from scminnet.tl._pairs import window_pairs
-from scminnet.tl._table import LINK_COLUMNS, LINKS_KEY
 
 #: What correlations are compared with.
 NULLS = ("matched", "theoretical", None)

@@ -12,11 +12,11 @@ from scipy import stats
 from scvi.utils import track
 
 from scminnet import _validate
+from scminnet._links import PAIR_COLUMNS, link_table
 from scminnet._logging import logger
 from scminnet.tl._correlation import check_method, correlate_pairs, prepare
 from scminnet.tl._null import false_discovery_rate, fisher, fisher_variance
 from scminnet.tl._paired import observation_groups, paired_matrices, recorded_layer
-from scminnet.tl._table import PAIR_COLUMNS, link_table
 
 #: The variance of Fisher's transformation, 1 / (n - 3), needs as many bulks.
 MIN_BULKS = 4
@@ -141,7 +141,7 @@ def differential_links(
             f"`condition`={condition!r} has levels with too few bulks: {', '.join(found)}. "
             f"At least {MIN_BULKS} are needed: make more bulks, or leave these levels out."
         )
-    pairs = link_table(mdata if links is None else links)[list(PAIR_COLUMNS)]
+    pairs = link_table(mdata if links is None else links, PAIR_COLUMNS)[list(PAIR_COLUMNS)]
     pairs = pairs.astype({"gene": str, "peak": str}).drop_duplicates(["gene", "peak"], ignore_index=True)
     genes, first = np.unique(_positions(mdata, rna, pairs["gene"]), return_inverse=True)
     peaks, second = np.unique(_positions(mdata, atac, pairs["peak"]), return_inverse=True)

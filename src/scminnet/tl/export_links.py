@@ -12,7 +12,7 @@ from mudata import MuData
 
 from scminnet import _validate
 from scminnet._files import replacing
-from scminnet.tl._links import PROBABILITIES, link_table, strength
+from scminnet._links import PROBABILITIES, link_table, strength
 
 #: UCSC's definition of interact and bigInteract (bed5+13), for ``bedToBigBed -as``.
 INTERACT_AS = """\

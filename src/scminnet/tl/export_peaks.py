@@ -9,8 +9,8 @@ import pandas as pd
 from mudata import MuData
 
 from scminnet._files import replacing
+from scminnet._links import link_table
 from scminnet.genomics import parse_intervals
-from scminnet.tl._links import link_table
 
 
 def export_peaks(

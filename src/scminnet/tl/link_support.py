@@ -12,8 +12,8 @@ from mudata import MuData
 from sklearn.metrics import average_precision_score
 
 from scminnet import _validate
+from scminnet._links import PROBABILITIES, link_table, strength
 from scminnet.tl._evidence import look_up, read_evidence
-from scminnet.tl._links import PROBABILITIES, link_table, strength
 
 SCORES = ("r", "z", *PROBABILITIES)
 

@@ -11,10 +11,10 @@ from mudata import MuData
 from scipy.stats import false_discovery_control, hypergeom
 
 from scminnet import _validate
+from scminnet._links import link_table
 from scminnet.genomics import parse_intervals
+from scminnet.genomics import sequences as read_sequences
 from scminnet.motifs import Motif, find_motifs, read_motifs
-from scminnet.sequences import read_sequences
-from scminnet.tl._links import link_table
 
 _PLACE = ["chrom", "start", "end"]
 
@@ -93,7 +93,7 @@ def motif_enrichment(
     linked, others = _peaks(table, max_fdr, background)
     matrices = list(motifs) if _is_list_of_motifs(motifs) else read_motifs(motifs)
 
-    sequences = read_sequences(pd.concat([linked, others], ignore_index=True), genome, argument="links")
+    sequences = list(read_sequences(pd.concat([linked, others], ignore_index=True), genome))
     is_linked = np.arange(len(sequences)) < len(linked)
     counts = np.array([[s.count(base) for base in "ACGT"] for s in sequences])
     if not counts.any():

@@ -1,4 +1,4 @@
-"""What the functions that take links have in common: where the table is, and whether it is whole."""
+"""The table of links: its columns, where it is found, and how strong a link is."""
 
 from __future__ import annotations
 
@@ -11,32 +11,40 @@ from mudata import MuData
 
 from scminnet._validate import shorten
 
-#: ``uns`` key under which ``cre_links`` leaves its table.
+#: Columns that tell which pair a row is about, in every table of links.
+PAIR_COLUMNS = ("gene", "peak", "chrom", "start", "end", "tss", "strand", "distance", "promoter")
+
+#: Columns of the table that :func:`scminnet.tl.cre_links` writes.
+LINK_COLUMNS = (*PAIR_COLUMNS, "r", "z", "p", "fdr", "n_bulks", "group")
+
+#: ``uns`` key under which :func:`scminnet.tl.cre_links` leaves its table.
 LINKS_KEY = "cre_links"
 
 #: Columns of which a smaller value is a stronger link.
 PROBABILITIES = ("p", "fdr")
 
 
-def link_table(links: Any, columns: Sequence[str], argument: str = "links") -> pd.DataFrame:
+def link_table(links: Any, columns: Sequence[str], argument: str = "links", *, key: str = LINKS_KEY) -> pd.DataFrame:
     """Return the table of links with a fresh index, raising unless it has rows and ``columns``.
 
     Parameters
     ----------
     links
-        The table, or a MuData with ``uns["cre_links"]``.
+        The table, or a MuData with ``uns[key]``.
     columns
         Columns that are needed.
     argument
         What the error text calls the links.
+    key
+        Where a MuData holds the table.
     """
     if isinstance(links, MuData):
-        if LINKS_KEY not in links.uns:
+        if key not in links.uns:
             raise KeyError(
-                f"`{argument}` is a MuData without uns[{LINKS_KEY!r}]; its uns has [{shorten(links.uns, 10)}]. "
+                f"`{argument}` is a MuData without uns[{key!r}]; its uns has [{shorten(links.uns, 10)}]. "
                 "Call `scminnet.tl.cre_links` on it first, or give a table of links."
             )
-        links = links.uns[LINKS_KEY]
+        links = links.uns[key]
     if not isinstance(links, pd.DataFrame):
         raise TypeError(
             f"`{argument}` is a {type(links).__name__}. Give the MuData of bulks after `scminnet.tl.cre_links`, or its table of links."
