@@ -77,7 +77,9 @@ def layer_names(
         return dict.fromkeys(modalities, layers)
     unknown = set(layers) - set(modalities)
     if unknown:
-        raise ValueError(f"`{argument}` names {shorten(sorted(unknown))}, not among `modalities` {list(modalities)}.")
+        raise ValueError(
+            f"`{argument}` names the modalities {shorten(sorted(unknown))}. Name layers of {shorten(modalities, 20)}."
+        )
     return {m: layers.get(m) for m in modalities}
 
 

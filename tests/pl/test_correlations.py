@@ -131,7 +131,7 @@ def test_bulks_with_links_will_do(bulks: MuData) -> None:
     ("arguments", "error", "words"),
     [
         ({"links": {}}, ValueError, "`links` is empty"),
-        ({"links": [1]}, TypeError, "`links` holds a list"),
+        ({"links": [1]}, TypeError, "`links` is a list"),
         ({"links": {"raw": LINKS.drop(columns="r")}}, ValueError, r"`links\['raw'\]` lacks the columns 'r'"),
         ({"by": "r"}, ValueError, "`by` is 'r', which is a column of float64"),
         ({"by": "hic"}, ValueError, "`by` is 'hic', which is not a column"),
@@ -147,7 +147,7 @@ def test_correlation_by_distance_names_what_is_wrong(arguments: dict, error: typ
 
 
 def test_bulks_without_links_are_refused(bulks: MuData) -> None:
-    with pytest.raises(KeyError, match=r"`key` is 'mine'.*cre_links"):
+    with pytest.raises(KeyError, match=r"`links` is a MuData without uns\['mine'\].*cre_links"):
         pl.correlation_by_distance(bulks, key="mine")
 
 

@@ -217,7 +217,7 @@ def test_it_works_after_a_file(bulks: MuData, gene: str, tmp_path) -> None:
     [
         ({"gene": "gene_lost"}, KeyError, "'gene_lost', which has no link.*left out: 'no peak in its window'"),
         ({"gene": "LEF1"}, KeyError, "'LEF1', which has no link.*not among the genes"),
-        ({"key": "other"}, KeyError, "`key` is 'other'.*tl.cre_links"),
+        ({"key": "other"}, KeyError, r"`bulks` is a MuData without uns\['other'\].*tl.cre_links"),
         ({"groupby": "type"}, KeyError, "`groupby` is 'type'"),
         ({"max_fdr": 2}, ValueError, "`max_fdr`"),
         ({"rna": "expression"}, ValueError, "`rna` names 'expression'"),

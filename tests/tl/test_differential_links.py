@@ -147,7 +147,7 @@ def test_chosen_links_and_links_of_other_objects() -> None:
     mdata = make()
     links = mdata.uns.pop("cre_links")
     with pytest.raises(
-        KeyError, match=r"`links`: the MuData has no uns\['cre_links'\]. Run `scminnet.tl.cre_links` first"
+        KeyError, match=r"`links` is a MuData without uns\['cre_links'\].* Call `scminnet.tl.cre_links` on it first"
     ):
         run(mdata)
     chosen = pd.concat([links.iloc[[5, 2]], links.iloc[[5]].assign(group="other")])
