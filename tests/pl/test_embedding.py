@@ -64,7 +64,7 @@ def test_every_cell_is_drawn_in_each_panel(embedded: MuData) -> None:
 
 
 def test_no_text_overlaps(embedded: MuData, text_apart) -> None:
-    text_apart(pl.embedding(embedded, ["rna", "adt"], ["type", "modality", "many"])[0].figure)
+    text_apart(pl.embedding(embedded, ["rna", "adt"], ["type", "modality", "many", "type"])[0].figure)
 
 
 def test_one_colour_is_one_axes(embedded: MuData) -> None:

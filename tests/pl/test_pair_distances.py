@@ -84,6 +84,7 @@ def test_paired_cells_are_needed() -> None:
     ("arguments", "error", "words"),
     [
         ({"modalities": ["rna"]}, ValueError, "`modalities`.*two or more"),
+        ({"modalities": ["rna", "atac", "rna"]}, ValueError, "`modalities`.*each once"),
         ({"n_negatives": 0}, ValueError, "`n_negatives`"),
         ({"labels_key": "type"}, KeyError, "`labels_key`"),
         ({"use_rep": "X_other"}, KeyError, "`use_rep`"),

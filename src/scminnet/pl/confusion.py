@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from scminnet.pl._groups import natural
 from scminnet.pl._style import COLUMN, SMALL, axes_for, check_axes, check_save, colour_bar, dress, finish, text_width
 
 #: Smallest cell in inches that holds a number, and the size of one without.
@@ -61,9 +62,9 @@ def transfer_heatmap(
         raise ValueError("`true` holds no label. Give the cells' known types.")
     check_axes(ax, ["the heatmap"])
     check_save(save)
-    types = sorted(set(pairs["true"]) | set(pairs["predicted"]))
+    types = sorted(set(pairs["true"]) | set(pairs["predicted"]), key=natural)
     shares = pd.crosstab(pairs["true"], pairs["predicted"], normalize="index")
-    shares = shares.reindex(index=sorted(pairs["true"].unique()), columns=types, fill_value=0.0)
+    shares = shares.reindex(index=sorted(pairs["true"].unique(), key=natural), columns=types, fill_value=0.0)
 
     cell = NUMBERED if len(types) <= 20 else PLAIN
     names = max(map(text_width, types)) + 0.4

@@ -25,7 +25,7 @@ MODALITY = "modality"
 PANEL = _style.PAGE / 3
 
 #: Distance between numbers on the map, in inches: what two digits take.
-BETWEEN_NUMBERS = 0.15
+BETWEEN_NUMBERS = 0.18
 
 
 def joint_umap(
@@ -139,8 +139,8 @@ def embedding(
     panels = {name: of_modality if name == MODALITY else columns[name].loc[layout.index] for name in names}
     below = max(_style.legend_height(list(_marks(values)), PANEL - 0.3) for values in panels.values())
     axes = _style.axes_for(ax, len(names), size=(PANEL, PANEL + 0.1 + below), n_columns=3)
-    for axis, (name, values) in zip(axes, panels.items(), strict=True):
-        _draw(axis, layout[["x", "y"]].to_numpy(), values, name, size)
+    for axis, name in zip(axes, names, strict=True):
+        _draw(axis, layout[["x", "y"]].to_numpy(), panels[name], name, size)
     _style.finish(axes[0], save)
     return axes[0] if isinstance(color, str) else axes
 
@@ -164,7 +164,7 @@ def _draw(axis: Axes, points: np.ndarray, values: pd.Series, title: str, size: f
     if len(categories) > len(_style.COLOUR_BLIND_SAFE):
         for i, place in enumerate(_places(axis, points, values.to_numpy(object), categories), start=1):
             if place is not None:
-                halo = [withStroke(linewidth=1.5, foreground="white")]
+                halo = [withStroke(linewidth=2, foreground="white")]
                 axis.text(*place, str(i), ha="center", va="center", fontsize=_style.SMALL, path_effects=halo)
 
 

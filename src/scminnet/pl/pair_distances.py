@@ -124,13 +124,13 @@ def pair_distances(
     KeyError
         The column or an embedding is missing.
     ValueError
-        There are less than two modalities, one is unknown or empty, or two share less than two cells; embeddings are not finite or
+        There are less than two modalities, one is named twice, unknown or empty, or two share less than two cells; embeddings are not finite or
         differ in width; ``n_negatives`` is no whole number above 0; ``ax`` holds not one Axes a panel; or ``save`` is no path of a figure.
     """
     check_mudata(mdata)
     check_modalities(mdata, modalities)
-    if len(set(modalities)) < 2:
-        raise ValueError(f"`modalities` is {list(modalities)!r}. Name two or more.")
+    if len(modalities) < 2 or len(set(modalities)) < len(modalities):
+        raise ValueError(f"`modalities` is {list(modalities)!r}. Name two or more, each once.")
     check_count(n_negatives, "n_negatives")
     panels = {f"{first} and {second}": (first, second) for first, second in combinations(modalities, 2)}
     _style.check_axes(ax, list(panels))
