@@ -47,7 +47,7 @@ INTERVAL_COLUMNS = (
 
 #: chr1:1-2, chr1-1-2, chr1_1_2 and mixtures. The first part is greedy: what comes before the last two numbers is the
 #: chromosome, whatever separators its name has (chr1_KI270706v1_random, HLA-A*01:01:01:01).
-_INTERVAL_NAME = r"^(.+)[:_-]([\d,]+)[_-]([\d,]+)$"
+_INTERVAL_NAME = re.compile(r"(.+)[:_-]([\d,]+)[_-]([\d,]+)")
 
 #: Only Ensembl's own ids have versions: AC011043.1 and RP11-34P13.7 are names.
 _VERSION = re.compile(r"^(ENS[A-Z]*\d{11})\.\d+")
@@ -91,16 +91,17 @@ def parse_intervals(peaks: Iterable[str] | pd.DataFrame, *, argument: str = "pea
     found = [next((c for c in spellings if c in table.columns), None) for spellings in INTERVAL_COLUMNS]
     if None in found:
         names = table.index.astype(str)
-        parts = names.str.extract(_INTERVAL_NAME)
-        start, end = (parts[i].str.replace(",", "") for i in (1, 2))
+        # a loop, for pandas' str.extract takes many times as long
+        matches = [_INTERVAL_NAME.fullmatch(name) for name in names]
+        rows = [(m[1], m[2].replace(",", ""), m[3].replace(",", "")) if m else (None,) * 3 for m in matches]
+        parts = pd.DataFrame(rows, columns=range(3), dtype=object)
         given = pd.DataFrame({"name": names})
         where = "names"
     else:
         parts = table[found].set_axis(range(3), axis=1)
-        start, end = parts[1], parts[2]
         given = parts
         where = f"columns {shorten(found)}"
-    start, end = (pd.to_numeric(v, errors="coerce").to_numpy(float, na_value=np.nan) for v in (start, end))
+    start, end = (pd.to_numeric(parts[i], errors="coerce").to_numpy(float, na_value=np.nan) for i in (1, 2))
     with np.errstate(invalid="ignore"):
         good = (
             parts[0].notna().to_numpy()

@@ -57,8 +57,8 @@ def window_pairs(
     starts = starts[["gene", "chrom", "tss", "strand", *extent]].astype({"gene": str, "chrom": str, "strand": str})
     starts = starts.drop_duplicates(ignore_index=True)
     annotated = pd.unique(starts["gene"])
-    wanted = pd.unique(np.array([*features, *annotated] if genes is None else list(genes), dtype=object))
-    usable = pd.Index(wanted)[np.isin(wanted, features) & np.isin(wanted, annotated)]
+    wanted = pd.Index([*features, *annotated] if genes is None else list(genes), dtype=object).unique()
+    usable = wanted[wanted.isin(features) & wanted.isin(annotated)]
     if usable.empty:
         raise ValueError(
             f"`{'tss' if genes is None else 'genes'}`: no gene is both a feature of modality {modality!r} ({shorten(features, 3)}) "
