@@ -55,6 +55,13 @@ def test_points_on_a_line_are_sorted(exact_points: int) -> None:
     np.testing.assert_array_equal(ward_order(line, exact_points=exact_points), np.argsort(line[:, 0]))
 
 
+@pytest.mark.parametrize("exact_points", [4096, 20])
+def test_points_along_an_arc_are_in_its_order_from_either_end(exact_points: int) -> None:
+    angle = np.sort(np.random.default_rng(0).uniform(0, 5, size=300))
+    order = ward_order(np.column_stack([np.cos(angle), np.sin(angle)]), exact_points=exact_points)
+    assert order.tolist() in (list(range(300)), list(range(300))[::-1])
+
+
 def test_large_data_are_ordered_about_as_well_as_small() -> None:
     for seed in range(3):
         points = mixture(seed)

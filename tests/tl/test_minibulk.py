@@ -287,7 +287,8 @@ def test_values_that_are_no_counts_are_warned_about_and_a_bulk_without_counts_is
         mn.tl.minibulk(mdata, 6, groupby="type", layer={"rna": "log"})
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        warnings.filterwarnings("ignore", category=FutureWarning, module="(anndata|mudata)")
+        warnings.filterwarnings("ignore", category=DeprecationWarning)
+        warnings.filterwarnings("ignore", category=FutureWarning, module="anndata")
         bulks = mn.tl.minibulk(mdata, 6, groupby="type")
         mdata["atac"].X = sparse.csr_matrix(mdata["atac"].shape, dtype=np.float32)
         empty = mn.tl.minibulk(mdata, 6, groupby="type")

@@ -1,0 +1,117 @@
+"""Time and memory of ``tl.minnet_smooth`` and ``tl.minibulk``, up to half a million cells.
+
+Run from the repository's root::
+
+    pip install -e ".[benchmark]"
+    python benchmarks/minibulk_scale.py --cells 5000 50000 500000
+
+writes ``benchmarks/results/minibulk_scale.csv`` and ``minibulk_scale.md``. Nothing is trained: the embedding is a mixture of 20 types of
+unequal size in 32 dimensions, on the unit sphere as MinNet's is. Half of the cells have RNA, 2,000 genes of which 5 % are not zero, the
+other half ATAC, 20,000 peaks of which 1 % are not zero. The non-zeros are drawn uniformly, which is the worst case for smoothing: near
+cells share no more of them than far ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import resource
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from mudata import MuData
+from scipy import sparse
+
+import scminnet as mn
+
+RESULTS = Path(__file__).parent / "results"
+
+N_TYPES, N_DIMENSIONS = 20, 32
+#: Features of a modality, and draws of a non-zero for each cell.
+FEATURES = {"rna": (2_000, 100), "atac": (20_000, 200)}
+
+
+def simulate(n_cells: int, seed: int = 0) -> MuData:
+    """Unpaired cells with a joint embedding and random counts."""
+    rng = np.random.default_rng(seed)
+    frequency = 1 / np.arange(1, N_TYPES + 1)
+    centres = rng.normal(size=(N_TYPES, N_DIMENSIONS))
+    mod, types = {}, {}
+    for m, (n_features, n_draws) in FEATURES.items():
+        n = n_cells // 2
+        which = rng.choice(N_TYPES, size=n, p=frequency / frequency.sum())
+        cells = centres[which] + 0.7 * rng.normal(size=(n, N_DIMENSIONS))
+        columns = rng.integers(n_features, size=(n, n_draws), dtype=np.int32)
+        counts = sparse.csr_matrix(
+            (np.ones(columns.size, dtype=np.float32), columns.ravel(), n_draws * np.arange(n + 1)),
+            shape=(n, n_features),
+        )
+        # a feature drawn twice has a count of 2
+        counts.sum_duplicates()
+        names = [f"{m}_{i}" for i in range(n)]
+        mod[m] = AnnData(
+            counts, obs=pd.DataFrame(index=names), var=pd.DataFrame(index=[f"{m}{i}" for i in range(n_features)])
+        )
+        mod[m].obsm["X_minnet"] = (cells / np.linalg.norm(cells, axis=1, keepdims=True)).astype(np.float32)
+        types[m] = pd.Series([f"type_{i:02d}" for i in which], index=names)
+    mdata = MuData(mod)
+    mdata.obs["cell_type"] = pd.concat(types.values()).reindex(mdata.obs_names).astype("category")
+    return mdata
+
+
+def peak_gigabytes() -> float:
+    """Most memory that this process has held so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def measure(n_cells: int, n_bulks: int) -> dict[str, Any]:
+    """Run both steps on one number of cells."""
+    mdata = simulate(n_cells)
+    row: dict[str, Any] = {"cells": n_cells, "largest type": int(mdata.obs["cell_type"].value_counts().max())}
+    row["data, GB"] = peak_gigabytes()
+    start = time.perf_counter()
+    mn.tl.minnet_smooth(mdata, n_neighbors=20)
+    row["minnet_smooth, s"] = time.perf_counter() - start
+    row["non-zeros of the sums, million"] = sum(a.layers["smoothed"].nnz for a in mdata.mod.values()) / 1e6
+    row["minnet_smooth, GB"] = peak_gigabytes()
+    start = time.perf_counter()
+    bulks = mn.tl.minibulk(mdata, n_bulks, groupby="cell_type", layer="smoothed")
+    row["minibulk, s"] = time.perf_counter() - start
+    row["minibulk, GB"] = peak_gigabytes()
+    row["bulks"] = bulks.n_obs
+    row["cells left out"] = len(mdata.uns["minibulk"]["left_out"])
+    return row
+
+
+def main() -> None:
+    """Run what the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cells", type=int, nargs="+", default=[5_000, 50_000, 500_000])
+    parser.add_argument("--bulks", type=int, default=100)
+    arguments = parser.parse_args()
+
+    rows = []
+    # a process each: the most memory that a process has held never falls
+    for n_cells in arguments.cells:
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            rows.append(pool.apply(measure, (n_cells, arguments.bulks)))
+        print(rows[-1], flush=True)
+    table = pd.DataFrame(rows).round(1)
+    RESULTS.mkdir(exist_ok=True)
+    table.to_csv(RESULTS / "minibulk_scale.csv", index=False)
+    (RESULTS / "minibulk_scale.md").write_text(
+        "# Smoothing and mini-bulks: time and memory\n\n"
+        "Simulated embedding and counts, half of the cells RNA (2,000 genes, 5 % not zero), half ATAC (20,000 peaks, 1 % not zero); 20\n"
+        f"neighbours, {arguments.bulks} bulks asked for. GB is the most memory held from the start to the end of a step. Written by\n"
+        "`python benchmarks/minibulk_scale.py`.\n\n"
+        + table.T.reset_index().to_markdown(index=False, headers=["", *[""] * len(table)], floatfmt=",.1f")
+        + "\n"
+    )
+
+
+if __name__ == "__main__":
+    main()
