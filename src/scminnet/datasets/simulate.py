@@ -165,14 +165,12 @@ def simulate_multiome(
     )
     features = {"rna": genome.genes, "atac": genome.peaks, "adt": proteins}
 
-    # from the end, so that RNA has the odd cell
-    alone = rng.permutation(n_cells)[: n_cells - round(float(paired) * n_cells)][::-1]
     cells = pd.DataFrame(index=obs.index)
-    modalities = {}
-    for (modality, matrix), kept in zip(counts.items(), np.array_split(alone, len(counts)), strict=True):
-        keeps = np.isin(np.arange(n_cells), alone, invert=True)
-        keeps[kept] = True
-        modalities[modality] = AnnData(matrix[keeps], obs=cells[keeps], var=features[modality])
+    kept = _kept(rng, n_cells, float(paired), len(counts))
+    modalities = {
+        modality: AnnData(matrix[keeps], obs=cells[keeps], var=features[modality])
+        for (modality, matrix), keeps in zip(counts.items(), kept, strict=True)
+    }
     with warnings.catch_warnings():
         # mudata 0.3 announces on every construction that 0.4 no longer copies columns: nothing here depends on it
         warnings.simplefilter("ignore", FutureWarning)
@@ -237,3 +235,16 @@ def _programmes(rng: np.random.Generator, obs: pd.DataFrame) -> np.ndarray:
         + state * (along_lineage[lineage.codes] + along_type[cell_type.codes])
         + draw(len(obs), CELL_SD)
     )
+
+
+def _kept(rng: np.random.Generator, n_cells: int, share: float, n_modalities: int) -> list[np.ndarray]:
+    """Tell for each modality which cells keep it: a ``share`` of the cells keeps all, each of the others one."""
+    # from the end, so that RNA has the odd cell
+    alone = rng.permutation(n_cells)[: n_cells - round(share * n_cells)][::-1]
+    kept = []
+    for own in np.array_split(alone, n_modalities):
+        keeps = np.ones(n_cells, dtype=bool)
+        keeps[alone] = False
+        keeps[own] = True
+        kept.append(keeps)
+    return kept
