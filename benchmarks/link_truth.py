@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import simulated_query
+from link_truth_page import page
 from mudata import MuData
 from simulated_query import Query
 from sklearn.metrics import average_precision_score
@@ -57,12 +58,28 @@ def with_truth(table: pd.DataFrame, regulation: pd.DataFrame) -> pd.DataFrame:
     return table.assign(regulates=pairs.isin(truth), null_gene=~table["gene"].isin(regulation["gene"]))
 
 
+def parts_of(table: pd.DataFrame) -> dict[str, pd.Series]:
+    """Tell which pairs are of each part: all, distal ones and promoters."""
+    return {"all": table["r"].notna(), "distal": ~table["promoter"], "promoter": table["promoter"]}
+
+
 def precision(table: pd.DataFrame, score: pd.Series, name: str) -> dict[str, float]:
-    """Area under the precision-recall curve of a score, over all pairs, distal ones and promoters."""
-    parts = {"all": slice(None), "distal": ~table["promoter"], "promoter": table["promoter"]}
+    """Area under the precision-recall curve of a score."""
     return {
         f"AUPRC of {name}, {part}": average_precision_score(table["regulates"][rows], score[rows])
-        for part, rows in parts.items()
+        for part, rows in parts_of(table).items()
+    }
+
+
+def levels(table: pd.DataFrame) -> dict[str, float]:
+    """Mean correlations, which the paper compared, and their spread where nothing regulates."""
+    regulates, promoter, r = table["regulates"], table["promoter"], table["r"]
+    return {
+        "mean r, promoter": r[regulates & promoter].mean(),
+        "mean r, distal": r[regulates & ~promoter].mean(),
+        "mean r, not regulating": r[~regulates].mean(),
+        "sd of r, not regulating": r[~regulates & ~table["null_gene"]].std(),
+        "sd of r, null genes": r[table["null_gene"]].std(),
     }
 
 
@@ -93,19 +110,14 @@ def link_measures(seed: int) -> Iterator[dict[str, object]]:
             tables[null] = with_truth(values.uns["cre_links"], query.regulation)
         table = tables["matched"]
         if number == 0:
-            yield {"setting": "distance alone", **precision(table, -table["distance"].abs(), "r")} | {
-                f"share of regulating pairs, {part}": share
-                for part, share in (("all", table["regulates"].mean()), *_by_part(table))
-            }
-        measures = precision(table, table["r"], "r") | precision(table, table["z"], "z")
+            # every order has this area in the mean
+            shares = {f"AUPRC of r, {part}": table["regulates"][rows].mean() for part, rows in parts_of(table).items()}
+            yield {"setting": "random order", **shares}
+            yield {"setting": "distance alone", **precision(table, -table["distance"].abs(), "r")}
+        measures = levels(table) | precision(table, table["r"], "r") | precision(table, table["z"], "z")
         for null in tables:
             measures |= calls(tables[null], null)
         yield {"setting": source, **measures}
-
-
-def _by_part(table: pd.DataFrame) -> list[tuple[str, float]]:
-    shares = table.groupby("promoter")["regulates"].mean()
-    return [("distal", shares[False]), ("promoter", shares[True])]
 
 
 def changed_kinds(table: pd.DataFrame, regulation: pd.DataFrame) -> pd.Series:
@@ -134,7 +146,10 @@ def differential_measures(seed: int) -> Iterator[dict[str, object]]:
         every = values.uns["by_condition"]
         significant = every[every["fdr"] <= FDR]
         for chosen, links in (("all pairs", every), ("links of either", significant)):
-            for test, n_permutations in (("Fisher", 0), ("permutation", N_PERMUTATIONS)):
+            # shuffles are slow: of all pairs for unsmoothed bulks only, and none where smoothing leaves nothing to find
+            shuffled = not arguments or ("within" in arguments and links is significant)
+            tests = {"Fisher": 0} | ({"permutation": N_PERMUTATIONS} if shuffled else {})
+            for test, n_permutations in tests.items():
                 mn.tl.differential_links(
                     values, "condition", "control", links=links, n_permutations=n_permutations, seed=seed
                 )
@@ -150,100 +165,6 @@ def differential_measures(seed: int) -> Iterator[dict[str, object]]:
                     "sign_flip of called flipped": table["sign_flip"][called & (kind == "flipped")].mean(),
                 }
                 yield {"setting": f"{smoothing}; {chosen}; {test}", **measures}
-
-
-def summary(table: pd.DataFrame, measures: dict[str, str]) -> str:
-    """Mean and standard deviation over seeds as a markdown table, one column a measure under its short name."""
-    shown = table[table["measure"].isin(measures)]
-
-    def text(group: pd.Series) -> str:
-        form = "{:.0f} ± {:.0f}" if group.name[1].endswith(("called", "pairs")) else "{:.3f} ± {:.3f}"
-        return form.format(group.mean(), group.std() if len(group) > 1 else 0)
-
-    texts = {key: text(group.rename(key)) for key, group in shown.groupby(["setting", "measure"], sort=False)["value"]}
-    wide = pd.Series(texts).unstack().reindex(index=shown["setting"].drop_duplicates(), columns=list(measures))
-    return wide.fillna("").rename(columns=measures).rename_axis("setting").reset_index().to_markdown(index=False)
-
-
-def report(table: pd.DataFrame, seeds: int) -> str:
-    """Write the page."""
-    sizes = simulated_query.SIZES
-    parts = ("all", "distal", "promoter")
-    links, differences = table[table["part"] == "links"], table[table["part"] == "differences"]
-    calls_of = {
-        "called": "called",
-        "false share": "not regulating",
-        "false share, r > 0": "the same, r > 0",
-        "null genes' share": "of null genes",
-        "power": "power",
-        "lenient false share": f"at {LENIENT_FDR:.0%}: not regulating",
-        "lenient power": f"at {LENIENT_FDR:.0%}: power",
-        "p < 0.05, null genes": "p < 0.05: null genes",
-        "p < 0.05, not regulating": "p < 0.05: others not regulating",
-    }
-    kinds = ("lost", "flipped", "same link, gene changed", "no link, gene changed", "same link", "no link")
-    return (
-        "# Links against the truth\n\n"
-        f"Simulated data ({sizes['n_cells']:,} cells, {sizes['n_genes']:,} genes, {sizes['n_peaks']:,} peaks; half of the batches is the "
-        f"paired reference), {seeds} seeds, mean ± standard\ndeviation. Written by `python benchmarks/link_truth.py`. "
-        "Bulks are of the query's cells, whose modalities were embedded apart and taken for\ncells of their own, unless "
-        '"paired". In "no cell twice", RNA is of one half of the cells and ATAC of the other. Where a seed had no calls, its '
-        "shares\nare left out.\n\n"
-        "## Ranking: area under the precision-recall curve\n\n"
-        "Pairs of a gene and a peak up to 150 kb upstream; positive are those in which the peak regulates the gene. Nearly all peaks in "
-        "the promoter\nwindow regulate, so only distal pairs are a test; r is the correlation, z its place in the matched background.\n\n"
-        + summary(
-            links,
-            {f"AUPRC of {name}, {part}": f"{name}, {part}" for name in ("r", "z") for part in parts},
-        )
-        + "\n\nWith a random order: "
-        + ", ".join(
-            f"{part} {links.loc[links['measure'] == f'share of regulating pairs, {part}', 'value'].mean():.3f}"
-            for part in parts
-        )
-        + ".\n\n"
-        + "".join(
-            f'## Calls at a nominal false discovery rate of 5 %, `null="{null}"`\n\n{note}\n\n'
-            + summary(links, {f"{null}: {measure}": short for measure, short in calls_of.items()})
-            + "\n\n"
-            for null, note in (
-                (
-                    "theoretical",
-                    "The hypothesis is that of no correlation at all, which holds for genes without any regulating peak (null genes): of "
-                    "their p, 5 % should be\nbelow 0.05. Other pairs that do not regulate may share programmes, and then "
-                    "do correlate.",
-                ),
-                (
-                    "matched",
-                    "The hypothesis is that the peak is like those of other chromosomes, which holds for all peaks that do not regulate: "
-                    "5 % of p should be below\n0.05, and 5 % of those called not regulating.",
-                ),
-            )
-        )
-        + "## Differences between conditions\n\n"
-        f"{CONDITION_SPECIFIC:.0%} of the regulating pairs are lost or flipped in the second condition; {N_BULKS} bulks, half of each condition. "
-        "Share called at a nominal\nfalse discovery rate of 5 %, by what becomes of the pair; a gene is changed if any of its links is, and "
-        'then all its correlations may change.\n"Links of either" are pairs that are significant (`null="theoretical"`) in either '
-        f"condition. Permutation: {N_PERMUTATIONS:,} shuffles.\n\n"
-        + summary(differences, {f"called, {kind}": kind for kind in kinds})
-        + "\n\nOf those called, the share in which the link, or the whole gene, is unchanged; of pairs of unchanged genes, the share with "
-        "p < 0.05; and of flipped\nlinks that were called, those whose correlation changed its sign.\n\n"
-        + summary(
-            differences,
-            {
-                m: m
-                for m in (
-                    "pairs",
-                    "called",
-                    "link unchanged",
-                    "gene unchanged",
-                    "p < 0.05, gene unchanged",
-                    "sign_flip of called flipped",
-                )
-            },
-        )
-        + "\n"
-    )
 
 
 def main() -> None:
@@ -264,7 +185,7 @@ def main() -> None:
     table["value"] = table["value"].astype(np.float64).round(5)
     RESULTS.mkdir(exist_ok=True)
     table.to_csv(RESULTS / "link_truth.csv", index=False)
-    (RESULTS / "link_truth.md").write_text(report(table, arguments.seeds))
+    (RESULTS / "link_truth.md").write_text(page(table))
 
 
 if __name__ == "__main__":
