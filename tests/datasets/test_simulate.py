@@ -95,23 +95,125 @@ def test_the_promoter_is_kept_free_where_a_gene_has_none():
     assert (crowded < 2_500).sum() == 16
 
 
-def test_a_gene_follows_its_peaks_more_than_other_peaks(mdata):
-    """Over groups of similar cells, as mini-bulks are: types x thirds of the state."""
+def pooled_ranks(mdata: mudata.MuData) -> dict[str, np.ndarray]:
+    """Ranks over groups of similar cells, as mini-bulks are: types x thirds of the state."""
     state = np.minimum((mdata.obs["state"].to_numpy() * 3).astype(int), 2)
     group = pd.factorize(mdata.obs["cell_type"].astype(str) + "_" + state.astype(str))[0]
     pool = sparse.csr_matrix((np.ones(len(group)), (group, np.arange(len(group)))))
-    pooled = {}
-    for modality in ("rna", "atac"):
-        counts = np.asarray((pool @ mdata[modality].X).todense())
-        pooled[modality] = np.argsort(np.argsort(counts / counts.sum(axis=1, keepdims=True), axis=0), axis=0)
-    truth = mdata.uns["regulation"]
+    ranks = {}
+    for modality, adata in mdata.mod.items():
+        counts = np.asarray((pool @ adata.X).todense())
+        ranks[modality] = np.argsort(np.argsort(counts / counts.sum(axis=1, keepdims=True), axis=0), axis=0)
+    return ranks
+
+
+def link_correlations(mdata: mudata.MuData, truth: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Correlations of regulated genes with their peaks, and with other peaks."""
+    ranks = pooled_ranks(mdata)
     genes = mdata["rna"].var_names.get_indexer(truth["gene"])
     peaks = mdata["atac"].var_names.get_indexer(truth["peak"])
-    rho = np.corrcoef(pooled["rna"].T, pooled["atac"].T)[: mdata["rna"].n_vars, mdata["rna"].n_vars :]
-    true, other = rho[genes, peaks], rho[genes, np.random.default_rng(0).permutation(peaks)]
+    rho = np.corrcoef(ranks["rna"].T, ranks["atac"].T)[: mdata["rna"].n_vars, mdata["rna"].n_vars :]
+    return rho[genes, peaks], rho[genes, np.random.default_rng(0).permutation(peaks)]
+
+
+def test_a_gene_follows_its_peaks_more_than_other_peaks(mdata):
+    true, other = link_correlations(mdata, mdata.uns["regulation"])
     assert np.median(true) > 0.4
     assert abs(np.median(other)) < 0.1
     assert (true > other).mean() > 0.75
+
+
+@pytest.fixture(scope="module")
+def treated() -> mudata.MuData:
+    return simulate_multiome(4000, n_conditions=2, condition_specific=0.4, n_proteins=30)
+
+
+def test_conditions_are_in_every_batch_and_type(treated):
+    condition = treated.obs["condition"]
+    assert condition.cat.categories.tolist() == ["control", "condition_1"]
+    for column in ("batch", "cell_type"):
+        shares = pd.crosstab(treated.obs[column], condition, normalize="index")
+        assert shares["control"].between(0.4, 0.6).all()
+    three = simulate_multiome(30, n_genes=20, n_peaks=40, n_conditions=3).obs["condition"]
+    assert three.value_counts().to_dict() == {"control": 10, "condition_1": 10, "condition_2": 10}
+
+
+def test_the_truth_tells_what_conditions_change(treated):
+    truth = treated.uns["regulation"]
+    assert truth["kind"].value_counts().to_dict() == {"same": 720, "lost": 240, "flipped": 240}
+    factor = truth["kind"].map({"same": 1.0, "lost": 0.0, "flipped": -1.0})
+    np.testing.assert_array_equal(truth["weight_other"], truth["weight"] * factor)
+    unchanged = simulate_multiome(30, n_genes=20, n_peaks=40, n_conditions=2).uns["regulation"]
+    assert (unchanged["kind"] == "same").all()
+
+
+def test_links_change_in_the_other_condition_only(treated):
+    truth = treated.uns["regulation"]
+    # genes with one peak: what another peak does to a gene does not blur the link
+    truth = truth[~truth["gene"].duplicated(keep=False)]
+    control = (treated.obs["condition"] == "control").to_numpy()
+    medians = {}
+    for name, cells in (("control", control), ("other", ~control)):
+        rho = pd.Series(link_correlations(treated[cells], truth)[0])
+        medians[name] = rho.groupby(truth["kind"].to_numpy()).median()
+    assert (medians["control"] > 0.5).all()
+    assert medians["other"]["same"] > 0.5
+    assert abs(medians["other"]["lost"]) < 0.15
+    assert medians["other"]["flipped"] < -0.5
+
+
+def test_conditions_change_links_and_hardly_levels(treated):
+    control = (treated.obs["condition"] == "control").to_numpy()
+    truth = treated.uns["regulation"]
+    changed = treated["rna"].var_names.isin(truth["gene"][truth["kind"] != "same"])
+
+    def log_ratios(modality: str) -> np.ndarray:
+        X = treated[modality].X
+        means = [np.asarray(X[cells].mean(axis=0)).ravel() for cells in (control, ~control)]
+        often = np.minimum(*means) > 0.1
+        return np.where(often, np.log(means[0] / means[1]), np.nan)
+
+    rna = log_ratios("rna")
+    assert np.nanstd(log_ratios("atac")) < 0.12
+    assert np.nanstd(rna[~changed]) < 0.12
+    # a mean of counts falls a little with the spread of their logarithm; with the links' part of the level lost it falls to a third
+    assert 0.1 < np.nanmean(rna[changed]) < 0.25
+
+
+def test_proteins_follow_their_genes(treated):
+    adt = treated["adt"]
+    assert adt.X.dtype == np.float32
+    assert adt.var["gene"].is_unique
+    genes = treated["rna"].var_names.get_indexer(adt.var["gene"])
+    assert (genes >= 0).all()
+    ranks = pooled_ranks(treated)
+    rho = np.corrcoef(ranks["adt"].T, ranks["rna"].T)[:30, 30:]
+    often = np.asarray(treated["rna"].X.mean(axis=0)).ravel()[genes] > 0.3
+    own = rho[np.arange(30), genes]
+    assert np.median(own[often]) > 0.7
+    other = rho[np.arange(30), np.roll(genes, 1)]
+    assert abs(np.median(other[often])) < 0.4
+    assert adt.X.nnz / np.prod(adt.shape) > 0.95
+    assert 5 < adt.X.mean() < 100
+
+
+def test_what_is_added_leaves_the_rest_as_it_is():
+    small = {"n_cells": 100, "n_genes": 40, "n_peaks": 90}
+    plain = simulate_multiome(**small)
+    proteins = simulate_multiome(**small, n_proteins=40)
+    assert list(plain.mod) == ["rna", "atac"]
+    assert list(plain.obs) == ["cell_type", "lineage", "batch", "state"]
+    assert list(plain.uns["regulation"]) == ["gene", "peak", "weight"]
+    assert same(plain, proteins)
+    treated = simulate_multiome(**small, n_conditions=2, condition_specific=1.0)
+    assert (treated["atac"].X != plain["atac"].X).nnz == 0
+    assert (treated["rna"].X != plain["rna"].X).nnz > 0
+    assert treated.obs.drop(columns="condition").equals(plain.obs)
+    pd.testing.assert_frame_equal(treated.uns["regulation"][["gene", "peak", "weight"]], plain.uns["regulation"])
+    control = (treated.obs["condition"] == "control").to_numpy()
+    unchanged = simulate_multiome(**small, n_conditions=2)
+    assert (unchanged["rna"].X != plain["rna"].X).nnz == 0
+    assert 0 < control.sum() < 100
 
 
 def test_batches_shift_the_features_of_both_modalities():
@@ -151,18 +253,42 @@ def test_unpaired_data_are_the_paired_cells_with_one_modality_withheld():
     )
 
 
+@pytest.mark.parametrize(("share", "n_paired"), [(0.6, 61), (0.0, 0), (1.0, 101)])
+def test_partly_paired_data_are_the_paired_cells_with_modalities_withheld(share, n_paired):
+    small = {"n_cells": 101, "n_genes": 40, "n_peaks": 90, "n_proteins": 5}
+    paired, partly = simulate_multiome(**small), simulate_multiome(**small, paired=share)
+    names = {m: partly[m].obs_names for m in ("rna", "atac", "adt")}
+    everywhere = names["rna"].intersection(names["atac"]).intersection(names["adt"])
+    assert len(everywhere) == n_paired
+    alone = {m: len(n) - n_paired for m, n in names.items()}
+    assert sum(alone.values()) == 101 - n_paired
+    assert max(alone.values()) - min(alone.values()) <= 1
+    for m in names:
+        assert (partly[m].X != paired[m][names[m]].X).nnz == 0
+    assert partly.n_obs == 101
+    assert partly.obs["cell_type"].notna().all()
+
+
+def test_paired_is_a_share_of_all_or_none():
+    small = {"n_cells": 101, "n_genes": 40, "n_peaks": 90}
+    for paired, share in ((True, 1.0), (False, 0.0)):
+        assert same(simulate_multiome(**small, paired=paired), simulate_multiome(**small, paired=share))
+
+
 @pytest.mark.filterwarnings("error::FutureWarning")
 def test_no_warning_reaches_the_user():
     simulate_multiome(50, n_genes=20, n_peaks=40)
 
 
 def test_survives_writing_and_reading(tmp_path):
-    mdata = simulate_multiome(60, n_genes=30, n_peaks=80)
+    mdata = simulate_multiome(
+        60, n_genes=30, n_peaks=80, n_proteins=4, n_conditions=2, condition_specific=0.5, paired=0.5
+    )
     mdata.write(tmp_path / "simulated.h5mu")
     read = mudata.read(tmp_path / "simulated.h5mu")
     pd.testing.assert_frame_equal(
-        read.uns["regulation"].astype({"gene": object, "peak": object}),
-        mdata.uns["regulation"].astype({"gene": object, "peak": object}),
+        read.uns["regulation"].astype({"gene": object, "peak": object, "kind": object}),
+        mdata.uns["regulation"].astype({"gene": object, "peak": object, "kind": object}),
         check_index_type=False,
         check_column_type=False,
     )
@@ -176,7 +302,7 @@ def test_survives_writing_and_reading(tmp_path):
         {"n_cells": 1, "n_types": 1, "n_lineages": 1, "n_batches": 1, "n_genes": 1, "n_peaks": 1},
         {"n_cells": 30, "n_genes": 3, "n_peaks": 60},
         {"n_cells": 30, "n_genes": 500, "n_peaks": 10},
-        {"n_cells": 4100, "n_genes": 5, "n_peaks": 5},
+        {"n_cells": 4100, "n_genes": 5, "n_peaks": 5, "n_proteins": 5, "n_conditions": 2, "condition_specific": 0.5},
     ],
     ids=["one of each", "many peaks", "few peaks", "more than a block"],
 )
@@ -200,6 +326,13 @@ def test_odd_sizes(sizes):
         ({"n_peaks": 0}, "`n_peaks`"),
         ({"n_genes": 10, "n_peaks": 201}, "`n_peaks` is 201 for 10 genes"),
         ({"batch_effect": -0.1}, "`batch_effect`"),
+        ({"n_proteins": -1}, "`n_proteins` is -1"),
+        ({"n_proteins": 601}, "`n_proteins` is 601, more than `n_genes`, 600"),
+        ({"n_conditions": 0}, "`n_conditions` is 0"),
+        ({"n_conditions": 2, "condition_specific": 1.1}, "`condition_specific` is 1.1"),
+        ({"condition_specific": 0.3}, "`n_conditions` is 1. Give two"),
+        ({"paired": 1.5}, "`paired` is 1.5"),
+        ({"paired": "half"}, "`paired` is 'half'"),
     ],
 )
 def test_bad_input_is_named(arguments, named):

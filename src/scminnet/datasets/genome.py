@@ -1,0 +1,115 @@
+"""The simulated genome: places of genes and peaks, which peak regulates which gene, and which links conditions change."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+N_CHROMOSOMES = 3
+#: Peaks sit in bins of 1 kb, one a bin, so that none overlap; genes lie ``GENE_SPACING`` bins or more apart.
+BIN, GENE_SPACING, DISTAL_BINS = 1_000, 50, 150
+#: Shares of the peaks that are promoters and distal regulators; the others regulate nothing.
+PROMOTER_SHARE, DISTAL_SHARE = 0.4, 0.4
+#: More peaks than this a gene would not find room near the genes.
+MAX_PEAKS_PER_GENE = 20
+
+
+class Genome(NamedTuple):
+    """Genes and peaks with their places, and which peak regulates which gene."""
+
+    genes: pd.DataFrame
+    peaks: pd.DataFrame
+    regulation: pd.DataFrame
+    #: peaks x genes, columns summing to 1 (to 0 for genes without a regulating peak)
+    weights: sparse.csr_matrix
+
+
+def draw_genome(rng: np.random.Generator, n_genes: int, n_peaks: int) -> Genome:
+    """Place genes and peaks on a line of bins that is then cut into chromosomes, and draw who regulates whom."""
+    per_chromosome = -(-n_genes // N_CHROMOSOMES)
+    gene_slot = np.arange(n_genes)
+    chromosome = gene_slot // per_chromosome
+    # room of DISTAL_BINS on either side of a chromosome's genes keeps every regulating peak on its gene's chromosome
+    length = per_chromosome * GENE_SPACING + 2 * (DISTAL_BINS + 1)
+    tss_bin = chromosome * length + DISTAL_BINS + 1 + (gene_slot % per_chromosome) * GENE_SPACING
+    upstream = rng.choice([-1, 1], size=n_genes)  # -1: the gene is on the + strand and upstream means lower positions
+    tss = (tss_bin % length) * BIN + BIN // 2
+
+    n_promoters = min(n_genes, round(PROMOTER_SHARE * n_peaks))
+    n_distal = round(DISTAL_SHARE * n_peaks)
+    promoter_gene = np.sort(rng.choice(n_genes, n_promoters, replace=False))
+    promoter_bin = (tss_bin + upstream)[promoter_gene]
+
+    # every distal bin of every gene in random order; a bin that two genes could use goes to the first
+    # bins 0 to 2 upstream are left to promoters
+    gene, offset = np.divmod(rng.permutation(n_genes * (DISTAL_BINS - 3)), DISTAL_BINS - 3)
+    candidate = tss_bin[gene] + upstream[gene] * (offset + 3)
+    first = np.sort(np.unique(candidate, return_index=True)[1])
+    first = first[~np.isin(candidate[first], promoter_bin)][:n_distal]
+    distal_gene, distal_bin = gene[first], candidate[first]
+
+    taken = np.concatenate([promoter_bin, distal_bin])
+    free = np.setdiff1d(np.arange((chromosome[-1] + 1) * length), taken)
+    bins = np.concatenate([taken, rng.choice(free, n_peaks - len(taken), replace=False)])
+    order = np.argsort(bins)
+
+    width = rng.integers(300, 901, size=n_peaks)
+    start = (bins % length) * BIN + (BIN - width) // 2
+    peaks = pd.DataFrame({"chrom": _chromosomes(bins // length), "start": start, "end": start + width})
+    peaks.index = peaks["chrom"].astype(str) + ":" + peaks["start"].astype(str) + "-" + peaks["end"].astype(str)
+    peaks.index.name = None
+
+    regulated = np.concatenate([promoter_gene, distal_gene])
+    weight = rng.uniform(0.5, 1.5, size=len(regulated))
+    weight /= np.bincount(regulated, weights=weight, minlength=n_genes)[regulated]
+    genes = _gene_table(rng, chromosome, tss, upstream)
+    regulation = pd.DataFrame(
+        {"gene": genes.index[regulated], "peak": peaks.index[: len(regulated)], "weight": weight}
+    ).sort_values(["gene", "peak"], ignore_index=True)
+    by_peak = sparse.csr_matrix((weight, (np.arange(len(regulated)), regulated)), shape=(n_peaks, n_genes))
+    return Genome(genes, peaks.iloc[order], regulation, by_peak[order])
+
+
+def _gene_table(
+    rng: np.random.Generator, chromosome: np.ndarray, tss: np.ndarray, upstream: np.ndarray
+) -> pd.DataFrame:
+    n_genes = len(tss)
+    length = np.clip(rng.lognormal(np.log(15_000), 0.7, size=n_genes), 1_000, 100_000).astype(np.int64)
+    forward = upstream < 0
+    return pd.DataFrame(
+        {
+            "chrom": _chromosomes(chromosome),
+            "start": np.where(forward, tss, tss + 1 - length),
+            "end": np.where(forward, tss + length, tss + 1),
+            "strand": pd.Categorical(np.where(forward, "+", "-"), categories=["+", "-"]),
+            "tss": tss,
+        },
+        index=[f"gene_{i}" for i in range(n_genes)],
+    )
+
+
+def _chromosomes(codes: np.ndarray) -> pd.Categorical:
+    return pd.Categorical.from_codes(codes, [f"chr{i + 1}" for i in range(N_CHROMOSOMES)])
+
+
+def change_links(rng: np.random.Generator, regulation: pd.DataFrame, share: float) -> pd.DataFrame:
+    """Draw what becomes of each link in the other conditions: a ``share`` is changed, half of it lost, half flipped."""
+    n_changed = round(share * len(regulation))
+    kind = np.full(len(regulation), "same", dtype=object)
+    changed = rng.permutation(len(regulation))[:n_changed]
+    kind[changed] = "lost"
+    kind[changed[: n_changed // 2]] = "flipped"
+    factor = pd.Series({"same": 1.0, "lost": 0.0, "flipped": -1.0})
+    return regulation.assign(weight_other=regulation["weight"] * factor[kind].to_numpy(), kind=kind)
+
+
+def weight_changes(genome: Genome) -> sparse.csr_matrix:
+    """Return the other conditions' weights less the control's (peaks x genes)."""
+    table = genome.regulation
+    if "weight_other" not in table:
+        return sparse.csr_matrix(genome.weights.shape)
+    rows, columns = genome.peaks.index.get_indexer(table["peak"]), genome.genes.index.get_indexer(table["gene"])
+    return sparse.csr_matrix((table["weight_other"] - table["weight"], (rows, columns)), shape=genome.weights.shape)
