@@ -2,12 +2,114 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy import sparse
 from scvi.utils import track
 
 from scminnet._constants import SHOW_PROGRESS_FROM
 from scminnet.graph.ward import ward_order
+
+
+def cells_of(codes: np.ndarray, rows: dict[str, np.ndarray], n: int) -> np.ndarray:
+    """Count cells of each modality in groups or bulks.
+
+    Parameters
+    ----------
+    codes
+        Group or bulk of each cell, int array, negative for none.
+    rows
+        For each modality, which of these are its cells.
+    n
+        Number of groups or bulks.
+
+    Returns
+    -------
+    int64 array (n, modalities).
+    """
+    found = [codes[of_modality] for of_modality in rows.values()]
+    return np.stack([np.bincount(c[c >= 0], minlength=n) for c in found], axis=1)
+
+
+def at_least(min_cells: int) -> str:
+    """Write the number of cells that a bulk needs."""
+    return "a cell" if min_cells == 1 else f"{min_cells} cells"
+
+
+def leave_short(
+    codes: np.ndarray, reasons: np.ndarray, n_cells: np.ndarray, min_cells: int, names: Sequence[str], what: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Take out the cells of groups, or bulks, that have too few of a modality.
+
+    Parameters
+    ----------
+    codes
+        Group or bulk of each cell, negative for none.
+    reasons
+        Why a cell is in none, text.
+    n_cells
+        Cells of each modality in each group or bulk, as :func:`cells_of` counts them.
+    min_cells
+        How many are enough.
+    names
+        Names of the modalities, for the reason.
+    what
+        What ``codes`` are, for the reason.
+
+    Returns
+    -------
+    ``codes`` and ``reasons``, changed at these cells.
+    """
+    codes, reasons = codes.copy(), reasons.copy()
+    for i, m in enumerate(names):
+        lacking = np.isin(codes, np.flatnonzero(n_cells[:, i] < min_cells))
+        codes[lacking], reasons[lacking] = -1, f"{what} without {at_least(min_cells)} of {m}"
+    return codes, reasons
+
+
+def plan(groups: np.ndarray, n_cells: np.ndarray, n_bulks: int, min_cells: int) -> np.ndarray:
+    """Share out bulks among the groups that can make one.
+
+    Parameters
+    ----------
+    groups
+        Group of each cell, negative for none.
+    n_cells
+        Cells of each modality in each group, as :func:`cells_of` counts them.
+    n_bulks
+        Number of bulks.
+    min_cells
+        Cells of every modality that a bulk needs.
+
+    Returns
+    -------
+    Bulks of each group, int64 array; 0 where it can make none.
+
+    Raises
+    ------
+    ValueError
+        No group can make a bulk, or ``n_bulks`` is below the number of groups that can, or above what they allow.
+    """
+    limits = n_cells.min(axis=1) // min_cells
+    usable = np.flatnonzero(limits)
+    each = f"{at_least(min_cells)} of each modality"
+    if not len(usable):
+        raise ValueError(
+            f"`groupby`: none of the {len(limits)} groups has {each}. Check the labels of each modality's cells, or lower `min_cells`."
+        )
+    if n_bulks < len(usable):
+        raise ValueError(
+            f"`n_bulks` is {n_bulks}, but {len(usable)} groups have one bulk or more. Give at least {len(usable)}."
+        )
+    if n_bulks > limits.sum():
+        raise ValueError(
+            f"`n_bulks` is {n_bulks}, but the {len(usable)} groups allow {limits.sum()}: a bulk needs {each}. Give at most {limits.sum()}."
+        )
+    planned = np.zeros(len(limits), dtype=np.int64)
+    sizes = np.bincount(groups[groups >= 0], minlength=len(limits))
+    planned[usable] = allot(sizes[usable], limits[usable], n_bulks)
+    return planned
 
 
 def allot(n_cells: np.ndarray, limits: np.ndarray, n_bulks: int) -> np.ndarray:

@@ -15,7 +15,7 @@ from scipy import sparse
 from scminnet import _compat, _validate
 from scminnet._constants import EMBEDDING_KEY
 from scminnet._logging import logger
-from scminnet.tl._bulks import allot, cut, sum_cells
+from scminnet.tl._bulks import at_least, cells_of, cut, leave_short, plan, sum_cells
 from scminnet.tl._cells import cell_groups, cell_places, cell_rows, check_used_modalities
 
 #: Key of the parameters in the result's ``uns``.
@@ -149,32 +149,31 @@ def minibulk(
     places = cell_places(mdata, names, use_rep)
     reasons = _reasons(labels, places, rows)
     groups, table = _groups(labels, reasons, condition)
-    of_groups = _cells_of(groups, rows, len(table))
-    groups, reasons = _leave_short(groups, reasons, of_groups, min_cells, names, "group")
-    planned = _planned(groups, of_groups, n_bulks, min_cells)
+    of_groups = cells_of(groups, rows, len(table))
+    groups, reasons = leave_short(groups, reasons, of_groups, min_cells, names, "group")
+    planned = plan(groups, of_groups, n_bulks, min_cells)
     _validate.warn_unless_counts(values, "`minibulk`")
 
     bulks = cut(places, groups, planned, seed)
-    of_bulks = _cells_of(bulks, rows, n_bulks)
-    bulks, reasons = _leave_short(bulks, reasons, of_bulks, min_cells, names, "bulk")
+    of_bulks = cells_of(bulks, rows, n_bulks)
+    bulks, reasons = leave_short(bulks, reasons, of_bulks, min_cells, names, "bulk")
     kept = (of_bulks >= min_cells).all(axis=1)
     if not kept.any():
         raise ValueError(
-            f"`n_bulks` is {n_bulks}, but no bulk has {_at_least(min_cells)} of each of {_validate.shorten(names)}. Give fewer bulks, or an "
+            f"`n_bulks` is {n_bulks}, but no bulk has {at_least(min_cells)} of each of {_validate.shorten(names)}. Give fewer bulks, or an "
             "embedding in which the modalities mix."
         )
     # dropped bulks leave no gap in the numbers
     bulks = np.where(bulks >= 0, (np.cumsum(kept) - 1)[bulks], -1)
     bulk_names = [f"bulk_{i}" for i in range(kept.sum())]
     group_of = np.repeat(np.arange(len(table)), planned)
+    obs = table.iloc[group_of[kept]].set_axis(bulk_names).astype("category")
+    for i, m in enumerate(names):
+        obs[f"n_cells_{m}"] = of_bulks[kept, i]
     # that modalities have features of the same names, as genes and their activity have, is the aim
     with _compat.new_mudata_manner(), _compat.without_warning("var_names are not unique"):
         result = MuData({m: _summed(mdata.mod[m], values[m], bulks[rows[m]], bulk_names) for m in names})
-    for column in table:
-        result.obs[column] = table[column].to_numpy()[group_of[kept]]
-        result.obs[column] = result.obs[column].astype("category")
-    for i, m in enumerate(names):
-        result.obs[f"n_cells_{m}"] = of_bulks[kept, i]
+    result.obs = obs
 
     params = {
         "n_bulks": n_bulks,
@@ -237,50 +236,6 @@ def _groups(labels: pd.DataFrame, reasons: np.ndarray, condition: str | None) ->
     groups = np.full(len(labels), -1, dtype=np.int64)
     groups[included] = grouped.ngroup()
     return groups, grouped.size().reset_index()[list(labels.columns)]
-
-
-def _cells_of(codes: np.ndarray, rows: dict[str, np.ndarray], n: int) -> np.ndarray:
-    """Count the cells of each modality in each of ``n`` groups or bulks, int64 array (n, modalities)."""
-    found = [codes[of_modality] for of_modality in rows.values()]
-    return np.stack([np.bincount(c[c >= 0], minlength=n) for c in found], axis=1)
-
-
-def _at_least(min_cells: int) -> str:
-    return "a cell" if min_cells == 1 else f"{min_cells} cells"
-
-
-def _leave_short(
-    codes: np.ndarray, reasons: np.ndarray, n_cells: np.ndarray, min_cells: int, names: Sequence[str], what: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """Take the cells of groups, or bulks, with fewer than ``min_cells`` cells of a modality out, and give the reason."""
-    codes, reasons = codes.copy(), reasons.copy()
-    for i, m in enumerate(names):
-        lacking = np.isin(codes, np.flatnonzero(n_cells[:, i] < min_cells))
-        codes[lacking], reasons[lacking] = -1, f"{what} without {_at_least(min_cells)} of {m}"
-    return codes, reasons
-
-
-def _planned(groups: np.ndarray, n_cells: np.ndarray, n_bulks: int, min_cells: int) -> np.ndarray:
-    """Return the number of bulks of each group, 0 where it can make none."""
-    limits = n_cells.min(axis=1) // min_cells
-    usable = np.flatnonzero(limits)
-    each = f"{_at_least(min_cells)} of each modality"
-    if not len(usable):
-        raise ValueError(
-            f"`groupby`: none of the {len(limits)} groups has {each}. Check the labels of each modality's cells, or lower `min_cells`."
-        )
-    if n_bulks < len(usable):
-        raise ValueError(
-            f"`n_bulks` is {n_bulks}, but {len(usable)} groups have one bulk or more. Give at least {len(usable)}."
-        )
-    if n_bulks > limits.sum():
-        raise ValueError(
-            f"`n_bulks` is {n_bulks}, but the {len(usable)} groups allow {limits.sum()}: a bulk needs {each}. Give at most {limits.sum()}."
-        )
-    planned = np.zeros(len(limits), dtype=np.int64)
-    sizes = np.bincount(groups[groups >= 0], minlength=len(limits))
-    planned[usable] = allot(sizes[usable], limits[usable], n_bulks)
-    return planned
 
 
 def _summed(
