@@ -217,6 +217,8 @@ def test_result_survives_a_file(tmp_path) -> None:
 
 def test_muon_and_accessor_have_it() -> None:
     assert mu.tl.minnet_smooth is mn.tl.minnet_smooth
+    assert mu.tl.minibulk is mn.tl.minibulk
+    assert mu.tl.cre_links is mn.tl.cre_links
     mdata = make()
     mdata.minnet.smooth(n_neighbors=K)
     assert "smoothed" in mdata["atac"].layers
@@ -233,7 +235,7 @@ def test_muon_and_accessor_have_it() -> None:
         ({"modalities": "rna"}, TypeError, "`modalities` is the text 'rna'"),
         ({"modalities": []}, ValueError, "`modalities` is empty"),
         ({"layer": "raw"}, ValueError, "`layer` names 'raw' for modality 'rna'"),
-        ({"layer": {"adt": None}}, ValueError, "`layer` names 'adt'"),
+        ({"layer": {"adt": None}}, ValueError, "`layer` names the modalities 'adt'"),
         ({"layer": "nan"}, ValueError, "modality 'rna' holds 1 NaN"),
         ({"layer": "negative"}, ValueError, "modality 'rna' holds 1 negative"),
         ({"layer": "counts", "key_added": "counts"}, ValueError, "`key_added` is 'counts', as is the `layer`"),
@@ -261,3 +263,31 @@ def test_a_modality_of_the_name_is_not_replaced() -> None:
     mn.tl.minnet_smooth(mdata, n_neighbors=K, across=True)
     with pytest.raises(ValueError, match="`key_added` is 'smoothed'.*rna_smoothed"):
         mn.tl.minnet_smooth(mdata, n_neighbors=K, across=True, modalities=["rna"])
+
+
+def test_neighbours_are_of_the_cells_own_condition() -> None:
+    mdata = make()
+    mdata.obs["severity"] = ["mild" if i % 2 else "severe" for i in range(70)]
+    whole = mn.tl.minnet_smooth(mdata, n_neighbors=K, quantile=1, across=True, condition="severity", copy=True)
+    for level in ("mild", "severe"):
+        part = mdata[(mdata.obs["severity"] == level).to_numpy()].copy()
+        mn.tl.minnet_smooth(part, n_neighbors=K, quantile=1, across=True)
+        for m in ("rna_smoothed", "atac_smoothed"):
+            np.testing.assert_array_equal(whole[m][part[m].obs_names].X.toarray(), part[m].X.toarray())
+    graph = whole["rna"].obsp["smoothed_connectivities"].tocoo()
+    severity = mdata.obs["severity"].loc[mdata["rna"].obs_names].to_numpy()
+    assert (severity[graph.row] == severity[graph.col]).all()
+    assert whole.uns["smoothed"]["params"]["condition"] == "severity"
+
+
+def test_every_condition_needs_neighbours_enough_and_every_cell_a_condition() -> None:
+    mdata = make()
+    mdata.obs["severity"] = ["mild"] * 67 + ["severe"] * 3
+    with pytest.raises(ValueError, match="`n_neighbors` is 4, but modality 'atac' has 3 cells of `condition` 'severe'"):
+        mn.tl.minnet_smooth(mdata, n_neighbors=K, condition="severity")
+    mdata.obs["severity"] = [None] * 3 + ["mild"] * 67
+    with pytest.raises(ValueError, match="`condition`='severity' has no value for 3 cells"):
+        mn.tl.minnet_smooth(mdata, n_neighbors=K, condition="severity")
+    with pytest.raises(KeyError, match="`condition` is 'no'"):
+        mn.tl.minnet_smooth(mdata, n_neighbors=K, condition="no")
+    assert "smoothed" not in mdata.uns

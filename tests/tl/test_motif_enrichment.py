@@ -124,7 +124,11 @@ def test_tail_equals_drawing_from_the_bins(seed: int) -> None:
         ({"max_fdr": 1}, ValueError, "`background`: no peak is left"),
         ({"max_fdr": None}, ValueError, "`background` is None, and so is `max_fdr`"),
         ({"background": "x.bed"}, TypeError, "`background` is a str"),
-        ({"background": pd.DataFrame({"chrom": ["chr9"], "start": [1], "end": [2]})}, ValueError, "lacks the chromosomes 'chr9' of the peaks"),
+        (
+            {"background": pd.DataFrame({"chrom": ["chr9"], "start": [1], "end": [2]})},
+            ValueError,
+            "lacks the chromosomes 'chr9' of the peaks",
+        ),
         ({"genome": "none.fa"}, FileNotFoundError, "`genome`: there is no file"),
         ({"motifs": "none.meme"}, FileNotFoundError, "`motifs`: there is no file"),
         ({"pvalue": 0}, ValueError, "`pvalue` is 0"),

@@ -60,7 +60,8 @@ def cre_links(
 
     The bulks of a tissue differ by cell type above all, and so do most genes and peaks: over such bulks, pairs that have nothing to do
     with each other correlate far beyond chance. ``null="theoretical"`` takes bulks for independent observations and finds
-    many of them significant; ``"matched"`` does not. Neither tells a regulatory element from a peak that merely opens in the same
+    many of them significant; ``"matched"`` does not. Bulks of smoothed counts are not independent even of each other, for neighbouring bulks
+    share cells: there ``"theoretical"`` is wrong for genes and peaks that share nothing, too. Neither tells a regulatory element from a peak that merely opens in the same
     cells as its gene: neighbouring genes and peaks often do.
 
     Parameters

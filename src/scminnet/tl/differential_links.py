@@ -57,6 +57,10 @@ def differential_links(
     correlations without any difference within a type. Compare within a type by ``groupby``, or make sure that the levels have the
     same types. Bulks of one donor resemble each other, which neither p takes into account.
 
+    Give bulks of counts that were not smoothed: smoothed bulks share cells, and both tests then find differences that are not there, even if
+    each condition was smoothed apart. Smoothed over all cells, conditions are mixed and no difference is left. The correlation of a
+    pair also changes when another peak of the gene gains or loses its influence; the table does not tell these apart.
+
     Parameters
     ----------
     mdata

@@ -50,6 +50,7 @@ def minnet_smooth(
     layer: str | Mapping[str, str | None] | None = None,
     modalities: Sequence[str] | None = None,
     across: bool = False,
+    condition: str | None = None,
     use_rep: str = EMBEDDING_KEY,
     key_added: str = "smoothed",
     seed: int = 0,
@@ -81,6 +82,9 @@ def minnet_smooth(
         Modalities to smooth; ``None``: all that have the embedding.
     across
         Also give the modalities to cells that lack them.
+    condition
+        Column of ``mdata.obs`` or of modalities' ``obs``: neighbours are of the cell's own level only. Without it, smoothing mixes the conditions
+        that are to be compared.
     use_rep
         Key of the embeddings in the modalities' ``obsm``.
     key_added
@@ -110,10 +114,10 @@ def minnet_smooth(
     TypeError
         ``mdata`` is no MuData, or values are no numbers in memory.
     KeyError
-        No modality has the embedding.
+        No modality has the embedding, or ``condition`` is no column.
     ValueError
         ``mdata`` is a view, or its ``obs`` lacks cells of a modality; a modality is unknown or empty, lacks the layer, has cells
-        without an embedding, or no more cells than ``n_neighbors``; embeddings or values are not finite, or values negative; embeddings
+        without an embedding, or no more cells than ``n_neighbors``, at some level of ``condition``; a cell has no level; embeddings or values are not finite, or values negative; embeddings
         differ in width; a parameter is out of its range; ``key_added`` is the layer smoothed; or the MuData has a modality of the name
         to be added.
 
@@ -136,10 +140,15 @@ def minnet_smooth(
     rows = {m: cell_rows(mdata, m) for m in names}
     places = cell_places(mdata, names, use_rep)
     points = {m: _points(mdata, m, places[rows[m]], use_rep) for m in names}
+    levels = _levels(mdata, condition, np.isfinite(places[:, 0]))
     for m in names:
-        n_cells = mdata.mod[m].n_obs
-        if n_cells <= n_neighbors:
-            raise ValueError(f"`n_neighbors` is {n_neighbors}, but modality {m!r} has {n_cells} cells. Give fewer.")
+        of_level = levels.iloc[rows[m]].value_counts()
+        for level in levels[np.isfinite(places[:, 0])].unique() if across else of_level.index:
+            if (n_cells := of_level.get(level, 0)) <= n_neighbors:
+                where = "" if condition is None else f" of `condition` {level!r}"
+                raise ValueError(
+                    f"`n_neighbors` is {n_neighbors}, but modality {m!r} has {n_cells} cells{where}. Give fewer."
+                )
         if across and f"{m}_{key_added}" in mdata.mod:
             raise ValueError(
                 f"`key_added` is {key_added!r}, but mdata has a modality {m}_{key_added}. Remove it or give another name."
@@ -148,7 +157,10 @@ def minnet_smooth(
 
     graphs = {
         m: smoothing_graph(
-            nearest_neighbors(points[m], n_neighbors, seed=seed), len(points[m]), quantile, with_self=True
+            _near(points[m], levels.iloc[rows[m]], None, None, n_neighbors, seed),
+            len(points[m]),
+            quantile,
+            with_self=True,
         )
         for m in names
     }
@@ -160,7 +172,7 @@ def minnet_smooth(
             lacking = np.isfinite(places[:, 0])
             lacking[rows[m]] = False
             if lacking.any():
-                neighbors = nearest_neighbors(points[m], n_neighbors, query=places[lacking], seed=seed)
+                neighbors = _near(points[m], levels.iloc[rows[m]], places[lacking], levels[lacking], n_neighbors, seed)
                 graph = smoothing_graph(neighbors, len(points[m]), quantile, with_self=False)
                 imputed[f"{m}_{key_added}"] = _completed(
                     mdata.mod[m], sums[m], graphs[m], mdata.obs_names[lacking], graph, values[m]
@@ -178,6 +190,7 @@ def minnet_smooth(
         "quantile": quantile,
         "layer": {m: name for m, name in layers.items() if name is not None} or None,
         "across": across,
+        "condition": condition,
         "use_rep": use_rep,
         "seed": seed,
     }
@@ -203,6 +216,40 @@ def _points(mdata: MuData, modality: str, places: np.ndarray, use_rep: str) -> n
             "modality's obsm. Embed them, or leave them out."
         )
     return places
+
+
+def _levels(mdata: MuData, condition: str | None, placed: np.ndarray) -> pd.Series:
+    """Return the level of each cell of the MuData, raising where a cell with a place has none."""
+    if condition is None:
+        return pd.Series("all", index=mdata.obs_names, dtype=object)
+    levels = _validate.obs_column(mdata, condition, list(mdata.mod), "condition").map(str, na_action="ignore")
+    missing = levels.index[levels.isna() & placed]
+    if len(missing):
+        raise ValueError(
+            f"`condition`={condition!r} has no value for {len(missing):,} cells, e.g. {_validate.shorten(missing, 3)}. "
+            "Fill them, or leave these cells out."
+        )
+    return levels
+
+
+def _near(
+    points: np.ndarray,
+    levels: pd.Series,
+    query: np.ndarray | None,
+    query_levels: pd.Series | None,
+    n_neighbors: int,
+    seed: int,
+) -> Neighbors:
+    """Find the nearest points of the same level, as :func:`nearest_neighbors` does those of all."""
+    levels = levels.to_numpy()
+    asked = levels if query_levels is None else query_levels.to_numpy()
+    indices = np.empty((len(asked), n_neighbors), dtype=np.int64)
+    distances = np.empty((len(asked), n_neighbors), dtype=np.float32)
+    for level in pd.unique(asked):
+        here, there = np.flatnonzero(levels == level), np.flatnonzero(asked == level)
+        found = nearest_neighbors(points[here], n_neighbors, query=None if query is None else query[there], seed=seed)
+        indices[there], distances[there] = here[found.indices], found.distances
+    return Neighbors(indices, distances)
 
 
 def _float32(values: sparse.spmatrix | np.ndarray) -> sparse.csr_matrix | np.ndarray:
