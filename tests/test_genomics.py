@@ -5,7 +5,7 @@ import gzip
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scminnet.genomics import check_annotation, overlaps, parse_intervals, read_annotation
@@ -85,13 +85,13 @@ def without(text: str, *features: str) -> str:
     ],
 )
 def test_gtf_and_gff3_say_the_same(tmp_path, name, text):
-    found = read_annotation(write(tmp_path, name, text))
+    found = read_annotation(write(tmp_path, name, text), strip_version=True)
     pd.testing.assert_frame_equal(found.astype(EXPECTED.dtypes), EXPECTED)
     assert found["tss"].dtype == found["start"].dtype == np.int64
 
 
-def test_versions_stay_on_request(tmp_path):
-    found = read_annotation(write(tmp_path, "a.gtf", GTF), strip_version=False)
+def test_versions_are_stripped_on_request_only(tmp_path):
+    found = read_annotation(write(tmp_path, "a.gtf", GTF))
     assert found["gene_id"].tolist()[0] == "ENSG00000000001.4"
     assert found["gene"].tolist() == ["AAA", "AAA", "ENSG00000000002.1", "AC011043.1"]
 
@@ -111,7 +111,7 @@ def test_bed_of_starts_and_bed_of_genes(tmp_path):
     found = read_annotation(write(tmp_path, "genes.bed", genes))
     assert found.columns.tolist() == ["gene", "chrom", "tss", "strand", "start", "end", "gene_id"]
     assert found["tss"].tolist() == [5, 8]
-    assert found["gene_id"].tolist() == ["ENSG00000000001", "ENSG00000000002"]
+    assert found["gene_id"].tolist() == ["ENSG00000000001.1", "ENSG00000000002.1"]
     found = read_annotation(write(tmp_path, "other.bed", genes.replace("ENSG", "thick")))
     assert "gene_id" not in found
 
@@ -129,17 +129,17 @@ def test_bed_of_starts_and_bed_of_genes(tmp_path):
             "chr1\t1\t9\tA\t0\t+\nchr1\tx\t9\tB\t0\t+\nchr1\t1\t9\tC\t0\t.\n",
             "2 of 3 rows lack.*B chr1.*C chr1",
         ),
-        ("a.gtf", GTF.replace("-", "."), "1 of 4 rows lack.*ENSG00000000002 chr2"),
+        ("a.gtf", GTF.replace("-", "."), "1 of 4 rows lack.*ENSG00000000002.1 chr2"),
     ],
 )
 def test_wrong_files(tmp_path, name, text, match):
     with pytest.raises(ValueError, match=match) as caught:
         read_annotation(write(tmp_path, name, text))
-    assert "`path`" in str(caught.value)
+    assert "`source`" in str(caught.value)
 
 
 def test_no_file(tmp_path):
-    with pytest.raises(FileNotFoundError, match="`path`: there is no file"):
+    with pytest.raises(FileNotFoundError, match="`source`: there is no file"):
         read_annotation(tmp_path / "none.gtf")
 
 
@@ -162,6 +162,7 @@ def test_check_annotation_names_what_is_missing(tmp_path):
         check_annotation(table, body=True)
 
 
+@settings(deadline=None)
 @given(
     chrom=st.sampled_from(["chr1", "X", "chr1_KI270706v1_random", "HLA-A*01:01:01:01", "GL000194.1", "chrUn-a_1"]),
     start=st.integers(0, 10**9),
@@ -198,6 +199,7 @@ def test_what_does_not_parse_is_counted_and_shown():
 interval = st.tuples(st.sampled_from(["chr1", "chr2", "chr10"]), st.integers(0, 60), st.integers(0, 25))
 
 
+@settings(deadline=None)
 @given(st.lists(interval, min_size=1, max_size=25), st.lists(interval, min_size=1, max_size=25))
 def test_overlaps_as_a_double_loop_finds_them(first, second):
     def table(rows):
@@ -261,7 +263,7 @@ def test_texts_and_nothing_are_no_peaks() -> None:
     for peaks in ("chr1:1-2", None):
         with pytest.raises(TypeError, match="`peaks` is .*list of names"):
             parse_intervals(peaks)
-    with pytest.raises(TypeError, match="`path` is a NoneType"):
+    with pytest.raises(TypeError, match="`source` is a NoneType"):
         read_annotation(None)
     with pytest.raises(ValueError, match="no intervals"):
         parse_intervals(["chr1:1-99999999999999999999999"])

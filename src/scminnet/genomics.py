@@ -16,6 +16,8 @@ import pandas as pd
 
 from scminnet._annotation import read_bed, read_gff3, read_gtf
 from scminnet._compat import without_warning
+from scminnet._logging import logger
+from scminnet._peak_annotation import starts_of_peaks
 from scminnet._sequence import gc_content, sequences
 from scminnet._validate import shorten
 
@@ -189,19 +191,23 @@ def why_no_overlap(chroms: Iterable[str], starts: pd.DataFrame, what: str = "pea
     )
 
 
-def read_annotation(path: str | os.PathLike[str], *, strip_version: bool = True) -> pd.DataFrame:
-    """Read the transcription start sites of genes from a GTF, GFF3 or BED file.
+def read_annotation(source: str | os.PathLike[str] | pd.DataFrame, *, strip_version: bool = False) -> pd.DataFrame:
+    """Read the transcription start sites of genes from a GTF, GFF3 or BED file, or from muon's peak annotation.
 
     Parameters
     ----------
-    path
-        File whose name ends in ``.gtf``, ``.gff``, ``.gff3`` or ``.bed``, plain or with ``.gz``.
+    source
+        File whose name ends in ``.gtf``, ``.gff``, ``.gff3`` or ``.bed``, plain or with ``.gz``; or a table.
 
         - GTF: ``transcript`` lines (made from ``exon`` lines where there are none) and ``gene`` lines.
         - GFF3: genes (types that end in ``gene``) and their direct children other than exons and the like.
         - BED of six columns or more (chrom, start, end, gene, score, strand). Where every row is one base long, a row is a
           transcript start; otherwise a row is a gene, transcribed from ``start`` on + and from ``end - 1`` on -. A seventh column of
           Ensembl ids is taken for ``gene_id``.
+        - A table as ``muon.atac.tl.add_peak_annotation`` keeps it in ``mdata["atac"].uns["atac"]["peak_annotation"]``, made from
+          Cell Ranger's ``atac_peak_annotation.tsv``. It holds distances only. Starts and strands follow where several peaks of a
+          gene agree on them; a gene without, in particular with a single peak, is left out, and so are starts that only one peak
+          speaks for. Read the GTF where there is one.
     strip_version
         Whether ``ENSG00000237613.2`` becomes ``ENSG00000237613``. Names that are no Ensembl ids stay as they are.
 
@@ -216,67 +222,105 @@ def read_annotation(path: str | os.PathLike[str], *, strip_version: bool = True)
     ``tss``
         0-based position of the first base transcribed.
     ``start``, ``end``
-        The gene's extent over all its transcripts, 0-based, half-open. Only where the file tells, so not for a BED of starts.
+        The gene's extent over all its transcripts, 0-based, half-open. Only where the source tells, so not for a BED of starts or a
+        peak annotation.
     ``gene_id``
         Only where the file tells.
 
     Raises
     ------
     TypeError
-        ``path`` is no path.
+        ``source`` is neither path nor table.
     FileNotFoundError
         There is no such file.
     ValueError
-        The file cannot be read as text or its compression is broken; its name or content is none of these formats, holds no gene, or some rows lack a strand or position; they are
-        counted and the first three shown.
+        The source's name or content is none of these formats, cannot be read, holds no gene, or some rows lack a strand or position; they
+        are counted and the first three shown. Or a peak annotation places no start.
 
     Examples
     --------
     >>> import scminnet as mn
     >>> tss = mn.genomics.read_annotation("gencode.v44.annotation.gtf.gz")  # doctest: +SKIP
     """
-    if not isinstance(path, (str, os.PathLike)):
-        raise TypeError(f"`path` is a {type(path).__name__}. Give the path of an annotation file.")
-    path = Path(path)
+    if not isinstance(source, (str, os.PathLike, pd.DataFrame)):
+        raise TypeError(f"`source` is a {type(source).__name__}. Give the path of an annotation file.")
+    table = _read_peak_annotation(source) if isinstance(source, pd.DataFrame) else _read_file(Path(source))
+    if strip_version:
+        for column in table.columns.intersection(["gene", "gene_id"]):
+            table[column] = table[column].str.replace(_VERSION, r"\1", regex=True)
+    return check_annotation(table.drop_duplicates(ignore_index=True), argument="source")
+
+
+def _read_file(path: Path) -> pd.DataFrame:
+    """Read the file of an annotation by the format that its name tells."""
     readers = {".gtf": read_gtf, ".gff": read_gff3, ".gff3": read_gff3, ".bed": read_bed}
     suffix = Path(path.name.lower().removesuffix(".gz")).suffix
     if suffix not in readers:
         raise ValueError(
-            f"`path` is {path.name!r}. Give a file whose name ends in {shorten(readers)}, or that and '.gz'."
+            f"`source` is {path.name!r}. Give a file whose name ends in {shorten(readers)}, or that and '.gz'."
         )
     if not path.is_file():
-        raise FileNotFoundError(f"`path`: there is no file {str(path)!r}. Give the path of an annotation.")
+        raise FileNotFoundError(f"`source`: there is no file {str(path)!r}. Give the path of an annotation.")
     try:
         table = readers[suffix](path)
     except (EOFError, OSError, UnicodeDecodeError) as error:
         raise ValueError(
-            f"`path`: {path.name!r} cannot be read ({error}). Give a whole text file, compressed if and only if its name ends in '.gz'."
+            f"`source`: {path.name!r} cannot be read ({error}). Give a whole text file, compressed if and only if its name ends in '.gz'."
         ) from error
     if table.empty:
         raise ValueError(
-            f"`path`: {path.name!r} holds no gene. Give a tab-separated {suffix[1:].upper()} file of genes."
+            f"`source`: {path.name!r} holds no gene. Give a tab-separated {suffix[1:].upper()} file of genes."
         )
     if table["strand"].isna().all() or table["gene"].isna().all():
         lacking = "strand" if table["strand"].isna().all() else "gene"
         raise ValueError(
-            f"`path`: no row of {path.name!r} tells a {lacking}. Give tab-separated columns as {suffix[1:].upper()} has them: six or more in BED; "
-            'attributes such as gene_id "A" in GTF, ID=gene:A in GFF3.'
+            f"`source`: no row of {path.name!r} tells a {lacking}. Give tab-separated columns as {suffix[1:].upper()} has them: six or more in "
+            'BED; attributes such as gene_id "A" in GTF, ID=gene:A in GFF3.'
         )
-    if strip_version:
-        for column in table.columns.intersection(["gene", "gene_id"]):
-            table[column] = table[column].str.replace(_VERSION, r"\1", regex=True)
-    return check_annotation(table.drop_duplicates(ignore_index=True), argument="path")
+    return table
+
+
+def _is_peak_annotation(table: pd.DataFrame) -> bool:
+    return {"distance", "peak_type"} <= set(table.columns)
+
+
+def _read_peak_annotation(table: pd.DataFrame) -> pd.DataFrame:
+    """Read the starts on which the peaks of muon's table agree."""
+    if not _is_peak_annotation(table):
+        raise ValueError(
+            f"`source` is a table with the columns {shorten(table.columns, 10)}. Give a peak annotation, which has 'peak', 'distance' and "
+            "'peak_type', or the path of a file. A TSS table needs no reading."
+        )
+    gene = (table["gene"] if "gene" in table.columns else table.index.to_series()).to_numpy(object)
+    distance = pd.to_numeric(table["distance"], errors="coerce").to_numpy(float, na_value=np.nan)
+    # peaks between genes have neither
+    known = pd.notna(gene) & (gene != "") & np.isfinite(distance)
+    table = table[known]
+    peaks = parse_intervals(table["peak"] if "peak" in table.columns else table, argument="source")
+    pairs = peaks.reset_index(drop=True).assign(
+        gene=gene[known].astype(str),
+        distance=distance[known].astype(np.int64),
+        peak_type=table["peak_type"].to_numpy(object),
+    )
+    starts = starts_of_peaks(pairs)
+    n_genes, n_placed = pairs["gene"].nunique(), starts["gene"].nunique()
+    if starts.empty:
+        raise ValueError(
+            f"`source`: the peaks place no start of the {n_genes:,} genes. Give the annotation of all peaks, or a GTF file."
+        )
+    logger.info("%d of %d genes of the peak annotation have a start on which peaks agree", n_placed, n_genes)
+    return starts
 
 
 def check_annotation(
     tss: pd.DataFrame | str | os.PathLike[str], *, body: bool = False, argument: str = "tss"
 ) -> pd.DataFrame:
-    """Return a TSS table, read from its file where a path is given, raising unless it is whole.
+    """Return a TSS table, read first where it is none yet, raising unless it is whole.
 
     Parameters
     ----------
     tss
-        A table as :func:`read_annotation` returns it, or the path of a file that it reads.
+        A table as :func:`read_annotation` returns it, or what that reads.
     body
         Whether the extent of the genes, ``start`` and ``end``, is needed.
     argument
@@ -293,7 +337,7 @@ def check_annotation(
     ValueError
         A column is missing, there is no row, or rows lack a gene, position or strand, or end before they start.
     """
-    if isinstance(tss, (str, os.PathLike)):
+    if isinstance(tss, (str, os.PathLike)) or (isinstance(tss, pd.DataFrame) and _is_peak_annotation(tss)):
         tss = read_annotation(tss)
     if not isinstance(tss, pd.DataFrame):
         raise TypeError(

@@ -49,7 +49,7 @@ def gene_activity(
         Annotated data with counts of peaks. Where the peaks lie is read from interval columns of ``mdata[atac].var`` or, where
         there are none, from the peaks' names: see :func:`scminnet.genomics.parse_intervals`.
     tss
-        Transcription start sites: the table of :func:`scminnet.genomics.read_annotation`, or the path of a file that it reads.
+        Transcription start sites: the table of :func:`scminnet.genomics.read_annotation`, or what that reads.
         Its column ``gene`` names the features of the result.
     atac
         Modality of the peaks.
