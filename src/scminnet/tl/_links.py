@@ -19,7 +19,7 @@ PROBABILITIES = ("p", "fdr")
 
 
 def link_table(links: Any, columns: Sequence[str], argument: str = "links") -> pd.DataFrame:
-    """Return the table of links with a fresh index, raising unless it has rows and ``columns``.
+    """Return the table of links with a fresh index and its names as text, raising unless it has rows and ``columns``.
 
     Parameters
     ----------
@@ -49,7 +49,9 @@ def link_table(links: Any, columns: Sequence[str], argument: str = "links") -> p
         )
     if links.empty:
         raise ValueError(f"`{argument}` has no rows. Give at least one link.")
-    return links.reset_index(drop=True)
+    # categories would sort in their own order
+    texts = [column for column in ("gene", "peak", "chrom", "strand", "group") if column in links.columns]
+    return links.reset_index(drop=True).astype(dict.fromkeys(texts, str))
 
 
 def strength(links: pd.DataFrame, score: str, argument: str = "links") -> np.ndarray:
