@@ -45,7 +45,8 @@ def new_mudata_manner() -> AbstractContextManager[Any]:
 def jaspar_folder() -> Path:
     """Return the folder of the JASPAR matrices that muon ships: ``_atac`` until 0.1, ``atac`` from 0.2 on."""
     package = Path(find_spec("muon").submodule_search_locations[0])
-    return next(folder for part in ("atac", "_atac") if (folder := package / part / "_ref" / "jaspar").is_dir())
+    folders = [package / part / "_ref" / "jaspar" for part in ("atac", "_atac")]
+    return next((folder for folder in folders if folder.is_dir()), folders[0])
 
 
 @contextmanager

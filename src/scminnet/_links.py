@@ -25,7 +25,7 @@ PROBABILITIES = ("p", "fdr")
 
 
 def link_table(links: Any, columns: Sequence[str], argument: str = "links", *, key: str = LINKS_KEY) -> pd.DataFrame:
-    """Return the table of links with a fresh index, raising unless it has rows and ``columns``.
+    """Return the table of links with a fresh index and its names as text, raising unless it has rows and ``columns``.
 
     Parameters
     ----------
@@ -57,7 +57,9 @@ def link_table(links: Any, columns: Sequence[str], argument: str = "links", *, k
         )
     if links.empty:
         raise ValueError(f"`{argument}` has no rows. Give at least one link.")
-    return links.reset_index(drop=True)
+    # categories would sort in their own order
+    texts = [column for column in ("gene", "peak", "chrom", "strand", "group") if column in links.columns]
+    return links.reset_index(drop=True).astype(dict.fromkeys(texts, str))
 
 
 def strength(links: pd.DataFrame, score: str, argument: str = "links") -> np.ndarray:

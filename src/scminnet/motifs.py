@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,12 +47,9 @@ def read_motifs(path: str | os.PathLike[str] | None = None) -> list[Motif]:
     ValueError
         The file holds no motif in these formats.
     """
-    try:
-        from Bio import motifs
-    except ImportError as error:
-        raise ImportError(
-            "`motifs`: reading motifs needs Biopython. Install it with `pip install 'scminnet[genome]'`."
-        ) from error
+    _check_biopython()
+    from Bio import motifs
+
     if path is None:
         folder = _compat.jaspar_folder()
         names = dict(line.split("\t") for line in (folder / "motif_to_gene.txt").read_text().splitlines())
@@ -82,6 +80,11 @@ def read_motifs(path: str | os.PathLike[str] | None = None) -> list[Motif]:
     if not found:
         raise ValueError(f"`motifs`: {path.name!r} holds no motif. Give motifs in MEME or JASPAR format.")
     return found
+
+
+def _check_biopython() -> None:
+    if find_spec("Bio") is None:
+        raise ImportError("`motifs` need Biopython. Install it with `pip install 'scminnet[genome]'`.")
 
 
 def _counts(motif: object) -> np.ndarray:
@@ -158,6 +161,7 @@ def find_motifs(
     -------
     Boolean array (sequences, motifs).
     """
+    _check_biopython()
     from Bio.motifs.matrix import PositionSpecificScoringMatrix
 
     found = np.zeros((len(sequences), len(motifs)), dtype=bool)

@@ -139,6 +139,15 @@ def test_scores_of_other_columns_are_shares_of_the_largest(tmp_path, score: str,
     np.testing.assert_allclose(found, expected, atol=1)
 
 
+def test_categories_sort_as_text(tmp_path) -> None:
+    links = make().astype(
+        {"chrom": pd.CategoricalDtype(["chr4", "chr2", "chr10"]), "gene": "category", "strand": "category"}
+    )
+    mn.tl.export_links(links, tmp_path / "a.bed")
+    mn.tl.export_links(make(), tmp_path / "b.bed")
+    assert (tmp_path / "a.bed").read_text() == (tmp_path / "b.bed").read_text()
+
+
 def test_format_may_be_named(tmp_path) -> None:
     mn.tl.export_links(make(), tmp_path / "links.txt", format="bed")
     mn.tl.export_links(make(), tmp_path / "links.bed")

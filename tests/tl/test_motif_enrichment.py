@@ -151,5 +151,7 @@ def test_links_without_fdr(genome) -> None:
 def test_missing_package_is_named(tmp_path, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "Bio", None)
     links = pd.DataFrame({"chrom": ["chr1", "chr1"], "start": [0, 9], "end": [5, 14], "fdr": [0.0, 1.0]})
-    with pytest.raises(ImportError, match=r"needs Biopython. Install it with `pip install 'scminnet\[genome\]'`"):
+    with pytest.raises(
+        ImportError, match=r"`motifs` need Biopython. Install it with `pip install 'scminnet\[genome\]'`"
+    ):
         mn.tl.motif_enrichment(links, tmp_path / "g.fa")

@@ -71,9 +71,7 @@ def _read_bedpe(path: Path) -> pd.DataFrame:
             f"`evidence`: {len(short):,} of {len(rows):,} lines of {path.name!r} have fewer than six fields separated by tabs, e.g. "
             f"{shorten([' '.join(row) for row in short], 3)}. Give BEDPE: {' '.join(ANCHOR_COLUMNS)}."
         )
-    table = pd.DataFrame(rows, columns=list(ANCHOR_COLUMNS), dtype=object)
-    # BEDPE marks an end of unknown place so
-    return table[(table["chrom1"] != ".") & (table["chrom2"] != ".")]
+    return pd.DataFrame(rows, columns=list(ANCHOR_COLUMNS), dtype=object)
 
 
 def look_up(
@@ -111,6 +109,8 @@ def look_up(
 
 def _anchors(links: pd.DataFrame, evidence: pd.DataFrame, slack: int) -> tuple[np.ndarray, np.ndarray]:
     """Links whose peak meets one anchor, and whose start, widened by the slack, the other."""
+    # BEDPE marks an end of unknown place so
+    evidence = evidence[(evidence["chrom1"] != ".") & (evidence["chrom2"] != ".")]
     anchors = [
         parse_intervals(evidence[list(names)].set_axis(["chrom", "start", "end"], axis=1), argument="evidence")
         for names in (ANCHOR_COLUMNS[:3], ANCHOR_COLUMNS[3:])
@@ -136,7 +136,7 @@ def _gene_intervals(
     positive = np.ones(len(evidence), dtype=bool) if positive_key is None else _flags(evidence, positive_key)
     _check_chromosomes(links["chrom"], intervals["chrom"])
     genes = evidence[gene_key].astype(str).to_numpy()
-    of_links = links["gene"].astype(str)
+    of_links = links["gene"]
     shared = of_links.isin(set(genes)).to_numpy()
     if not shared.any():
         raise ValueError(
@@ -180,7 +180,7 @@ def _incidence(places: pd.DataFrame, anchors: pd.DataFrame) -> sparse.csr_matrix
 
 
 def _check_chromosomes(ours: pd.Series, theirs: pd.Series) -> None:
-    ours, theirs = pd.unique(ours.astype(str)), pd.unique(theirs.astype(str))
+    ours, theirs = pd.unique(ours), pd.unique(theirs)
     if not set(ours) & set(theirs):
         raise ValueError(
             f"`evidence`: links and evidence have no chromosome name in common. The links lie on {shorten(ours)}, the evidence on "
