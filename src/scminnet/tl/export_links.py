@@ -80,7 +80,7 @@ def export_links(
           ``bgzip`` and ``tabix -p bed``.
     score
         Column that fills the formats' scores: ``"r"``, ``"z"``, ``"p"`` or ``"fdr"``, of the last two their -log10. ``bedpe``,
-        ``longrange`` and the interact ``value`` hold it as it is. Scores from 0 to 1000 (BED, interact) are 1000 |r|, or of the others
+        ``longrange`` and the interact ``value`` hold it as it is. Scores from 0 to 1000 (BED, interact) are 1000 times the size of r, or of the others
         their size as a share of the largest in the table, times 1000.
 
     Raises

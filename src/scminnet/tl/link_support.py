@@ -31,7 +31,7 @@ class LinkSupport:
         random order), ``auprc`` of the score and ``auprc_distance`` of the order by distance alone, the nearest first. NaN where no pair
         is supported.
     by_distance
-        One row a group and bin of distance: ``group``, ``from`` and ``to`` (bases, ``from`` <= |distance| < ``to``; the last bin is
+        One row a group and bin of distance: ``group``, ``from`` and ``to`` (bases, ``from`` <= ``|distance|`` < ``to``; the last bin is
         open, its ``to`` is infinite), ``n_pairs``, ``n_supported``, ``share`` of the pairs that is supported, and the means of ``r``
         over supported and unsupported pairs, ``r_supported`` and ``r_unsupported``. NaN where there is no such pair.
     pairs
@@ -78,7 +78,7 @@ def link_support(
     score
         Column by which links are ranked: ``"r"`` or ``"z"``, the greatest first, or ``"p"`` or ``"fdr"``, the smallest first.
     bins
-        Ascending edges of the bins of |distance|, in bases, the first 0; the last bin has no upper end.
+        Ascending edges of the bins of ``|distance|``, in bases, the first 0; the last bin has no upper end.
     slack
         Bases around a transcript start in which an anchor counts as the promoter's; 1,000, about the length of a promoter.
     gene_key
