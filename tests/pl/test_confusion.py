@@ -24,6 +24,12 @@ def test_numbers_are_written_where_there_is_room() -> None:
     assert not pl.transfer_heatmap(names[:10], names[:10], ax=axis).texts
 
 
+def test_types_are_in_natural_order() -> None:
+    axis = pl.transfer_heatmap(["t10", "t2"], ["t10", "t3"])
+    assert [t.get_text() for t in axis.get_yticklabels()] == ["t2", "t10"]
+    assert [t.get_text() for t in axis.get_xticklabels()] == ["t2", "t3", "t10"]
+
+
 @pytest.mark.parametrize("n", [1, 3, 25])
 def test_no_text_overlaps(n: int, text_apart) -> None:
     names = [f"T cell, CD4-positive, {i}" for i in range(n)]

@@ -82,7 +82,7 @@ def test_smoothing_gain_names_what_is_wrong(table: pd.DataFrame) -> None:
 LINKS = pd.DataFrame(
     {
         "distance": [-1, 10, -24_999, 25_000, -60_000, -149_999, -150_000, 400_000],
-        "r": [0.1, 0.3, 0.5, 0.7, -0.2, 0.4, 9.0, 9.0],
+        "r": [0.1, 0.3, 0.8, 0.7, -0.2, 0.4, 9.0, 9.0],
         "supported": [True, False, True, True, False, True, True, True],
     }
 )
@@ -110,12 +110,12 @@ def test_links_are_split_by_a_column() -> None:
 def test_several_tables_are_a_heatmap_of_means() -> None:
     tables = {"raw": LINKS, "smoothed": LINKS.assign(r=2 * LINKS["r"])}
     axis = pl.correlation_by_distance(tables, edges=[0, 25_000, 50_000, 75_000])
-    np.testing.assert_allclose(axis.images[0].get_array(), [[0.3, 0.7, -0.2], [0.6, 1.4, -0.4]])
+    np.testing.assert_allclose(axis.images[0].get_array(), [[0.4, 0.7, -0.2], [0.8, 1.4, -0.4]])
     assert axis.images[0].get_clim() == (-1.4, 1.4)
     assert [t.get_text() for t in axis.get_yticklabels()] == ["raw", "smoothed"]
     split = pl.correlation_by_distance(tables, by="supported", edges=[0, 25_000, 50_000])
     np.testing.assert_allclose(
-        split.images[0].get_array().filled(np.nan), [[0.3, 0.7], [0.3, np.nan], [0.6, 1.4], [0.6, np.nan]]
+        split.images[0].get_array().filled(np.nan), [[0.45, 0.7], [0.3, np.nan], [0.9, 1.4], [0.6, np.nan]]
     )
     assert [t.get_text() for t in split.get_yticklabels()][:2] == ["raw, supported", "raw, not supported"]
 
