@@ -143,12 +143,19 @@ def differential_measures(seed: int) -> Iterator[dict[str, object]]:
     for smoothing, arguments in smoothings.items():
         values = simulated_query.bulks(query.unpaired, N_BULKS, condition="condition", **arguments)
         mn.tl.cre_links(values, query.tss, groupby="condition", null="theoretical", key_added="by_condition")
+        mn.tl.cre_links(values, query.tss, null="theoretical")
         every = values.uns["by_condition"]
-        significant = every[every["fdr"] <= FDR]
-        for chosen, links in (("all pairs", every), ("links of either", significant)):
+        selections = {
+            "all pairs": every,
+            "links of either": every[every["fdr"] <= FDR],
+            "links of both together": values.uns["cre_links"].query("fdr <= @FDR"),
+        }
+        changed_pairs = with_truth(every, query.regulation.query("kind != 'same'")).query("regulates")
+        n_changed = len(changed_pairs[["gene", "peak"]].drop_duplicates())
+        for chosen, links in selections.items():
             # shuffles are slow: of all pairs for unsmoothed bulks only, and none where smoothing leaves nothing to find
-            shuffled = not arguments or ("within" in arguments and links is significant)
-            tests = {"Fisher": 0} | ({"permutation": N_PERMUTATIONS} if shuffled else {})
+            shuffled = {"all pairs": not arguments, "links of either": "within" in arguments or not arguments}
+            tests = {"Fisher": 0} | ({"permutation": N_PERMUTATIONS} if shuffled.get(chosen) else {})
             for test, n_permutations in tests.items():
                 mn.tl.differential_links(
                     values, "condition", "control", links=links, n_permutations=n_permutations, seed=seed
@@ -159,6 +166,7 @@ def differential_measures(seed: int) -> Iterator[dict[str, object]]:
                 measures = {"pairs": len(table), "called": called.sum()}
                 measures |= {f"called, {name}": rate for name, rate in called.groupby(kind).mean().items()}
                 measures |= {
+                    "changed links found": called[kind.isin(["lost", "flipped"])].sum() / n_changed,
                     "link unchanged": (~kind[called].isin(["lost", "flipped"])).mean(),
                     "gene unchanged": unchanged[called].mean(),
                     "p < 0.05, gene unchanged": (table["p"] < 0.05)[unchanged].mean(),

@@ -84,18 +84,20 @@ below 0.05, and 5 % of those called not regulating.""",
         "Differences between conditions: share called at a nominal false discovery rate of 5 %",
         """Of the regulating pairs, 15 % are lost and 15 % flipped in the second condition; half of the bulks are of either. A gene is changed if any
 of its links is, and then all its correlations may change. "Links of either" are pairs that are significant (`null="theoretical"`) in either
-condition.""",
+condition, "links of both together" those that are over all bulks; shares are of the pairs tested.""",
         "differences",
         {f"called, {kind}": kind for kind in KINDS},
     ),
     Section(
-        "Differences between conditions: false calls",
-        """Of those called, the share in which the link, or the whole gene, is unchanged; of pairs of unchanged genes, the share with p < 0.05; and of
-flipped links that were called, those whose correlation changed its sign.""",
+        "Differences between conditions: what is called",
+        """Lost and flipped links that were called, as a share of all, tested or not. Of those called, the share in which the link, or the whole
+gene, is unchanged; of pairs of unchanged genes, the share with p < 0.05; and of flipped links that were called, those whose correlation
+changed its sign.""",
         "differences",
         {
             "pairs": "pairs",
             "called": "called",
+            "changed links found": "changed links found",
             "link unchanged": "link unchanged",
             "gene unchanged": "gene unchanged",
             "p < 0.05, gene unchanged": "p < 0.05: gene unchanged",
