@@ -429,3 +429,20 @@ def test_wrong_objects() -> None:
         mn.tl.cre_links(mdata[:5], TSS)
     with pytest.raises(TypeError, match="`tss` is a dict"):
         mn.tl.cre_links(mdata, {})
+
+
+def test_only_correlations_above_the_background_are_found_where_asked() -> None:
+    mdata = genome_wide(40, 3, n_genes=60, n_peaks=900, length=900_000)
+    tss = mdata.uns["tss"]
+    both = links_of(mdata, tss, null="theoretical")
+    above = links_of(mdata, tss, null="theoretical", alternative="greater")
+    np.testing.assert_allclose(above["p"], np.where(both["z"] > 0, both["p"] / 2, 1 - both["p"] / 2))
+    both = links_of(mdata, tss, null="matched")
+    above = links_of(mdata, tss, null="matched", alternative="greater")
+    np.testing.assert_array_equal(above["z"], both["z"])
+    # nothing regulates here, so p is uniform, one-sided as well
+    assert abs(above["p"].mean() - 0.5) < 0.05
+    assert 0.02 < (above["p"] < 0.05).mean() < 0.09
+    assert (np.diff(above["p"].to_numpy()[np.argsort(above["z"])]) <= 0).all()
+    with pytest.raises(ValueError, match="`alternative` is 'less'"):
+        links_of(mdata, tss, alternative="less")

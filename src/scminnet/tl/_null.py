@@ -37,10 +37,12 @@ def fisher_variance(n: np.ndarray | int, method: str) -> np.ndarray:
         return (1.06 if method == "spearman" else 1.0) / np.maximum(np.asarray(n) - 3, 0)
 
 
-def theoretical_null(r: np.ndarray, n: np.ndarray, method: str) -> tuple[np.ndarray, np.ndarray]:
-    """Score correlations as those of independent observations: z and two-sided p of the normal distribution."""
+def theoretical_null(
+    r: np.ndarray, n: np.ndarray, method: str, alternative: str = "two-sided"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Score correlations as those of independent observations: z and p of the normal distribution."""
     z = fisher(r) / np.sqrt(fisher_variance(n, method))
-    return z, 2 * stats.norm.sf(np.abs(z))
+    return z, stats.norm.sf(z) if alternative == "greater" else 2 * stats.norm.sf(np.abs(z))
 
 
 def false_discovery_rate(p: np.ndarray) -> np.ndarray:
@@ -74,6 +76,7 @@ def matched_null(
     background: Background,
     *,
     nonzero: bool,
+    alternative: str = "two-sided",
     seed: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Score each pair against the correlations of its gene with matched peaks on other chromosomes.
@@ -90,13 +93,15 @@ def matched_null(
         What the pairs are compared with.
     nonzero
         As in :func:`~scminnet.tl._correlation.correlate_pairs`.
+    alternative
+        ``"two-sided"``, or ``"greater"`` for correlations above the background only.
     seed
         Seed of the draw of background correlations that make up the null.
 
     Returns
     -------
     z, the distance of Fisher's transformation of r from the background's mean in standard deviations of the background; and p, the
-    share of background correlations, scored in the same way against their own backgrounds, whose z lies as far from 0. NaN where a
+    share of background correlations, scored in the same way against their own backgrounds, whose z lies as far from 0 (is as large). NaN where a
     background has fewer than two correlations.
 
     Raises
@@ -134,10 +139,11 @@ def matched_null(
 
             row, column = (index.ravel() for index in np.indices((len(block), len(drawn))))
             at = row, drawn[column]
-            null.append(np.abs(_scores(correlations[at], counts[at], correlations, row, near_drawn, column)))
+            null.append(_scores(correlations[at], counts[at], correlations, row, near_drawn, column))
     null = np.concatenate(null)
-    null = np.sort(null[~np.isnan(null)])
-    as_far = len(null) - np.searchsorted(null, np.abs(z))
+    far = (lambda values: values) if alternative == "greater" else np.abs
+    null = np.sort(far(null[~np.isnan(null)]))
+    as_far = len(null) - np.searchsorted(null, far(z))
     return z, np.where(np.isnan(z), np.nan, (1 + as_far) / (1 + len(null)))
 
 

@@ -23,6 +23,9 @@ from scminnet.tl._pairs import window_pairs
 #: What correlations are compared with.
 NULLS = ("matched", "theoretical", None)
 
+#: Which correlations are found: those that differ from the background, or those above it.
+ALTERNATIVES = ("two-sided", "greater")
+
 
 def cre_links(
     mdata: MuData,
@@ -38,6 +41,7 @@ def cre_links(
     groupby: str | None = None,
     min_bulks: int = 10,
     null: str | None = "matched",
+    alternative: str = "two-sided",
     n_background: int = 200,
     genome: str | os.PathLike[str] | None = None,
     rna: str = "rna",
@@ -55,7 +59,8 @@ def cre_links(
 
     .. math:: z = \frac{f(r) - m}{s}, \qquad f(r) = \operatorname{artanh} r,
 
-    and p is the share of background correlations, scored in the same way against their own backgrounds, whose :math:`|z|` is as large.
+    and p is the share of background correlations, scored in the same way against their own backgrounds, whose :math:`|z|` (or z, see
+    ``alternative``) is as large.
     It is taken over all genes of a group, so it is at least about 2e-6, and 2e-4 for a single gene.
 
     The bulks of a tissue differ by cell type above all, and so do most genes and peaks: over such bulks, pairs that have nothing to do
@@ -98,6 +103,9 @@ def cre_links(
     null
         ``"matched"``, ``"theoretical"`` (the normal distribution of Fisher's transformation for independent observations, with
         variance 1.06 / (n - 3) for Spearman :cite:p:`Fieller57` and 1 / (n - 3) for Pearson), or ``None`` for none.
+    alternative
+        ``"two-sided"``, or ``"greater"``: p is small for correlations above the background only, which finds more of the elements
+        that further expression.
     n_background
         Background peaks of a pair, at least 30: those nearest in accessibility (by rank; the mean over the group's bulks) and GC
         content among 5,000 drawn at random. Fewer where other chromosomes have fewer. The standard deviation of 200 is known
@@ -135,7 +143,7 @@ def cre_links(
         ``r``
             The correlation.
         ``z``, ``p``
-            As above, two-sided. NaN without a null, and where a pair's background has no values (with ``nonzero``).
+            As above. NaN without a null, and where a pair's background has no values (with ``nonzero``).
         ``fdr``
             False discovery rate by Benjamini and Hochberg over the pairs of the group.
         ``n_bulks``
@@ -177,6 +185,7 @@ def cre_links(
         _validate.check_count(value, argument, minimum=0)
     check_method(method, nonzero=nonzero)
     _validate.check_choice(null, NULLS, "null")
+    _validate.check_choice(alternative, ALTERNATIVES, "alternative")
     _validate.check_count(min_bulks, "min_bulks", minimum=4)
     _validate.check_count(n_background, "n_background", minimum=30)
     if genome is not None and null != "matched":
@@ -224,7 +233,7 @@ def cre_links(
         left_out += [(features[linked[gene]], reason + where) for gene, reason in why.items()]
         scored = pairs.table[defined].assign(r=r[defined], z=np.nan, p=np.nan, n_bulks=n[defined], group=group)
         if null == "theoretical":
-            scored["z"], scored["p"] = theoretical_null(r[defined], n[defined], method)
+            scored["z"], scored["p"] = theoretical_null(r[defined], n[defined], method, alternative)
         elif null == "matched" and defined.any():
             candidates = np.searchsorted(used, pool)
             background = Background(
@@ -234,7 +243,16 @@ def cre_links(
                 size=n_background,
             )
             scored["z"], scored["p"] = matched_null(
-                r[defined], n[defined], first[defined], second[defined], x, y, background, nonzero=nonzero, seed=seed
+                r[defined],
+                n[defined],
+                first[defined],
+                second[defined],
+                x,
+                y,
+                background,
+                nonzero=nonzero,
+                alternative=alternative,
+                seed=seed,
             )
         tables.append(scored.assign(fdr=false_discovery_rate(scored["p"].to_numpy())))
     links = pd.concat(tables, ignore_index=True)
@@ -257,6 +275,7 @@ def cre_links(
         "groupby": groupby,
         "min_bulks": min_bulks,
         "null": null,
+        "alternative": alternative,
         "n_background": n_background,
         "genome": None if genome is None else os.fspath(genome),
         "rna": rna,

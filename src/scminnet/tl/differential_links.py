@@ -71,8 +71,8 @@ def differential_links(
         The level with which the others are compared.
     links
         Pairs to compare: the table of :func:`cre_links` or some of its rows, or a MuData that has it. ``None``: that of ``mdata``.
-        Each gene and peak is compared once, in every group, whatever groups the table has. Compare few pairs: links that
-        are significant somewhere, rather than all.
+        Each gene and peak is compared once, in every group, whatever groups the table has. Pairs chosen because they correlate
+        at one of the levels are found to differ too often: choose them by other data, or compare all.
     groupby
         Column of the groups within which conditions are compared, e.g. cell types. ``None``: over all bulks.
     method, nonzero, layer
