@@ -83,3 +83,9 @@ def test_legends_below_do_not_replace_each_other() -> None:
     second = _style.legend_below(axis, {"$b$": {"color": "blue"}}, beneath=0.4, title="more")
     assert {first, second} <= set(axis.get_children())
     assert not second.get_texts()[0].get_parse_math()
+
+
+def test_a_legend_has_no_more_columns_than_its_rows_need() -> None:
+    assert _style.legend_columns(["ab"] * 5, 2.0) == 3
+    assert _style.legend_columns(["ab"] * 4, 2.0) == 4
+    assert _style.legend_columns(["a long name of a kind of cell"] * 4, 2.0) == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -163,9 +163,11 @@ def wrapped(name: str) -> str:
     return textwrap.fill(name, WRAP, break_long_words=False)
 
 
-def legend_columns(names: Iterable[str], width: float) -> int:
-    """Tell how many columns of a legend fit ``width`` inches."""
-    return max(1, int(width // (max(text_width(wrapped(name)) for name in names) + 0.3)))
+def legend_columns(names: Collection[str], width: float) -> int:
+    """Tell in how many columns a legend fits ``width`` inches; no more than its rows need."""
+    most = max(1, int(width // (max(text_width(wrapped(name)) for name in names) + 0.3)))
+    n_rows = -(-len(names) // most)
+    return -(-len(names) // n_rows)
 
 
 def legend_height(names: Sequence[str], width: float) -> float:

@@ -357,7 +357,7 @@ def _draw_expression(axis: Axes, expression: pd.Series, groups: pd.Series) -> No
         axis.scatter(values, base + 0.45 + spread, s=4, color=colour, linewidths=0)
         axis.plot([median, median], [base + 0.1, base + 0.8], color="black", linewidth=1.2)
     axis.set(ylim=(0, len(names)), yticks=[])
-    low, high = min(0, expression.min()), expression.max()
+    low, high = expression.min(), expression.max()
     axis.set_xlim(low - 0.04 * (high - low or 1), high + 0.04 * (high - low or 1))
     axis.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
     _style.dress(axis, xlabel="expression")
