@@ -49,7 +49,7 @@ class Recipe:
     temperature: float = 0.2
     classification_weight: float = 1.0
 
-    lr: float = 1e-3
+    lr: float = 2e-3
     weight_decay: float = 1e-4
     lr_schedule: Literal["constant", "one_cycle"] = "one_cycle"
     max_epochs: int | None = None
