@@ -6,6 +6,7 @@ import warnings
 from pathlib import Path
 from typing import NamedTuple
 
+import anndata as ad
 import muon as mu
 import numpy as np
 import pandas as pd
@@ -43,8 +44,11 @@ def lognormalise(adata: AnnData) -> None:
     sc.pp.log1p(adata)
 
 
-def load(name: str, folder: Path) -> DevelopmentSet:
-    """Read, normalise and split ``pbmc10k_citeseq`` (RNA + protein) or ``snareseq_mouse_cortex`` (RNA + gene activity)."""
+def load(name: str, folder: Path, *, peaks: bool = False) -> DevelopmentSet:
+    """Read, normalise and split ``pbmc10k_citeseq`` (RNA + protein) or ``snareseq_mouse_cortex`` (RNA + gene activity).
+
+    With ``peaks`` the second modality of ``snareseq_mouse_cortex`` is ``"chromatin"``: the peaks themselves beside gene activity.
+    """
     source = read_h5mu(folder / f"{name}.h5mu")
     lognormalise(source["rna"])
     if name == "pbmc10k_citeseq":
@@ -53,9 +57,13 @@ def load(name: str, folder: Path) -> DevelopmentSet:
     else:
         activity = gene_activity(source["atac"])
         lognormalise(activity)
-        mdata = MuData({"rna": source["rna"], "activity": activity})
+        second = "activity"
+        if peaks:
+            lognormalise(source["atac"])
+            activity, second = ad.concat([activity, source["atac"]], axis="var"), "chromatin"
+        mdata = MuData({"rna": source["rna"], second: activity})
         mdata.obs = source.obs.loc[mdata.obs_names]
-        second, labels_key, batch_key = "activity", "cell_type", "batch"
+        labels_key, batch_key = "cell_type", "batch"
     parts = [mdata[(folder / "splits" / f"{name}.{part}.txt").read_text().split()].copy() for part in ("train", "test")]
     return DevelopmentSet(*parts, ("rna", second), labels_key, batch_key)
 

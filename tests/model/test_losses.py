@@ -92,6 +92,29 @@ def test_info_nce_prefers_matched_order() -> None:
     assert losses.info_nce(a, a, temperature=0.1) < losses.info_nce(a, a.flip(0), temperature=0.1)
 
 
+def naive_supervised(cosines: np.ndarray, left: np.ndarray, right: np.ndarray) -> float:
+    """Mean over the cells of the mean over their type's cells of the negative log share."""
+    terms = []
+    for i, label in enumerate(left):
+        known = np.flatnonzero(right >= 0)
+        same = known[right[known] == label]
+        if label >= 0 and len(same):
+            terms.append(np.mean([-np.log(np.exp(cosines[i, j]) / np.exp(cosines[i, known]).sum()) for j in same]))
+    return np.mean(terms) if terms else 0.0
+
+
+@pytest.mark.parametrize("right", [[0, 0, 1, 3, -1], [0, 1, 2, 2, 2], [-1, -1, -1, -1, -1], [4, 4, 4, 4, 4]])
+def test_supervised_contrast_matches_a_loop(right: list[int]) -> None:
+    # type 2 and the unlabelled cell have no partner in the first case, nobody has one in the last two
+    left, right = np.array([0, 1, 0, 2, -1, 1]), np.array(right)
+    a, b = tensors(6, 4), tensors(5, 4, seed=3)
+    x, y = (t.numpy() / np.linalg.norm(t.numpy(), axis=1, keepdims=True) for t in (a, b))
+    cosines = x @ y.T / 0.2
+    expected = (naive_supervised(cosines, left, right) + naive_supervised(cosines.T, right, left)) / 2
+    found = losses.supervised_contrast(a, b, torch.from_numpy(left), torch.from_numpy(right), temperature=0.2)
+    assert found.item() == pytest.approx(expected, rel=1e-5)
+
+
 def test_pair_accuracy_worked_example() -> None:
     # cells 10, 11, 12 in one modality, 11, 10, 13 in the other: 12 and 13 have no counterpart
     distances = torch.tensor([[5.0, 1.0, 2.0], [3.0, 1.0, 9.0], [0.0, 9.0, 9.0]])

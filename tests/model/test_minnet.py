@@ -30,7 +30,9 @@ def fit(mdata: MuData, **kwargs) -> MinNet:
 def test_history_has_every_loss_and_accuracy_of_both_parts(trained: MinNet) -> None:
     expected = {f"{part}_loss" for part in ("train", "validation")}
     for part in ("train", "validation"):
-        expected |= {f"{name}_{part}" for name in ("classification_loss", "contrastive_loss", "infonce_loss")}
+        expected |= {
+            f"{name}_{part}" for name in ("classification_loss", "contrastive_loss", "infonce_loss", "supervised_loss")
+        }
         expected |= {f"{name}_{m}_{part}" for name in ("accuracy", "pair_accuracy") for m in ("rna", "atac")}
     assert expected == set(trained.history)
     for name, column in trained.history.items():
@@ -87,10 +89,10 @@ def test_paper_preset_has_the_published_values(reference: MuData) -> None:
     published = {
         "n_hidden": 768, "n_latent": 32, "activation": "sigmoid", "pairing": "sampled", "positive_share": 0.25,
         "batch_size": 30, "lr": 1e-4, "weight_decay": 1e-6, "contrastive_weight": 0.5, "m0": 10.0, "c": 3.0,
-        "infonce_weight": 0.0, "loss_form": "code", "train_size": 0.8,
+        "infonce_weight": 0.0, "supervised_weight": 0.0, "loss_form": "code", "train_size": 0.8,
     }  # fmt: skip
     assert {name: model.recipe_[name] for name in published} == published
-    assert "infonce_loss_train" not in model.history
+    assert not {"infonce_loss_train", "supervised_loss_train"} & set(model.history)
 
 
 def test_early_stopping_stops(reference: MuData) -> None:

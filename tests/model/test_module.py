@@ -138,3 +138,10 @@ def test_classification_loss_leaves_unlabelled_cells_out() -> None:
     torch.testing.assert_close(found, 2 * expected)  # a sum over modalities
     nobody = torch.full((6,), -1)
     assert module._classification_loss({"rna": logits}, {"rna": nobody}).item() == 0
+
+
+def test_epochs_fill_the_steps_but_see_no_cell_too_often() -> None:
+    recipe = Recipe(max_steps=1000)
+    assert recipe.n_epochs(30) == 34
+    assert recipe.n_epochs(2) == 60
+    assert Recipe(max_steps=1000, max_epochs=90).n_epochs(2) == 90

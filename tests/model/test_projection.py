@@ -40,6 +40,25 @@ def test_components_are_white_and_sorted_as_an_svd_finds_them(kind, n_features: 
     np.testing.assert_allclose(agreement, 1, atol=1e-3)
 
 
+def test_ridge_divides_by_variance_and_a_share_of_all_variances() -> None:
+    rng = np.random.default_rng(0)
+    values = (rng.normal(size=(200, 6)) * [9, 5, 3, 2, 1, 0.5]).astype(np.float32)
+    variances = np.sort(np.linalg.eigvalsh(np.cov(values.T)))[::-1][:4]
+    scores = values @ whitened_components(values, 4, seed=0, ridge=0.1)
+    np.testing.assert_allclose(scores.var(0, ddof=1), variances / (variances + 0.1 * variances.sum()), rtol=1e-3)
+
+
+def test_chance_correlations_of_few_cells_shrink() -> None:
+    # nothing is shared: what correlates in 60 cells with 40 components each is chance
+    rng = np.random.default_rng(0)
+    matrices = {m: rng.random((60, 300)).astype(np.float32) for m in "ab"}
+    moments = {m: feature_moments(x) for m, x in matrices.items()}
+    fitted = fit_projections(matrices, moments, everyone(60), n_components=40, n_canonical=5, seed=0)
+    values = {m: np.clip((matrices[m] - mean) / std, -10, 10) for m, (mean, std) in moments.items()}
+    lengths = [np.linalg.norm(values[m] @ fitted[m][0] + fitted[m][1], axis=1).mean() for m in "ab"]
+    assert max(lengths) < 0.5  # whitened, they have length about 2
+
+
 def test_components_stop_at_the_rank() -> None:
     rng = np.random.default_rng(0)
     values = (rng.normal(size=(50, 2)) @ rng.normal(size=(2, 8))).astype(np.float32)

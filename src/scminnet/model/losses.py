@@ -98,6 +98,34 @@ def info_nce(a: Tensor, b: Tensor, *, temperature: float) -> Tensor:
     return 0.5 * (F.cross_entropy(cosines, target) + F.cross_entropy(cosines.T, target))
 
 
+def supervised_contrast(a: Tensor, b: Tensor, left: Tensor, right: Tensor, *, temperature: float) -> Tensor:
+    """Supervised contrastive loss between modalities :cite:p:`Khosla20`: each cell shall find the cells of its type.
+
+    Parameters
+    ----------
+    a, b
+        Embeddings of cells in two modalities, cells x dimensions; their directions are compared (cosine).
+    left, right
+        Their label codes; unlabelled cells (-1) have no say.
+    temperature
+        Divides the cosines.
+
+    Returns
+    -------
+    The mean over both directions, and in each over the cells whose type the other modality has; 0 where there are none.
+    """
+    a, b = a[left >= 0], b[right >= 0]
+    left, right = left[left >= 0], right[right >= 0]
+    cosines = F.normalize(a, dim=1) @ F.normalize(b, dim=1).T / temperature
+    same = (left.unsqueeze(1) == right.unsqueeze(0)).to(cosines.dtype)
+    terms = []
+    for logits, target in ((cosines, same), (cosines.T, same.T)):
+        n_same = target.sum(1)
+        within = -(target * logits.log_softmax(1)).sum(1) / n_same.clamp_min(1)
+        terms.append(within.sum() / (n_same > 0).sum().clamp_min(1))
+    return 0.5 * (terms[0] + terms[1])
+
+
 def pair_accuracy(distances: Tensor, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
     """Share of cells whose nearest cell of the other modality, within the batch, is themselves.
 

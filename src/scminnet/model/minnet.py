@@ -53,8 +53,7 @@ class MinNet(SiameseTrainingMixin, EmbeddingMixin, BaseModelClass):
         (principal components, then canonical correlations) comes before the hidden layer. ``"learned"``: the hidden layer
         sees the features themselves, as in the paper.
     n_components, n_canonical
-        Principal components of each modality (at most: one for every 20 paired cells, but no fewer than 20), and canonical
-        components, of the ``"canonical"`` input layer.
+        Principal components of each modality (at most), and canonical components, of the ``"canonical"`` input layer.
     input_dropout
         Share of a modality's features left out of a training batch by the ``"learned"`` input layer, in [0, 1).
     normalise

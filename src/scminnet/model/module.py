@@ -233,6 +233,9 @@ class SiameseModule(BaseModuleClass):
         if recipe.infonce_weight > 0:
             metrics["infonce_loss"] = self._infonce_loss(embedding, cells, recipe.temperature)
             total = total + recipe.infonce_weight * metrics["infonce_loss"]
+        if recipe.supervised_weight > 0:
+            metrics["supervised_loss"] = self._supervised_loss(embedding, labels, recipe.temperature)
+            total = total + recipe.supervised_weight * metrics["supervised_loss"]
         metrics |= self._accuracies(embedding, logits, labels, cells)
         return LossOutput(loss=total, n_obs_minibatch=tensors["n_cells"], extra_metrics=metrics)
 
@@ -276,6 +279,17 @@ class SiameseModule(BaseModuleClass):
             if len(matches[0]) > 1:
                 a, b = embedding[first][matches[0]], embedding[second][matches[1]]
                 terms.append(losses.info_nce(a, b, temperature=temperature))
+        return torch.stack(terms).mean() if terms else torch.zeros((), device=self.device)
+
+    def _supervised_loss(
+        self, embedding: Mapping[str, Tensor], labels: Mapping[str, Tensor], temperature: float
+    ) -> Tensor:
+        terms = [
+            losses.supervised_contrast(
+                embedding[first], embedding[second], labels[first], labels[second], temperature=temperature
+            )
+            for first, second in modality_pairs(tuple(embedding))
+        ]
         return torch.stack(terms).mean() if terms else torch.zeros((), device=self.device)
 
     @torch.no_grad()

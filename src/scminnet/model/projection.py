@@ -21,10 +21,9 @@ MAX_COVARIANCE_FEATURES = 500
 #: Principal components with less than this share of the first one's deviation are rounding errors of float32 covariances.
 MIN_RELATIVE_DEVIATION = 1e-3
 
-#: Canonical correlations of few cells are chance where components are many. On validation 20 components were best at 400 paired
-#: cells, 50 at 1,200, 100 (of 50, 100, 200) at 5,000 and more.
-PAIRED_CELLS_PER_COMPONENT = 20
-MIN_COMPONENTS = 20
+#: Canonical correlations of few cells are chance where components are many. Whitening adds to each component's variance this
+#: multiple of the components' total variance per paired cell (the search: ``benchmarks/results/recipe_search.md``).
+RIDGE = 10.0
 
 
 def _scale_and_zero(mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -45,8 +44,10 @@ def standardised_deviation(
     return sparse.csr_matrix((values.astype(np.float32), columns, matrix.indptr), shape=matrix.shape)
 
 
-def whitened_components(values: sparse.csr_matrix | np.ndarray, n_components: int, seed: int) -> np.ndarray:
-    """Weights of the principal components, each of unit variance over the cells given.
+def whitened_components(
+    values: sparse.csr_matrix | np.ndarray, n_components: int, seed: int, *, ridge: float = 0.0
+) -> np.ndarray:
+    """Weights of the principal components, each of unit variance over the cells given, or a little less.
 
     Parameters
     ----------
@@ -56,6 +57,9 @@ def whitened_components(values: sparse.csr_matrix | np.ndarray, n_components: in
         At most this many; fewer where cells, features or their rank are fewer.
     seed
         Start of the iteration.
+    ridge
+        A component of variance v is divided by the root of v + ridge times the sum of all components' variances: 0 whitens, more
+        spares the components of small variance, which few cells tell badly.
 
     Returns
     -------
@@ -68,7 +72,8 @@ def whitened_components(values: sparse.csr_matrix | np.ndarray, n_components: in
     pca = PCA(n_components, svd_solver=solver, random_state=seed).fit(values)
     deviation = np.sqrt(pca.explained_variance_)
     kept = deviation > MIN_RELATIVE_DEVIATION * deviation[0]
-    return (pca.components_[kept].T / deviation[kept]).astype(np.float32)
+    variance = np.square(deviation[kept])
+    return (pca.components_[kept].T / np.sqrt(variance + ridge * variance.sum())).astype(np.float32)
 
 
 def canonical_rotations(
@@ -76,14 +81,14 @@ def canonical_rotations(
 ) -> dict[str, np.ndarray]:
     """Rotate each modality's whitened scores so that paired cells agree, best agreement first.
 
-    Two modalities: canonical correlation analysis, each component scaled by its correlation. More: the leading eigenvectors of the
+    Two modalities: canonical correlation analysis, regularised where the scores are, each component scaled by its correlation. More: the leading eigenvectors of the
     block matrix of all cross-correlations, scaled by the mean correlation, which for two modalities is the same thing. Every
     two modalities need only the cells that they share.
 
     Parameters
     ----------
     scores
-        By modality, cells x components, of unit variance.
+        By modality, cells x components, of unit variance at most.
     positions
         Cells x modalities: row in the modality's scores, -1 where not measured.
     n_canonical
@@ -139,7 +144,7 @@ def fit_projections(
     positions
         Cells to fit on x modalities: row in the modality, -1 where not measured.
     n_components
-        Principal components of each modality, at most: one for every 20 paired cells, but no fewer than 20.
+        Principal components of each modality, at most.
     n_canonical
         Canonical components.
     seed
@@ -151,13 +156,12 @@ def fit_projections(
     centred canonical components.
     """
     n_paired = int(((positions >= 0).sum(axis=1) > 1).sum())
-    n_components = min(n_components, max(n_paired // PAIRED_CELLS_PER_COMPONENT, MIN_COMPONENTS))
     components, scores, local, centres = {}, {}, np.full_like(positions, -1), {}
     for i, (modality, matrix) in enumerate(matrices.items()):
         measured = positions[:, i] >= 0
         local[measured, i] = np.arange(measured.sum())
         values = standardised_deviation(matrix[positions[measured, i]], *moments[modality])
-        components[modality] = whitened_components(values, n_components, seed)
+        components[modality] = whitened_components(values, n_components, seed, ridge=RIDGE / n_paired)
         scores[modality] = values @ components[modality]
         centres[modality] = scores[modality].mean(axis=0)
     rotations = canonical_rotations(scores, local, n_canonical)

@@ -8,6 +8,9 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from scminnet._constants import EMBEDDING_SIZE
 from scminnet._validate import check_choice, check_count, check_fraction, check_positive, shorten
 
+#: Epochs when only ``max_steps`` is given: a reference of a few batches would else be seen hundreds of times and learnt by heart.
+MAX_EPOCHS = 60
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -16,10 +19,10 @@ class Recipe:
     Network: ``n_hidden``, ``n_latent``, ``activation``, ``input_layer``, ``n_components``,
     ``n_canonical``, ``input_dropout`` (of a learned input layer), ``normalise``, ``initialisation``.
     Pairs: ``pairing``, ``strategy``, ``positive_share``, ``batch_size``.
-    Loss: ``loss_form``, ``contrastive_weight`` (the paper's λ), ``m0``, ``c``, ``infonce_weight``, ``temperature``,
-    ``classification_weight``.
-    Optimisation: ``lr``, ``weight_decay``, ``lr_schedule``, ``max_epochs`` (``None``: as many as ``max_steps`` fill),
-    ``max_steps``, ``train_size``.
+    Loss: ``loss_form``, ``contrastive_weight`` (the paper's λ), ``m0``, ``c``, ``infonce_weight``, ``supervised_weight``,
+    ``temperature``, ``classification_weight``.
+    Optimisation: ``lr``, ``weight_decay``, ``lr_schedule``, ``max_epochs`` (``None``: as many as ``max_steps`` fill, at most
+    ``MAX_EPOCHS``), ``max_steps``, ``train_size``.
     """
 
     n_hidden: int = 256
@@ -38,14 +41,15 @@ class Recipe:
     batch_size: int = 256
 
     loss_form: Literal["code", "text"] = "code"
-    contrastive_weight: float = 2.0
+    contrastive_weight: float = 0.5
     m0: float = 1.0
     c: float = 3.0
     infonce_weight: float = 1.0
+    supervised_weight: float = 0.3
     temperature: float = 0.2
     classification_weight: float = 1.0
 
-    lr: float = 1e-3
+    lr: float = 2e-3
     weight_decay: float = 1e-4
     lr_schedule: Literal["constant", "one_cycle"] = "one_cycle"
     max_epochs: int | None = None
@@ -61,7 +65,8 @@ class Recipe:
         for name in ("input_dropout", "positive_share"):
             check_fraction(getattr(self, name), name)
         check_fraction(self.train_size, "train_size", upper_open=False)
-        for name in ("contrastive_weight", "m0", "c", "infonce_weight", "classification_weight", "weight_decay"):
+        weights = ("contrastive_weight", "infonce_weight", "supervised_weight", "classification_weight", "weight_decay")
+        for name in (*weights, "m0", "c"):
             check_positive(getattr(self, name), name, minimum=0)
         for name in ("lr", "temperature", "train_size"):
             check_positive(getattr(self, name), name, minimum=1e-12)
@@ -79,6 +84,10 @@ class Recipe:
                 f"unknown argument {shorten(sorted(unknown))}. A recipe has {sorted(asdict(PRESETS[preset]))}."
             )
         return replace(PRESETS[preset], **{name: value for name, value in changes.items() if value is not None})
+
+    def n_epochs(self, n_batches: int) -> int:
+        """Return the epochs to train, of so many batches each."""
+        return self.max_epochs or min(-(-self.max_steps // n_batches), MAX_EPOCHS)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the recipe as a plain dictionary."""
@@ -105,6 +114,7 @@ PRESETS: dict[str, Recipe] = {
         m0=10.0,
         c=3.0,
         infonce_weight=0.0,
+        supervised_weight=0.0,
         classification_weight=1.0,
         lr=1e-4,
         weight_decay=1e-6,

@@ -32,6 +32,7 @@ TRAINING_FIELDS = {
     "m0",
     "c",
     "infonce_weight",
+    "supervised_weight",
     "temperature",
     "classification_weight",
     "positive_share",
@@ -93,7 +94,8 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin):
         Parameters
         ----------
         max_epochs
-            Passes over the cells. ``None``, here and below, takes the preset's value; the default preset asks for a number of steps.
+            Passes over the cells. ``None``, here and below, takes the preset's value; the default preset asks for a number of steps,
+            and for 60 passes at most.
         accelerator, devices
             Where to train, as in :class:`lightning.pytorch.Trainer`.
         train_size
@@ -118,8 +120,8 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin):
             Seed of split, pairs, dropout and graph.
         plan_kwargs
             Changes to loss and optimisation: ``loss_form`` (``"code"`` or ``"text"``), ``contrastive_weight``, ``m0``, ``c``,
-            ``infonce_weight``, ``temperature``, ``classification_weight``, ``positive_share``, ``lr``, ``weight_decay``,
-            ``lr_schedule`` (``"one_cycle"`` or ``"constant"``), ``max_steps``; and those of
+            ``infonce_weight``, ``supervised_weight``, ``temperature``, ``classification_weight``, ``positive_share``, ``lr``,
+            ``weight_decay``, ``lr_schedule`` (``"one_cycle"`` or ``"constant"``), ``max_steps``; and those of
             :class:`~scminnet.model.SiameseTrainingPlan`.
         **trainer_kwargs
             Passed to :class:`scvi.train.Trainer` (``enable_checkpointing``, ``callbacks``, ``enable_progress_bar``, ...).
@@ -166,7 +168,6 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin):
         datamodule.dataset = PairDataset(
             matrices, positions, self._label_codes(mdata), geodesics, graph_rows, projected=projected
         )
-        epochs = recipe.max_epochs or -(-recipe.max_steps // datamodule.n_train_batches)
 
         # Lightning trains a module in the mode it finds it in
         self.module.train()
@@ -175,7 +176,7 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin):
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             super().train(
-                max_epochs=epochs,
+                max_epochs=recipe.n_epochs(datamodule.n_train_batches),
                 accelerator=accelerator,
                 devices=devices,
                 datamodule=datamodule,

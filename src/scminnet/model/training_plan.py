@@ -40,8 +40,8 @@ class SiameseTrainingPlan(TrainingPlan):
     """Training plan of :class:`~scminnet.MinNet`.
 
     Logs once an epoch, for training and validation: the total loss (``train_loss``, ``validation_loss``) and
-    ``classification_loss``, ``contrastive_loss``, ``infonce_loss`` (where it has a weight), ``accuracy_<modality>`` (types
-    called right) and ``pair_accuracy_<modality>`` (cells whose nearest cell of the other modality in the batch is themselves),
+    ``classification_loss``, ``contrastive_loss``, ``infonce_loss``, ``supervised_loss`` (where these have a weight),
+    ``accuracy_<modality>`` (types called right) and ``pair_accuracy_<modality>`` (cells whose nearest cell of the other modality in the batch is themselves),
     each with ``_train`` or ``_validation`` behind.
 
     Parameters
