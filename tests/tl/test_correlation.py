@@ -96,3 +96,11 @@ def test_a_column_far_from_zero_keeps_its_precision() -> None:
     y = x + rng.normal(size=(50, 1))
     found, _ = correlate_pairs(prepare(x, "pearson"), prepare(y, "pearson"), np.array([0]), np.array([0]))
     np.testing.assert_allclose(found[0], stats.pearsonr(x[:, 0], y[:, 0])[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("method", list(NAIVE))
+def test_rounding_does_not_make_a_constant_column_vary(method) -> None:
+    x, y = np.full((10, 1), 0.1), np.arange(10.0)[:, None]
+    assert np.full(10, 0.1).sum() / 10 != 0.1
+    found, _ = correlate_pairs(prepare(x, method), prepare(y, method), np.array([0]), np.array([0]))
+    assert np.isnan(found[0])
