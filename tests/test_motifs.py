@@ -4,9 +4,6 @@ import itertools
 
 import numpy as np
 import pytest
-
-pytest.importorskip("Bio", reason="needs the extra genome")
-
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -72,6 +69,7 @@ def test_chunks_change_nothing(monkeypatch) -> None:
 
 
 def test_muon_ships_jaspar() -> None:
+    pytest.importorskip("Bio", reason="needs the extra genome")
     motifs = read_motifs()
     assert len(motifs) == 746
     found = {m.id: m for m in motifs}["MA0004.1"]
@@ -90,6 +88,7 @@ PFM = "4 19 0 0 0 0\n16 0 20 0 0 0\n0 1 0 20 0 20\n0 0 0 0 20 0\n"
 
 @pytest.mark.parametrize(("text", "name"), [(JASPAR, "MA0004.1"), (MEME, "MA0004.1"), (PFM, "own")])
 def test_formats_of_users_files(tmp_path, text: str, name: str) -> None:
+    pytest.importorskip("Bio", reason="needs the extra genome")
     (tmp_path / "own.txt").write_text(text)
     (found,) = read_motifs(tmp_path / "own.txt")
     assert found.id == name
@@ -102,6 +101,7 @@ def test_formats_of_users_files(tmp_path, text: str, name: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "no motif at all\n", ">m\nA [ x ]\n", "MEME version 4\n"])
 def test_other_files_are_refused(tmp_path, text: str) -> None:
+    pytest.importorskip("Bio", reason="needs the extra genome")
     (tmp_path / "own.txt").write_text(text)
     with pytest.raises(ValueError, match="`motifs`: 'own.txt'"):
         read_motifs(tmp_path / "own.txt")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
+from scvi.utils import track
 
 from scminnet import _compat
 
@@ -18,6 +18,9 @@ PSEUDOCOUNT = 0.8
 
 #: Bases scanned at a time: bounds the memory of the scores (about 100 MB with muon's motifs).
 _CHUNK = 2**16
+
+#: Chunks from which on scanning takes more than a few seconds, and shows a progress bar.
+_SHOW_PROGRESS_FROM = 8
 
 
 class Motif(NamedTuple):
@@ -45,8 +48,12 @@ def read_motifs(path: str | os.PathLike[str] | None = None) -> list[Motif]:
     ValueError
         The file holds no motif in these formats.
     """
-    _check_biopython()
-    from Bio import motifs
+    try:
+        from Bio import motifs
+    except ImportError as error:
+        raise ImportError(
+            "`motifs`: reading matrices needs Biopython. Install it with `pip install 'scminnet[genome]'`."
+        ) from error
 
     if path is None:
         folder = _compat.jaspar_folder()
@@ -78,11 +85,6 @@ def read_motifs(path: str | os.PathLike[str] | None = None) -> list[Motif]:
     if not found:
         raise ValueError(f"`motifs`: {path.name!r} holds no motif. Give motifs in MEME or JASPAR format.")
     return found
-
-
-def _check_biopython() -> None:
-    if find_spec("Bio") is None:
-        raise ImportError("`motifs` need Biopython. Install it with `pip install 'scminnet[genome]'`.")
 
 
 def _counts(motif: object) -> np.ndarray:
@@ -160,7 +162,8 @@ def find_motifs(
     scores = [log_odds(motif.counts, background) for motif in motifs]
     thresholds = np.array([score_threshold(s, background, pvalue) for s in scores])
     widths = np.array([s.shape[1] for s in scores])
-    for first, last in _chunks([len(s) for s in sequences]):
+    chunks = _chunks([len(s) for s in sequences])
+    for first, last in track(chunks, description="motifs", disable=len(chunks) < _SHOW_PROGRESS_FROM):
         # an N between them keeps matches from running over from one sequence to the next
         text = "N".join(sequences[first:last]) + "N"
         letters = np.frombuffer((text + "N" * widths.max()).encode("ascii"), dtype=np.uint8)
