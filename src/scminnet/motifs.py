@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from scvi.utils import track
 
 from scminnet import _compat
 
 #: Added to each column of counts, shared out as the nucleotides are; what motifmatchr and chromVAR add.
 PSEUDOCOUNT = 0.8
 
-#: Bits are multiples of this, so that the probabilities of scores can be summed exactly.
-_STEP = 1e-3
+#: Bases scanned at a time: bounds the memory of the scores (about 100 MB with muon's motifs).
+_CHUNK = 2**16
 
-#: Bases scanned at a time: bounds the memory of the scores (16 MiB).
-_CHUNK = 2**22
+#: Chunks from which on scanning takes more than a few seconds, and shows a progress bar.
+_SHOW_PROGRESS_FROM = 8
 
 
 class Motif(NamedTuple):
@@ -47,8 +48,12 @@ def read_motifs(path: str | os.PathLike[str] | None = None) -> list[Motif]:
     ValueError
         The file holds no motif in these formats.
     """
-    _check_biopython()
-    from Bio import motifs
+    try:
+        from Bio import motifs
+    except ImportError as error:
+        raise ImportError(
+            "`motifs`: reading matrices needs Biopython. Install it with `pip install 'scminnet[genome]'`."
+        ) from error
 
     if path is None:
         folder = _compat.jaspar_folder()
@@ -82,17 +87,12 @@ def read_motifs(path: str | os.PathLike[str] | None = None) -> list[Motif]:
     return found
 
 
-def _check_biopython() -> None:
-    if find_spec("Bio") is None:
-        raise ImportError("`motifs` need Biopython. Install it with `pip install 'scminnet[genome]'`.")
-
-
 def _counts(motif: object) -> np.ndarray:
     return np.array([motif.counts[base] for base in "ACGT"], dtype=np.float64)
 
 
 def log_odds(counts: np.ndarray, background: np.ndarray) -> np.ndarray:
-    """Return how many bits each base at each position speaks for the motif: log2 of its share there over that in the background.
+    """Return how far each base at each position speaks for the motif: log2 of its share there over that in the background.
 
     Parameters
     ----------
@@ -103,18 +103,19 @@ def log_odds(counts: np.ndarray, background: np.ndarray) -> np.ndarray:
 
     Returns
     -------
-    Array (4, width), rounded to thousandths.
+    int64 array (4, width), in thousandths of a bit: sums of whole numbers are exact, and so is their distribution.
     """
     counts = counts + PSEUDOCOUNT * background[:, None]
-    return np.rint(np.log2(counts / counts.sum(axis=0) / background[:, None]) / _STEP) * _STEP
+    bits = np.log2(counts / counts.sum(axis=0) / background[:, None])
+    return np.rint(1000 * bits).astype(np.int64)
 
 
-def score_threshold(bits: np.ndarray, background: np.ndarray, pvalue: float) -> float:
-    """Return the lowest score that a random sequence of the background reaches with a probability of at most ``pvalue``.
+def score_threshold(scores: np.ndarray, background: np.ndarray, pvalue: float) -> int:
+    """Return the lowest sum of scores that a random sequence of the background reaches with a probability of at most ``pvalue``.
 
     Parameters
     ----------
-    bits
+    scores
         Array (4, width) of :func:`log_odds`.
     background
         Shares of A, C, G and T, array (4,).
@@ -123,22 +124,18 @@ def score_threshold(bits: np.ndarray, background: np.ndarray, pvalue: float) -> 
 
     Returns
     -------
-    The score; above any that there is where even the best match is more probable than ``pvalue``.
+    The sum; above any that there is where even the best match is more probable than ``pvalue``.
     """
-    steps = np.rint(bits / _STEP).astype(np.int64)
-    lowest = steps.min(axis=0)
-    above = steps - lowest
+    lowest = scores.min(axis=0)
     density = np.ones(1)
-    for column in above.T:
+    for column in (scores - lowest).T:
         longer = np.zeros(len(density) + column.max())
         for step, share in zip(column, background, strict=True):
             longer[step : step + len(density)] += share * density
         density = longer
     tail = np.cumsum(density[::-1])[::-1]
     reached = np.flatnonzero(tail <= pvalue)
-    first = reached[0] if len(reached) else len(tail)
-    # between two possible scores: sums of floating-point numbers may miss by a little
-    return float((lowest.sum() + first) * _STEP - _STEP / 2)
+    return int(lowest.sum() + (reached[0] if len(reached) else len(tail)))
 
 
 def find_motifs(
@@ -161,22 +158,27 @@ def find_motifs(
     -------
     Boolean array (sequences, motifs).
     """
-    _check_biopython()
-    from Bio.motifs.matrix import PositionSpecificScoringMatrix
-
     found = np.zeros((len(sequences), len(motifs)), dtype=bool)
-    bits = [log_odds(motif.counts, background) for motif in motifs]
-    thresholds = [score_threshold(b, background, pvalue) for b in bits]
-    widest = max(b.shape[1] for b in bits)
-    for first, last in _chunks([len(s) for s in sequences]):
+    scores = [log_odds(motif.counts, background) for motif in motifs]
+    thresholds = np.array([score_threshold(s, background, pvalue) for s in scores])
+    widths = np.array([s.shape[1] for s in scores])
+    chunks = _chunks([len(s) for s in sequences])
+    for first, last in track(chunks, description="motifs", disable=len(chunks) < _SHOW_PROGRESS_FROM):
         # an N between them keeps matches from running over from one sequence to the next
-        text = ("N".join(sequences[first:last]) + "N" * widest).encode("ascii")
+        text = "N".join(sequences[first:last]) + "N"
+        letters = np.frombuffer((text + "N" * widths.max()).encode("ascii"), dtype=np.uint8)
+        is_base = (letters[:, None] == np.frombuffer(b"ACGT", dtype=np.uint8)).astype(np.float32)
         starts = np.cumsum([0] + [len(s) + 1 for s in sequences[first : last - 1]])
-        for i, (scores, threshold) in enumerate(zip(bits, thresholds, strict=True)):
-            for strand in (scores, scores[::-1, ::-1]):
-                matrix = PositionSpecificScoringMatrix("ACGT", dict(zip("ACGT", strand.tolist(), strict=True)))
-                hits = np.flatnonzero(matrix.calculate(text) >= threshold)
-                found[first + np.searchsorted(starts, hits, side="right") - 1, i] = True
+        for width in np.unique(widths):
+            same = np.flatnonzero(widths == width)
+            strands = np.stack([s for i in same for s in (scores[i], scores[i][::-1, ::-1])])
+            windows = sliding_window_view(is_base, width, axis=0)[: len(text)].reshape(len(text), 4 * width)
+            # whole numbers far below 2**24: exact in float32
+            sums = windows @ strands.reshape(len(strands), 4 * width).T.astype(np.float32)
+            place, strand = np.nonzero(sums >= np.repeat(thresholds[same], 2).astype(np.float32))
+            whole = windows[place].sum(axis=1) == width
+            sequence = np.searchsorted(starts, place[whole], side="right") - 1
+            found[first + sequence, same[strand[whole] // 2]] = True
     return found
 
 

@@ -24,7 +24,6 @@ def motif(word: str, name: str) -> Motif:
 def genome(tmp_path):
     """A FASTA file with a motif planted in most linked peaks on either strand, and links to them."""
     pytest.importorskip("pyfaidx", reason="needs the extra genome")
-    pytest.importorskip("Bio", reason="needs the extra genome")
     rng = np.random.default_rng(0)
     n, width = 200, 120
     bases = rng.choice(list("ACGT"), n * width)
@@ -86,7 +85,6 @@ def test_one_bin_is_fishers_test(genome) -> None:
 
 def test_gc_alone_is_no_enrichment(tmp_path) -> None:
     pytest.importorskip("pyfaidx", reason="needs the extra genome")
-    pytest.importorskip("Bio", reason="needs the extra genome")
     rng = np.random.default_rng(0)
     # linked peaks are richer in GC, and so in any motif of G and C
     gc = np.concatenate([rng.uniform(0.5, 0.7, 150), rng.uniform(0.3, 0.7, 600)])
@@ -152,6 +150,7 @@ def test_missing_package_is_named(tmp_path, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "Bio", None)
     links = pd.DataFrame({"chrom": ["chr1", "chr1"], "start": [0, 9], "end": [5, 14], "fdr": [0.0, 1.0]})
     with pytest.raises(
-        ImportError, match=r"`motifs` need Biopython. Install it with `pip install 'scminnet\[genome\]'`"
+        ImportError,
+        match=r"`motifs`: reading matrices needs Biopython. Install it with `pip install 'scminnet\[genome\]'`",
     ):
         mn.tl.motif_enrichment(links, tmp_path / "g.fa")

@@ -65,7 +65,7 @@ def motif_enrichment(
     Raises
     ------
     ImportError
-        Biopython or pyfaidx is not installed.
+        pyfaidx is not installed, or Biopython, which reads motifs (the extra ``genome`` brings both).
     TypeError
         ``links`` or ``background`` is no table.
     KeyError
