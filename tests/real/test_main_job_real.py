@@ -1,4 +1,4 @@
-"""The default recipe on the real development sets reaches what a first prototype reached, on the test cells."""
+"""The default recipe on the real development sets stays near what ``benchmarks/results/main_job.md`` reports, on the test cells."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ import development_sets
 pytestmark = pytest.mark.real
 
 #: Test cells of the standard splits: FOSCTTM at most, label transfer (RNA to the other), type silhouette and 1 - |modality
-#: silhouette| at least. The prototype's figures, less the spread of one seed in label transfer.
+#: silhouette| at least. The benchmark's figures with room for other seeds and versions. ``True``: with the peaks beside gene activity.
 BOUNDS = {
-    "pbmc10k_citeseq": (0.064, 0.79, 0.32, 0.998),
-    "snareseq_mouse_cortex": (0.120, 0.62, -0.02, 0.99),
+    ("pbmc10k_citeseq", False): (0.044, 0.80, 0.31, 0.998),
+    ("snareseq_mouse_cortex", False): (0.110, 0.625, 0.01, 0.99),
+    ("snareseq_mouse_cortex", True): (0.080, 0.66, 0.01, 0.99),
 }
 
 
@@ -31,9 +32,9 @@ def one_thread():
     torch.set_num_threads(before)
 
 
-@pytest.mark.parametrize("name", BOUNDS)
-def test_default_recipe_on_test_cells(name: str, real_data: Path, one_thread: None) -> None:
-    data = development_sets.load(name, real_data)
+@pytest.mark.parametrize(("name", "peaks"), BOUNDS)
+def test_default_recipe_on_test_cells(name: str, peaks: bool, real_data: Path, one_thread: None) -> None:
+    data = development_sets.load(name, real_data, peaks=peaks)
     mn.MinNet.setup_mudata(data.train, data.modalities, labels_key=data.labels_key, batch_key=data.batch_key)
     model = mn.MinNet(data.train)
     model.train(enable_progress_bar=False, accelerator="cpu")
@@ -41,7 +42,7 @@ def test_default_recipe_on_test_cells(name: str, real_data: Path, one_thread: No
     report = mn.metrics.integration_report(data.test, modalities=data.modalities, labels_key=data.labels_key)
     values = report.set_index(["metric", "modalities"])["value"]
     rna_to_other = f"{data.modalities[0]} -> {data.modalities[1]}"
-    foscttm, transfer, silhouette, mixing = BOUNDS[name]
+    foscttm, transfer, silhouette, mixing = BOUNDS[name, peaks]
     assert values["foscttm_mean"].item() <= foscttm
     assert values["label_transfer_accuracy", rna_to_other] >= transfer
     assert values["silhouette_label"].item() >= silhouette
