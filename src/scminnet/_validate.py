@@ -259,3 +259,15 @@ def obs_column(mdata: MuData, key: str, modalities: Sequence[str], argument: str
             )
         merged = merged.where(merged.notna(), values)
     return merged
+
+
+def modality_column(mdata: MuData, key: str, modality: str, argument: str) -> pd.Series:
+    """Return the values of :func:`obs_column` for a modality's cells, in their order, raising when one has none."""
+    column = obs_column(mdata, key, [modality], argument).loc[mdata.mod[modality].obs_names]
+    missing = column.index[column.isna()]
+    if len(missing):
+        raise ValueError(
+            f"`{argument}`={key!r} has no value for {len(missing):,} cells of modality {modality!r}, "
+            f"e.g. {shorten(missing, 3)}. Fill them, or leave these cells out."
+        )
+    return column

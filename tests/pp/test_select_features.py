@@ -103,7 +103,7 @@ def _one_cell(m: mudata.MuData) -> None:
     [
         (_counts, {}, ValueError, "'rna' holds counts.*normalize"),
         (_no_shared, {}, ValueError, "no gene in common.*gene_"),
-        (_no_batch, {}, ValueError, "4 cells of modality 'rna' have no batch"),
+        (_no_batch, {}, ValueError, "`batch_key`='batch' has no value for 4 cells of modality 'rna'"),
         (_one_cell, {}, ValueError, "'single' has a single cell"),
         (None, {"min_batches": 5}, ValueError, "`min_batches` is 5.*at most 4"),
         (None, {"batch_key": "no"}, KeyError, "`batch_key` is 'no'"),

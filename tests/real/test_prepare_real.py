@@ -54,9 +54,7 @@ def test_fragments_of_pbmc_become_gene_activity(real_data: Path) -> None:
     mn.pp.gene_activity(mdata, real_data / "genes_hg38.bed", key_added="from_peaks")
     shared = mdata["activity"].var_names.intersection(mdata["from_peaks"].var_names)
     assert len(shared) > 20
-    of_fragments, of_peaks = (
-        np.asarray(mdata[m][:, shared].X.sum(axis=0)).ravel() for m in ("activity", "from_peaks")
-    )
+    of_fragments, of_peaks = (np.asarray(mdata[m][:, shared].X.sum(axis=0)).ravel() for m in ("activity", "from_peaks"))
     # measured: 0.67; a peak reaches beyond the window, and its fragments all count
     assert np.corrcoef(np.log1p(of_fragments), np.log1p(of_peaks))[0, 1] > 0.5
     del mdata.mod["from_peaks"]

@@ -125,7 +125,7 @@ def margin_graph(
     _validate.check_modalities(mdata, [modality], "modality")
     matrix = _validate.layer_matrix(mdata, modality, layer)
     _validate.check_values(matrix, modality)
-    batches = None if batch_key is None else _batches(mdata, modality, batch_key)
+    batches = None if batch_key is None else _validate.modality_column(mdata, batch_key, modality, "batch_key")
     if _validate.looks_like_counts(matrix):
         warnings.warn(
             f"modality {modality!r} looks like raw counts. The margin graph expects log-normalised values: run "
@@ -230,18 +230,6 @@ def build_margin_graph(
     lengths = weights.copy()
     lengths.data = np.float32(_LONGEST) - lengths.data
     return MarginGraph(pca, weights, lengths)
-
-
-def _batches(mdata: MuData, modality: str, batch_key: str) -> pd.Series:
-    """Return the batch of every cell of the modality, raising when one is missing."""
-    batches = _validate.obs_column(mdata, batch_key, [modality], "batch_key").loc[mdata.mod[modality].obs_names]
-    missing = batches.index[batches.isna()]
-    if len(missing):
-        raise ValueError(
-            f"`batch_key`={batch_key!r} has no value for {len(missing):,} cells of modality {modality!r}, "
-            f"e.g. {_validate.shorten(missing, 3)}. Fill them, or leave these cells out."
-        )
-    return batches
 
 
 def _batch_codes(batches: Any, n_cells: int, batch_correction: str) -> np.ndarray:

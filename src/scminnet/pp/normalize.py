@@ -132,12 +132,10 @@ def _check_counts(adata: AnnData, modality: str, counts_layer: str) -> None:
             "counts, give another name for the layer; if the layer does, put them back into X and remove it."
         )
     _validate.check_values(adata.X, modality)
-    values = _validate.nonzero_values(adata.X)
-    fractional = int((values != np.floor(values)).sum())
-    if fractional:
+    if not _validate.holds_whole_numbers(adata.X):
         raise ValueError(
-            f"modality {modality!r} holds {fractional:,} values that are no whole numbers, so they are no counts (the largest is "
-            f"{values.max():.3g}). Put counts into X; corrected counts (SoupX and the like) can be rounded."
+            f"modality {modality!r} holds values that are no whole numbers, so they are no counts (the largest is "
+            f"{_validate.nonzero_values(adata.X).max():.3g}). Put counts into X; corrected counts (SoupX and the like) can be rounded."
         )
 
 

@@ -217,12 +217,8 @@ def _of_peaks(values: Any, n_top_peaks: int) -> Columns:
 
 def _batches(mdata: MuData, modality: str, batch_key: str, min_batches: int) -> pd.Series:
     """Return each cell's batch, raising when one is missing or there are too few."""
-    batches = _validate.obs_column(mdata, batch_key, [modality], "batch_key").loc[mdata.mod[modality].obs_names]
-    if batches.isna().any():
-        raise ValueError(
-            f"`batch_key`={batch_key!r}: {int(batches.isna().sum()):,} cells of modality {modality!r} have no batch. Give every cell one."
-        )
-    sizes = batches.astype(str).value_counts()
+    batches = _validate.modality_column(mdata, batch_key, modality, "batch_key").astype(str)
+    sizes = batches.value_counts()
     if len(sizes) < min_batches:
         raise ValueError(
             f"`min_batches` is {min_batches}, but `batch_key`={batch_key!r} holds {len(sizes)}: {_validate.shorten(sizes.index)}. "
@@ -233,7 +229,7 @@ def _batches(mdata: MuData, modality: str, batch_key: str, min_batches: int) -> 
             f"`batch_key`={batch_key!r}: {_validate.shorten(sizes.index[sizes < 2])} has a single cell, in which nothing varies. "
             "Merge it with another batch or leave it out."
         )
-    return batches.astype(str)
+    return batches
 
 
 def _highly_variable(values: Any, batches: pd.Series | None, n_top_genes: int, flavor: str) -> np.ndarray:
