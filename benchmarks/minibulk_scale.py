@@ -110,7 +110,7 @@ def main() -> None:
         "Simulated embedding and counts, half of the cells RNA (2,000 genes, 5 % not zero), half ATAC (20,000 peaks, 1 % not zero); 20\n"
         f"neighbours, {arguments.bulks} bulks asked for. GiB is the most memory held until the end of a step, compilation is part of the "
         "time. Written by\n`python benchmarks/minibulk_scale.py` with one thread.\n\n"
-        + shown.to_markdown(stralign="right")
+        + shown.to_markdown(stralign="right", disable_numparse=True)
         + "\n"
     )
 
