@@ -19,6 +19,7 @@ import pandas as pd
 from mudata import MuData
 from scipy import sparse
 
+from scminnet._logging import logger
 from scminnet._validate import obs_column, shorten
 
 #: Fragments read at a time, some 200 MB.
@@ -116,6 +117,7 @@ def sum_fragments(
     n_counted = np.zeros(n_genes, dtype=np.int64)
     chroms: set[str] = set()
     for path, rows, barcodes in files:
+        logger.info("counting fragments of %d cells in %s", len(rows), path.name)
         seen: list[str] = []
         found = False
         for chunk in _chunks(path):

@@ -121,8 +121,7 @@ def gene_activity(
     100
     """
     _validate.check_mudata(mdata)
-    if mdata.is_view:
-        raise ValueError("`mdata` is a view, which cannot be written to. Give `mdata.copy()`.")
+    _validate.check_not_view(mdata)
     _validate.check_modalities(mdata, [atac], "atac")
     if key_added in mdata.mod:
         raise ValueError(

@@ -265,7 +265,7 @@ def _harmony(pca: np.ndarray, codes: np.ndarray, seed: int) -> np.ndarray:
     n_clusters = max(1, min(round(len(codes) / 30), 100))
     batches = pd.DataFrame({"batch": codes.astype(str)})
     found = harmonypy.run_harmony(pca, batches, "batch", nclust=n_clusters, verbose=False, random_state=seed)
-    # PCs x cells before harmonypy 0.2
+    # old versions give PCs x cells
     corrected = found.Z_corr if found.Z_corr.shape == pca.shape else found.Z_corr.T
     return np.ascontiguousarray(corrected, dtype=np.float32)
 
