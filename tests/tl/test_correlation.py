@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from functools import reduce
+from operator import add
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -101,6 +104,7 @@ def test_a_column_far_from_zero_keeps_its_precision() -> None:
 @pytest.mark.parametrize("method", list(NAIVE))
 def test_rounding_does_not_make_a_constant_column_vary(method) -> None:
     x, y = np.full((10, 1), 0.1), np.arange(10.0)[:, None]
-    assert np.full(10, 0.1).sum() / 10 != 0.1
+    # numpy's sum and, from 3.12 on, Python's may come out even
+    assert reduce(add, [0.1] * 10) / 10 != 0.1
     found, _ = correlate_pairs(prepare(x, method), prepare(y, method), np.array([0]), np.array([0]))
     assert np.isnan(found[0])

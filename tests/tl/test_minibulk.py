@@ -331,7 +331,7 @@ def spoilt() -> MuData:
         ({"modalities": "rna"}, TypeError, "`modalities` is the text 'rna'"),
         ({"modalities": []}, ValueError, "`modalities` is empty"),
         ({"layer": "no"}, ValueError, "`layer` names 'no' for modality 'rna'"),
-        ({"layer": {"adt": "no"}}, ValueError, "`layer` names 'adt', not among"),
+        ({"layer": {"adt": "no"}}, ValueError, "`layer` names the modalities 'adt'"),
         ({"layer": "nan"}, ValueError, "modality 'rna' holds 1 NaN"),
         ({"layer": "negative"}, ValueError, "modality 'rna' holds 1 negative.*counts"),
         ({"use_rep": "no"}, KeyError, r"`use_rep` is 'no', which no modality has.*model\.embed"),
