@@ -162,6 +162,11 @@ def test_check_annotation_names_what_is_missing(tmp_path):
         check_annotation(table, body=True)
 
 
+def test_a_name_of_two_lines_is_no_interval():
+    with pytest.raises(ValueError, match="2 of 2 names are no intervals"):
+        parse_intervals(["chr1:1-2\nchr1:3-4", "x"])
+
+
 @settings(deadline=None)
 @given(
     chrom=st.sampled_from(["chr1", "X", "chr1_KI270706v1_random", "HLA-A*01:01:01:01", "GL000194.1", "chrUn-a_1"]),

@@ -110,7 +110,7 @@ def _shifted_ranks(values: sparse.csc_matrix) -> np.ndarray:
     """Average ranks of each column's stored values among all its values, less the rank of its zeros."""
     order = np.empty(values.nnz, dtype=np.int64)
     for low, high in zip(values.indptr[:-1], values.indptr[1:], strict=True):
-        order[low:high] = np.argsort(values.data[low:high])
+        order[low:high] = values.data[low:high].argsort()
     return _ranks(values.data, order, values.indptr, values.shape[0])
 
 
