@@ -65,6 +65,7 @@ _external = (
 _python = "abc collections os pathlib types typing".split()
 _builtins = [
     "Any",
+    "Axes",
     "None",
     "Tensor",
     "bool",

@@ -22,7 +22,7 @@ MAX_COVARIANCE_FEATURES = 500
 MIN_RELATIVE_DEVIATION = 1e-3
 
 #: Canonical correlations of few cells are chance where components are many. Whitening adds to each component's variance this
-#: multiple of the components' total variance per paired cell (the search: ``benchmarks/results/recipe_search.md``).
+#: multiple of the components' total variance per paired cell (the search: ``benchmarks/recipe_search.py``).
 RIDGE = 10.0
 
 
