@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import warnings
 
 import muon as mu
@@ -50,7 +51,7 @@ def test_the_published_example(tmp_path):
 
 
 def test_versions_are_stripped_on_request_only(tmp_path):
-    table = pd.read_csv(pd.io.common.StringIO(PUBLISHED), sep="\t").replace("POMT2", "ENSG00000009830.15")
+    table = pd.read_csv(io.StringIO(PUBLISHED), sep="\t").replace("POMT2", "ENSG00000009830.15")
     assert read_annotation(table)["gene"].tolist() == ["ENSG00000009830.15", "GSTZ1"]
     assert read_annotation(table, strip_version=True)["gene"].tolist() == ["ENSG00000009830", "GSTZ1"]
 
@@ -101,6 +102,13 @@ def test_what_is_recovered_is_right(peaks, tss, strand):
 def test_wrong_tables(table, match):
     with pytest.raises(ValueError, match=match):
         read_annotation(table)
+
+
+def test_a_start_that_one_peak_speaks_for_is_left_out():
+    both = pd.concat([annotate([(100, 200), (300, 400)], 1_000, "+"), annotate([(49_000, 49_100)], 50_000, "+")])
+    assert read_annotation(both)["tss"].tolist() == [1_000]
+    twice = pd.concat([both, both])
+    assert read_annotation(twice)["tss"].tolist() == [1_000]
 
 
 def test_gene_activity_takes_it():
