@@ -90,6 +90,16 @@ def test_sums_are_those_of_a_loop(tmp_path, monkeypatch, name, chunk, decay):
     assert list(mudata.read_h5mu(tmp_path / "a.h5mu").uns["activity"]["params"]["fragments"]) == [str(path)]
 
 
+def test_names_that_look_like_numbers_stay_names(tmp_path):
+    fragments = simulate().replace({"chr1": "1", "chr2": "2", "AAAA-1": "01", "CCCC-1": "1"})
+    mdata = make_mdata(("01", "1", *BARCODES[2:]))
+    tss = TSS.assign(chrom=TSS["chrom"].str.removeprefix("chr"))
+    mn.pp.gene_activity(mdata, tss, fragments=write(tmp_path / "f.tsv", fragments), upstream=300, downstream=50)
+    expected = naive(simulate(), 300, 50)
+    found = mdata["activity"].to_df()
+    np.testing.assert_array_equal(found, expected[found.columns])
+
+
 def test_each_batch_has_its_file(tmp_path):
     fragments = {batch: simulate(seed) for seed, batch in enumerate(["x", "y", "unused"])}
     paths = {batch: write(tmp_path / f"{batch}.tsv.gz", table) for batch, table in fragments.items()}

@@ -148,17 +148,20 @@ def _chunks(path: Path) -> Iterator[pd.DataFrame]:
         # not `comment="#"`, for barcodes may hold one
         n_comments = next((i for i, line in enumerate(file) if not line.startswith("#")), 0)
     try:
-        yield from pd.read_csv(
+        chunks = pd.read_csv(
             path,
             sep="\t",
             header=None,
             names=list(_COLUMNS),
             usecols=range(len(_COLUMNS)),
             skiprows=n_comments,
-            dtype={"chrom": "category", "start": np.int64, "end": np.int64, "barcode": "category"},
+            # not "category" here: pandas 3.1 makes numbers of it, and one of "1" and "01"
+            dtype={"chrom": str, "start": np.int64, "end": np.int64, "barcode": str},
             quoting=csv.QUOTE_NONE,
             chunksize=_CHUNK,
         )
+        for chunk in chunks:
+            yield chunk.astype({"chrom": "category", "barcode": "category"})
     except (ValueError, OSError, EOFError) as error:
         raise ValueError(
             f"`fragments`: {path.name!r} is no fragments file ({error}). Give tab-separated chromosome, start, end and barcode, "
