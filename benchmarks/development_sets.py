@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +27,23 @@ class DevelopmentSet(NamedTuple):
     batch_key: str | None
 
 
+#: Genes of the proteins of ``pbmc10k_citeseq`` that it holds: ``PTPRC``, of CD45RA and CD45RO, is not among them; one chain speaks for CD3.
+PROTEIN_GENES = {
+    "CD127_TotalSeqB": "IL7R",
+    "CD14_TotalSeqB": "CD14",
+    "CD15_TotalSeqB": "FUT4",
+    "CD16_TotalSeqB": "FCGR3A",
+    "CD19_TotalSeqB": "CD19",
+    "CD25_TotalSeqB": "IL2RA",
+    "CD3_TotalSeqB": "CD3D",
+    "CD4_TotalSeqB": "CD4",
+    "CD56_TotalSeqB": "NCAM1",
+    "CD8a_TotalSeqB": "CD8A",
+    "PD-1_TotalSeqB": "PDCD1",
+    "TIGIT_TotalSeqB": "TIGIT",
+}
+
+
 def gene_activity(atac: AnnData) -> AnnData:
     """Sum the peaks that the source assigned to each gene (``var["gxr_gene"]``)."""
     genes = pd.Categorical(atac.var["gxr_gene"].astype(str))
@@ -44,24 +62,45 @@ def lognormalise(adata: AnnData) -> None:
     sc.pp.log1p(adata)
 
 
+def _describe(adata: AnnData, kind: str, genes: Iterable[str]) -> None:
+    adata.var["kind"], adata.var["gene"] = kind, [str(gene) for gene in genes]
+
+
+def together(parts: dict[str, AnnData]) -> MuData:
+    """Put modalities together."""
+    with warnings.catch_warnings():
+        # mudata 0.3 announces on every construction that 0.4 no longer copies columns: nothing here depends on it
+        warnings.simplefilter("ignore", FutureWarning)
+        return MuData(parts)
+
+
 def load(name: str, folder: Path, *, peaks: bool = False) -> DevelopmentSet:
     """Read, normalise and split ``pbmc10k_citeseq`` (RNA + protein) or ``snareseq_mouse_cortex`` (RNA + gene activity).
 
     With ``peaks`` the second modality of ``snareseq_mouse_cortex`` is ``"chromatin"``: the peaks themselves beside gene activity.
+
+    What a feature is stands in ``var["kind"]``, and of which gene, if known, in ``var["gene"]``; counts stay in ``layers["counts"]``.
     """
     source = read_h5mu(folder / f"{name}.h5mu")
+    for adata in source.mod.values():
+        adata.layers["counts"] = adata.X.copy()
+    _describe(source["rna"], "gene", source["rna"].var_names)
     lognormalise(source["rna"])
     if name == "pbmc10k_citeseq":
+        _describe(source["adt"], "protein", [PROTEIN_GENES.get(protein, "") for protein in source["adt"].var_names])
         mu.prot.pp.clr(source["adt"])
         mdata, second, labels_key, batch_key = source, "adt", "Fine_RNA", None
     else:
         activity = gene_activity(source["atac"])
+        activity.layers["counts"] = activity.X.copy()
+        _describe(activity, "activity", activity.var_names)
         lognormalise(activity)
         second = "activity"
         if peaks:
+            _describe(source["atac"], "peak", source["atac"].var["gxr_gene"])
             lognormalise(source["atac"])
             activity, second = ad.concat([activity, source["atac"]], axis="var"), "chromatin"
-        mdata = MuData({"rna": source["rna"], second: activity})
+        mdata = together({"rna": source["rna"], second: activity})
         mdata.obs = source.obs.loc[mdata.obs_names]
         labels_key, batch_key = "cell_type", "batch"
     parts = [mdata[(folder / "splits" / f"{name}.{part}.txt").read_text().split()].copy() for part in ("train", "test")]

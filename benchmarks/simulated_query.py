@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +9,7 @@ import pandas as pd
 import scanpy as sc
 import torch
 from anndata import AnnData
-from development_sets import lognormalise
+from development_sets import lognormalise, together
 from mudata import MuData
 
 import scminnet as mn
@@ -119,10 +118,3 @@ def bulks(cells: MuData, n_bulks: int, *, n_neighbors: int = 0, within: str | No
     cells = smoothed(cells, n_neighbors, within=within) if n_neighbors else cells.copy()
     layer = "smoothed" if n_neighbors else None
     return mn.tl.minibulk(cells, n_bulks, groupby=TYPE, modalities=list(MODALITIES), layer=layer, **arguments)
-
-
-def together(parts: dict[str, AnnData]) -> MuData:
-    with warnings.catch_warnings():
-        # mudata 0.3 announces on every construction that 0.4 no longer copies columns: nothing here depends on it
-        warnings.simplefilter("ignore", FutureWarning)
-        return MuData(parts)

@@ -1,0 +1,60 @@
+"""The virtual environments in which the methods run: one a file of pinned requirements, made when first needed."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+REQUIREMENTS = Path(__file__).parent / "peers" / "requirements"
+
+
+class NoEnvironmentError(RuntimeError):
+    """The environment cannot be made or found; the text says why."""
+
+
+def interpreter(name: str | None, folder: Path) -> str:
+    """Return the interpreter of an environment, which is made if it is not there as its requirements are now.
+
+    ``None`` is the environment that runs the harness; ``"Rscript"`` is R, which is found and not made.
+    """
+    if name is None:
+        return sys.executable
+    if name == "Rscript":
+        found = shutil.which("Rscript")
+        if found is None:
+            raise NoEnvironmentError("R is not installed; peers/requirements/seurat.apt names Debian's packages")
+        return found
+    requirements, environment = REQUIREMENTS / f"{name}.txt", folder / name
+    python, installed = environment / "bin" / "python", environment / "requirements.txt"
+    if not installed.exists() or installed.read_text() != requirements.read_text():
+        _make(environment, requirements)
+        # last, so that half an environment is made again
+        installed.write_text(requirements.read_text())
+    return str(python)
+
+
+def python_version(requirements: str) -> str | None:
+    """Return the version of Python that the first line asks for, e.g. ``# python 3.12``; ``None``: that of the harness."""
+    first = requirements.partition("\n")[0].split()
+    return first[2] if first[:2] == ["#", "python"] else None
+
+
+def _make(environment: Path, requirements: Path) -> None:
+    wanted = python_version(requirements.read_text())
+    python = sys.executable if wanted is None else shutil.which(f"python{wanted}")
+    if python is None:
+        raise NoEnvironmentError(f"python{wanted} is not installed, and {requirements.name} needs it")
+    environment.parent.mkdir(parents=True, exist_ok=True)
+    _call([python, "-m", "venv", "--clear", str(environment)])
+    pip = [str(environment / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-cache-dir"]
+    # pinned one by one and tried together: their own bounds, of Python's version too, are not asked again
+    _call([*pip, "--no-deps", "--ignore-requires-python", "--requirement", str(requirements)])
+
+
+def _call(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        last = (done.stderr or done.stdout).strip().splitlines()[-1:]
+        raise NoEnvironmentError(f"`{' '.join(command)}` failed: {' '.join(last)}")

@@ -1,0 +1,42 @@
+"""Principal components of the shared features, each modality standardised by itself: the floor, and the start of Harmony. Words: pca or harmony."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import scanpy as sc
+from anndata import AnnData
+from exchange import arguments, read_task, shared_features, write_embedding
+from sklearn.decomposition import PCA
+
+
+def standardised(adata: AnnData) -> np.ndarray:
+    """Scale features to zero mean and unit variance, clipped at 10 as scanpy's tutorials do."""
+    adata = AnnData(adata.X.copy())
+    sc.pp.scale(adata, max_value=10)
+    return np.asarray(adata.X)
+
+
+def main() -> None:
+    """Embed the cells of a task."""
+    given = arguments()
+    task = read_task(given.task)
+    parts = shared_features(task.rna, task.cells[task.second])
+    values = np.concatenate([standardised(part) for part in parts])
+    points = PCA(min(50, values.shape[1] - 1), random_state=given.seed).fit_transform(values)
+    packages = ["scanpy", "scikit-learn"]
+    if given.words == ["harmony"]:
+        import harmonypy
+
+        covariates = pd.DataFrame({"modality": np.repeat(list(task.cells), [part.n_obs for part in parts])})
+        if "batch" in parts[0].obs:
+            covariates["batch"] = np.concatenate([part.obs["batch"].astype(str) for part in parts])
+        result = harmonypy.run_harmony(points, covariates, list(covariates), random_state=given.seed, verbose=False)
+        points = result.Z_corr
+        packages.append("harmonypy")
+    embedding = dict(zip(task.cells, np.split(points, [parts[0].n_obs]), strict=True))
+    write_embedding(given.out, embedding, task.cells, *packages)
+
+
+if __name__ == "__main__":
+    main()
