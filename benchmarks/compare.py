@@ -3,9 +3,11 @@
 Run from the repository's root::
 
     pip install -e ".[benchmark]"
-    python benchmarks/compare.py --data FOLDER --seeds 3
+    python benchmarks/compare.py --data FOLDER --seeds 0 1 2
+    python benchmarks/compare.py --data FOLDER --seeds 0 1 2 --scib
 
 writes ``benchmarks/results/compare.csv`` (one row a method, data set, scenario, seed and measure), ``compare.md`` and ``compare.png``.
+``--scib``, called after that, adds scib-metrics' scores of the embeddings that the first call kept.
 ``--methods``, ``--data-sets``, ``--scenarios`` run a part of it: what was run before stays in the table, and what is run again takes
 its place. A method that fails or is not to be had is a row as well, with the reason. Environments are made in ``--environments`` when first
 needed, from the pinned files in ``peers/requirements``.
@@ -91,7 +93,8 @@ def one_run(
                 raise FailedError(_last_line(log))
             embedding, versions = exchange.read_embedding(out)
         _check(embedding, data)
-        embedding = reveal(unpaired, embedding)
+        revealed = reveal(unpaired, embedding)
+        embedding = {m: points.loc[data.test[m].obs_names] for m, points in revealed.items()}
         table = measure(data, embedding, seed)
     except (FailedError, NoEnvironmentError) as reason:
         table, embedding = pd.DataFrame([{"metric": "failed", "modalities": "", "reason": str(reason)}]), {}
@@ -137,8 +140,8 @@ def per_type(data: DevelopmentSet, embedding: Embedding, seed: int) -> pd.DataFr
     return pd.DataFrame(rows, columns=["metric", "modalities", "value", "better"])
 
 
-def scib(data: DevelopmentSet, embeddings: dict[str, Embedding], folder: Path) -> pd.DataFrame:
-    """Scores of scib-metrics for all methods' embeddings of the same cells, in an environment of its own: the package brings jax."""
+def scib(data: DevelopmentSet, kept: Path, folder: Path) -> pd.DataFrame:
+    """Scores of scib-metrics for all kept embeddings of these cells, in an environment of its own: the package brings jax."""
     cells = {m: data.test[m].obs_names for m in data.modalities}
     obs = pd.concat([data.test.obs.loc[names] for names in cells.values()])
     columns = {
@@ -146,10 +149,12 @@ def scib(data: DevelopmentSet, embeddings: dict[str, Embedding], folder: Path) -
         "modality": np.repeat(list(cells), [len(names) for names in cells.values()]),
         "batch": obs[data.batch_key].astype(str) if data.batch_key else np.repeat("", len(obs)),
     }
-    arrays = {
-        method: np.concatenate([embedding[m].loc[names].to_numpy() for m, names in cells.items()])
-        for method, embedding in embeddings.items()
-    }
+    arrays = {}
+    for path in sorted(kept.glob("*.npz")):
+        with np.load(path) as embedding:
+            arrays[path.stem] = np.concatenate([embedding[m] for m in cells])
+    if not arrays:
+        raise FileNotFoundError(f"no embeddings in {kept}: run the methods first")
     with tempfile.TemporaryDirectory() as work:
         given, found, log = Path(work, "embeddings.npz"), Path(work, "scores.json"), Path(work, "log.txt")
         np.savez(given, **arrays, **{key: np.asarray(values, dtype=str) for key, values in columns.items()})
@@ -167,6 +172,11 @@ def merged(new: pd.DataFrame, old: pd.DataFrame) -> pd.DataFrame:
     kept = ~pd.MultiIndex.from_frame(old[RUN]).isin(pd.MultiIndex.from_frame(new[RUN]))
     # a concatenation would take the types of columns from empty rows
     table = pd.concat([part for part in (old[kept], new) if len(part)], ignore_index=True)
+    return ordered(table)
+
+
+def ordered(table: pd.DataFrame) -> pd.DataFrame:
+    """Sort by data sets, scenarios and methods, as they are listed."""
     ranks = {"data": list(development_sets.NAMES), "scenario": list(SCENARIOS), "method": list(METHODS)}
     order = ["data", "scenario", "method", "seed"]
     return table.sort_values(order, key=lambda c: c.map(ranks[c.name].index) if c.name in ranks else c, kind="stable")
@@ -209,6 +219,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--scenarios", nargs="+", default=["standard"], choices=list(SCENARIOS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--environments", type=Path, default=Path(".venv-peers"), help="folder of the environments")
+    parser.add_argument("--embeddings", type=Path, default=Path(".venv-peers/embeddings"), help="where they are kept")
     parser.add_argument("--minutes", type=float, default=60, help="time limit of a run")
     parser.add_argument(
         "--no-scib", dest="scib", action="store_false", help="leave out scib-metrics, which take minutes"
@@ -218,6 +229,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if arguments.data is None:
         parser.error("give --data, or set SCMINNET_DATA")
 
+    environments = arguments.environments.resolve()
     for name in arguments.data_sets:
         full = development_sets.load(name, arguments.data, peaks=True)
         if arguments.cells:
@@ -229,25 +241,18 @@ def main(argv: Sequence[str] | None = None) -> None:
                 except NotApplicableError as reason:
                     print(f"{name}, {scenario}: left out, {reason}", flush=True)
                     continue
-                chosen = [m for m in arguments.methods if scenario not in REFERENCE_ONLY or METHODS[m].given != NOTHING]
-                tables, embeddings = {}, {}
-                for method in chosen:
-                    table, embedding = one_run(
-                        method, data, seed, folder=arguments.environments.resolve(), limit=60 * arguments.minutes
-                    )
-                    tables[method] = table.assign(data=name, scenario=scenario)
-                    if embedding:
-                        embeddings[method] = embedding
+                kept = arguments.embeddings / name / scenario / str(seed)
+                if arguments.scib:
+                    _write_scores(scib(data, kept, environments), name, scenario, seed)
+                    continue
+                for method in arguments.methods:
+                    if scenario in REFERENCE_ONLY and METHODS[method].given == NOTHING:
+                        continue
+                    table, embedding = one_run(method, data, seed, folder=environments, limit=60 * arguments.minutes)
                     print(f"{name}, {scenario}, {method}, seed {seed}: {_headline(table)}", flush=True)
                     if not arguments.cells:
-                        _write(tables[method])
-                if arguments.scib and embeddings:
-                    scores = scib(data, embeddings, arguments.environments.resolve())
-                    for method, found in scores.groupby("method"):
-                        same = tables[method].iloc[0][[c for c in COLUMNS if c not in found]]
-                        tables[method] = pd.concat([tables[method], found.assign(**same)], ignore_index=True)
-                    if not arguments.cells:
-                        _write(pd.concat(tables.values(), ignore_index=True))
+                        _keep(embedding, kept / f"{method}.npz")
+                        _write(merged(table.assign(data=name, scenario=scenario), _stored()))
 
 
 def _headline(rows: pd.DataFrame) -> str:
@@ -258,11 +263,29 @@ def _headline(rows: pd.DataFrame) -> str:
     return f"{values}; {rows['seconds'].iloc[0]:.0f} s, {rows['memory_gb'].iloc[0]:.1f} GB"
 
 
-def _write(rows: pd.DataFrame) -> None:
-    rows = rows.reindex(columns=COLUMNS)
-    old = pd.read_csv(RESULT) if RESULT.exists() else pd.DataFrame(columns=COLUMNS)
-    table = merged(rows, old)
-    table.to_csv(RESULT, index=False)
+def _keep(embedding: Embedding, path: Path) -> None:
+    """Write an embedding, in the order of the data set's cells, for measures that are taken later; one that failed leaves nothing."""
+    path.unlink(missing_ok=True)
+    if embedding:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(path, **{m: points.to_numpy() for m, points in embedding.items()})
+
+
+def _stored() -> pd.DataFrame:
+    return pd.read_csv(RESULT) if RESULT.exists() else pd.DataFrame(columns=COLUMNS)
+
+
+def _write_scores(scores: pd.DataFrame, data: str, scenario: str, seed: int) -> None:
+    """Add scores to the rows of their runs, in the place of older ones."""
+    table = _stored()
+    group = (table["data"] == data) & (table["scenario"] == scenario) & (table["seed"] == seed)
+    runs = table[group].drop_duplicates("method").drop(columns=["metric", "modalities", "value", "better"])
+    rest = table[~(group & table["metric"].str.startswith("scib_") & table["method"].isin(scores["method"]))]
+    _write(ordered(pd.concat([rest, scores.merge(runs, on="method")], ignore_index=True)))
+
+
+def _write(table: pd.DataFrame) -> None:
+    table[COLUMNS].to_csv(RESULT, index=False)
     compare_page.write(table, RESULT.parent)
 
 

@@ -4,17 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-import scanpy as sc
-from anndata import AnnData
 from exchange import arguments, read_task, shared_features, write_embedding
-from sklearn.decomposition import PCA
-
-
-def standardised(adata: AnnData) -> np.ndarray:
-    """Scale features to zero mean and unit variance, clipped at 10 as scanpy's tutorials do."""
-    adata = AnnData(adata.X.copy())
-    sc.pp.scale(adata, max_value=10)
-    return np.asarray(adata.X)
+from prepare import pca, standardised
 
 
 def main() -> None:
@@ -23,7 +14,7 @@ def main() -> None:
     task = read_task(given.task)
     parts = shared_features(task.rna, task.cells[task.second])
     values = np.concatenate([standardised(part) for part in parts])
-    points = PCA(min(50, values.shape[1] - 1), random_state=given.seed).fit_transform(values)
+    points = pca(values, given.seed)
     packages = ["scanpy", "scikit-learn"]
     if given.words == ["harmony"]:
         import harmonypy

@@ -1,0 +1,42 @@
+"""What several methods' tutorials do with the values before the method begins."""
+
+from __future__ import annotations
+
+import numpy as np
+import scanpy as sc
+from anndata import AnnData
+from exchange import Task
+from scipy import sparse
+from sklearn.decomposition import PCA, TruncatedSVD
+
+
+def standardised(adata: AnnData, max_value: float | None = 10) -> np.ndarray:
+    """Scale features to zero mean and unit variance, clipped as in scanpy's tutorials."""
+    adata = AnnData(adata.X.copy())
+    sc.pp.scale(adata, max_value=max_value)
+    return np.asarray(adata.X, dtype=np.float32)
+
+
+def pca(values: np.ndarray, seed: int, n_components: int = 50) -> np.ndarray:
+    """Return principal components, of few features as many as there are but one."""
+    n = min(n_components, *(size - 1 for size in values.shape))
+    return PCA(n, random_state=seed).fit_transform(values).astype(np.float32)
+
+
+def lsi(peaks: AnnData, seed: int, n_components: int = 50) -> np.ndarray:
+    """Latent semantic indexing as in Signac: log(1 + 10,000 TF-IDF), singular vectors, the first left out as it tells depth, each scaled."""
+    counts = sparse.csr_matrix(peaks.layers["counts"], dtype=np.float32)
+    depth = np.asarray(counts.sum(axis=1)).ravel()
+    frequency = np.asarray(counts.sum(axis=0)).ravel()
+    weights = counts.shape[0] / np.maximum(frequency, 1)
+    values = sparse.diags(1e4 / np.maximum(depth, 1)) @ counts @ sparse.diags(weights)
+    values.data = np.log1p(values.data)
+    points = TruncatedSVD(n_components, random_state=seed).fit_transform(values)[:, 1:]
+    return ((points - points.mean(axis=0)) / points.std(axis=0)).astype(np.float32)
+
+
+def second_components(task: Task, seed: int) -> np.ndarray:
+    """Components of the other modality: LSI of peaks, or the standardised proteins, which are few."""
+    if task.second == "chromatin":
+        return lsi(task.of_kind("peak"), seed)
+    return standardised(task.cells[task.second])
