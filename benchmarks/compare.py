@@ -103,7 +103,7 @@ def one_run(
     if usage is not None:
         table["seconds"], table["cpu_seconds"] = round(usage.seconds, 1), round(usage.cpu_seconds, 1)
         table["memory_gb"] = round(usage.memory_gb, 2)
-    return table, embedding
+    return table.reindex(columns=COLUMNS), embedding
 
 
 def measure(data: DevelopmentSet, embedding: Embedding, seed: int) -> pd.DataFrame:
@@ -221,9 +221,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--environments", type=Path, default=Path(".venv-peers"), help="folder of the environments")
     parser.add_argument("--embeddings", type=Path, default=Path(".venv-peers/embeddings"), help="where they are kept")
     parser.add_argument("--minutes", type=float, default=60, help="time limit of a run")
-    parser.add_argument(
-        "--no-scib", dest="scib", action="store_false", help="leave out scib-metrics, which take minutes"
-    )
+    parser.add_argument("--scib", action="store_true", help="run no method; score kept embeddings with scib-metrics")
     parser.add_argument("--cells", type=int, help="test cells at most, to try a method out; nothing is then written")
     arguments = parser.parse_args(argv)
     if arguments.data is None:
