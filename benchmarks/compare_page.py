@@ -68,10 +68,15 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def failures(table: pd.DataFrame) -> pd.DataFrame:
-    """Methods without an embedding and why; a reason that holds for every data set is named once."""
-    failed = table[table["metric"] == "failed"]
-    found = failed.groupby(["method", "reason"], sort=False)["data"].unique().map(", ".join)
-    return found.reset_index()[["method", "data", "reason"]]
+    """Methods without an embedding and why, or that they were not run; a reason that holds for several data sets is named once."""
+    failed = table.loc[table["metric"] == "failed", ["method", "data", "reason"]]
+    run = set(zip(table["method"], table["data"], strict=True))
+    absent = [
+        (m, data, "not run for this table") for m in METHODS for data in table["data"].unique() if (m, data) not in run
+    ]
+    both = pd.concat([failed, pd.DataFrame(absent, columns=["method", "data", "reason"])]).drop_duplicates()
+    found = both.groupby(["method", "reason"])["data"].agg(", ".join).reset_index()
+    return found.sort_values("method", key=lambda m: m.map(list(METHODS).index))[["method", "data", "reason"]]
 
 
 def figure(table: pd.DataFrame, path: Path) -> None:
@@ -114,9 +119,8 @@ def write(table: pd.DataFrame, folder: Path) -> None:
     for (data, scenario), part in measured.groupby(["data", "scenario"], sort=False):
         shown = part.drop(columns=["data", "scenario"])
         shown = shown.loc[:, (shown != "").any()]
-        sections.append(f"## {data}, {scenario}\n\n{shown.to_markdown(index=False)}\n")
-    versions = table.dropna(subset="versions").groupby("method", sort=False)["versions"].first()
-    versions = "; ".join(f"{method}: {text}" for method, text in versions.items() if text)
+        sections.append(f"## {data}, {scenario}\n\n{shown.to_markdown(index=False, disable_numparse=True)}\n")
+    versions = sorted({one for text in table["versions"].dropna() for one in text.split(", ") if one}, key=str.lower)
     (folder / "compare.md").write_text(
         "# Beside the peers\n\n"
         "The test cells of the standard splits, the modalities shuffled apart. `given`: what a method learns from beside these cells, of the "
@@ -126,7 +130,7 @@ def write(table: pd.DataFrame, folder: Path) -> None:
         + "\n".join(sections)
         + "\n## Not in the tables\n\n"
         + failures(table).to_markdown(index=False)
-        + f"\n\nVersions: {versions}.\n"
+        + f"\n\nVersions: {', '.join(versions)}.\n"
     )
     if table["value"].notna().any():
         figure(table, folder / "compare.png")

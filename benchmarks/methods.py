@@ -46,11 +46,9 @@ METHODS: dict[str, Method] = {
     "Seurat": Method(NOTHING, "run_seurat.R", environment="Rscript"),
     "GLUE": Method(NOTHING, "run_glue.py", environment="glue", second=("chromatin",)),
     "uniPort": Method(NOTHING, "run_uniport.py", environment="uniport"),
-    "DIAGVI": Method(
-        NOTHING, missing="not tried yet: needs Python 3.12 or newer; near chance at its defaults in a first look"
-    ),
-    "bindSC": Method(NOTHING, missing="not on CRAN nor in Debian: its R dependencies have to be built one by one"),
-    "SCOT": Method(NOTHING, missing="not on PyPI: `scot` and `scotpy` there are other packages"),
-    "UnionCom": Method(NOTHING, missing="0.4.0 needs NumPy below 1.24 and an old torchvision"),
+    "DIAGVI": Method(NOTHING, "run_diagvi.py", environment="diagvi"),
+    "bindSC": Method(NOTHING, missing="from source only, and its R dependencies are not in Debian"),
+    "SCOT": Method(NOTHING, missing="from source only: `scot` and `scotpy` on PyPI are other packages"),
+    "UnionCom": Method(NOTHING, missing="0.4.0 runs with neither current NumPy nor current torchvision"),
     "ceiling": Method(TYPED, "run_minnet.py", ("default",), data=rna_halves),
 }
