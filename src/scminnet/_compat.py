@@ -17,6 +17,11 @@ from scvi.model._utils import parse_device_args
 from scvi.model.base._archesmixin import _get_loaded_data as loaded_data
 from scvi.model.base._save_load import _initialize_model as initialize_model
 
+with warnings.catch_warnings():
+    # muon 0.1 reads scanpy's version where scanpy no longer wants it read; this is the package's first import of muon
+    warnings.filterwarnings("ignore", message="`__version__` is deprecated")
+    import muon  # noqa: F401
+
 __all__ = [
     "AnnDataManagerValidationCheck",
     "initialize_model",
