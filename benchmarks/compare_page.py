@@ -49,7 +49,7 @@ def wide(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
-    """Mean ± standard deviation over seeds; one row a method, in the order of the table given. A single seed has no deviation."""
+    """Mean ± standard deviation over seeds; one row a method, in their order. A single seed has no deviation."""
     by_seed = wide(table)
     keys = ["data", "scenario", "method", "given"]
     grouped = by_seed.groupby(keys, sort=False)
@@ -64,7 +64,7 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
     columns["CPU s"] = mean["cpu_seconds"].map("{:.0f}".format)
     columns["GB"] = mean["memory_gb"].map("{:.1f}".format)
     columns["seeds"] = seeds
-    return pd.DataFrame(columns).reset_index()
+    return pd.DataFrame(columns).reset_index().sort_values("method", key=_rank, kind="stable")
 
 
 def failures(table: pd.DataFrame) -> pd.DataFrame:
@@ -72,11 +72,18 @@ def failures(table: pd.DataFrame) -> pd.DataFrame:
     failed = table.loc[table["metric"] == "failed", ["method", "data", "reason"]]
     run = set(zip(table["method"], table["data"], strict=True))
     absent = [
-        (m, data, "not run for this table") for m in METHODS for data in table["data"].unique() if (m, data) not in run
+        (name, data, method.missing or "not run for this table")
+        for name, method in METHODS.items()
+        for data in table["data"].unique()
+        if (name, data) not in run
     ]
     both = pd.concat([failed, pd.DataFrame(absent, columns=["method", "data", "reason"])]).drop_duplicates()
     found = both.groupby(["method", "reason"])["data"].agg(", ".join).reset_index()
-    return found.sort_values("method", key=lambda m: m.map(list(METHODS).index))[["method", "data", "reason"]]
+    return found.sort_values("method", key=_rank)[["method", "data", "reason"]]
+
+
+def _rank(methods: pd.Series) -> pd.Series:
+    return methods.map(list(METHODS).index)
 
 
 def figure(table: pd.DataFrame, path: Path) -> None:
@@ -125,7 +132,7 @@ def write(table: pd.DataFrame, folder: Path) -> None:
         "# Beside the peers\n\n"
         "The test cells of the standard splits, the modalities shuffled apart. `given`: what a method learns from beside these cells, of the "
         "training\ncells. Label transfer, overall and as the mean over types (`by type`), is averaged over both directions; mean ± standard "
-        "deviation over seeds.\nCPU seconds and largest memory are of the whole process, reading and imports included. Written by "
+        "deviation over\nseeds, of which one alone has none. CPU seconds and largest memory are of the whole process, reading and imports included. Written by "
         f"`python benchmarks/compare.py` with one\nthread (Python {platform.python_version()}, {os.cpu_count()} cores).\n\n"
         + "\n".join(sections)
         + "\n## Not in the tables\n\n"

@@ -116,6 +116,7 @@ def test_the_page_has_means_over_seeds_and_reasons(tmp_path: Path) -> None:
     assert reasons["SCOT"] == "not to be had"
     # what has no row has not been forgotten
     assert reasons["MaxFuse"] == "not run for this table"
+    assert reasons["UINMF"] == METHODS["UINMF"].missing
     assert set(reasons.index) == set(METHODS) - {"default", "Harmony"}
     table["versions"] = np.nan
     full = pd.concat(
