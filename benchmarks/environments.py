@@ -43,7 +43,8 @@ def python_version(requirements: str) -> str | None:
 
 def _make(environment: Path, requirements: Path) -> None:
     wanted = python_version(requirements.read_text())
-    python = sys.executable if wanted is None else shutil.which(f"python{wanted}")
+    ours = f"{sys.version_info.major}.{sys.version_info.minor}"
+    python = sys.executable if wanted in (None, ours) else shutil.which(f"python{wanted}")
     if python is None:
         raise NoEnvironmentError(f"python{wanted} is not installed, and {requirements.name} needs it")
     environment.parent.mkdir(parents=True, exist_ok=True)

@@ -49,13 +49,18 @@ def _measure(limit: float, command: Sequence[str]) -> Usage:
     timed_out = threading.Event()
 
     def end() -> None:
-        timed_out.set()
         os.killpg(child.pid, signal.SIGKILL)
+        timed_out.set()
 
     timer = threading.Timer(limit, end)
     timer.start()
-    _, status, used = os.wait4(child.pid, 0)
-    timer.cancel()
+    try:
+        _, status, used = os.wait4(child.pid, 0)
+    except KeyboardInterrupt:
+        os.killpg(child.pid, signal.SIGKILL)
+        raise
+    finally:
+        timer.cancel()
     seconds = time.perf_counter() - start
     largest = used.ru_maxrss if sys.platform == "darwin" else used.ru_maxrss * 1024
     status = os.waitstatus_to_exitcode(status)
