@@ -16,6 +16,7 @@ from scvi.model.base import BaseModelClass
 
 from scminnet import _compat
 from scminnet._validate import check_mudata, layer_matrix
+from scminnet.model.diagnose import DiagnoseMixin
 from scminnet.model.fields import layer_field_key
 from scminnet.model.inference import EmbeddingMixin
 from scminnet.model.module import SiameseModule
@@ -26,7 +27,7 @@ from scminnet.model.rows import as_row_matrix
 from scminnet.model.training import SiameseTrainingMixin
 
 
-class MinNet(SiameseTrainingMixin, EmbeddingMixin, BaseModelClass):
+class MinNet(SiameseTrainingMixin, EmbeddingMixin, DiagnoseMixin, BaseModelClass):
     """Joint embedding of single-cell modalities, learnt from a paired, annotated reference :cite:p:`Liu23`.
 
     A siamese network with one encoder a modality, and embedding and type heads shared by all. Cells of different modalities meet
