@@ -12,6 +12,9 @@ from scminnet.graph.neighbors import nearest_neighbors
 MIXING_NEIGHBORS = 10
 MIN_PER_TYPE = 5
 
+#: Fewer features than this have no correlation worth the name.
+MIN_FEATURES = 3
+
 #: Draws of equally many cells of each modality that mixing is averaged over.
 MIXING_DRAWS = 5
 
@@ -32,31 +35,31 @@ class Mixing(NamedTuple):
     reference: float
 
 
-def level_correlation(mean: np.ndarray, reference_mean: np.ndarray, used: np.ndarray) -> float | None:
-    """Correlate the features' means with the reference's, over the features ``used``; ``None`` where one side is constant."""
-    a, b = mean[used].astype(np.float64), reference_mean[used].astype(np.float64)
-    if len(a) < 3 or a.std() == 0 or b.std() == 0:
+def level_correlation(mean: np.ndarray, reference_mean: np.ndarray) -> float | None:
+    """Correlate the features' means with the reference's; ``None`` where they are too few or alike."""
+    a, b = mean.astype(np.float64), reference_mean.astype(np.float64)
+    if len(a) < MIN_FEATURES or a.std() == 0 or b.std() == 0:
         return None
     return float(np.corrcoef(a, b)[0, 1])
 
 
-def expected_level_correlation(mean: np.ndarray, std: np.ndarray, used: np.ndarray, n_cells: int) -> float:
+def expected_level_correlation(mean: np.ndarray, std: np.ndarray, n_cells: int) -> float:
     """Expect :func:`level_correlation` of so many cells drawn from the reference.
 
     Means of n cells vary by chance with the variance of a feature divided by n. Where the features hardly differ in their means
     (proteins after CLR over cells), this is what limits the correlation.
     """
-    if used.sum() < 3:
+    if len(mean) < MIN_FEATURES:
         return 0.0
-    between = float(mean[used].var())
-    chance = float(np.square(std[used]).mean()) / n_cells
+    between = float(mean.var(dtype=np.float64))
+    chance = float(np.square(std, dtype=np.float64).mean()) / n_cells
     return float(np.sqrt(between / (between + chance))) if between > 0 else 0.0
 
 
-def level_ratio(mean: np.ndarray, reference_mean: np.ndarray, used: np.ndarray) -> float | None:
-    """Divide the sum of the features' means by the reference's; ``None`` where no feature is used."""
-    total = reference_mean[used].sum(dtype=np.float64)
-    return float(mean[used].sum(dtype=np.float64) / total) if total > 0 else None
+def level_ratio(mean: np.ndarray, reference_mean: np.ndarray) -> float | None:
+    """Divide the sum of the features' means by the reference's; ``None`` where that is nothing."""
+    total = reference_mean.sum(dtype=np.float64)
+    return float(mean.sum(dtype=np.float64) / total) if total > 0 else None
 
 
 def modality_mixing(first: Typed, second: Typed, ref_first: Typed, ref_second: Typed, *, seed: int) -> Mixing | None:

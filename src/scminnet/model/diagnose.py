@@ -25,7 +25,6 @@ from scminnet.model.module import SiameseModule, modality_pairs
 from scminnet.model.reference_range import (
     MIN_HELD_OUT,
     QUANTILE,
-    HeldOut,
     ReferenceRange,
     distance_to,
     input_weight,
@@ -61,7 +60,7 @@ def _see(module: SiameseModule, matrix: Any, modality: str, moments: Moments | N
 class DiagnoseMixin:
     """``diagnose`` of :class:`~scminnet.MinNet`."""
 
-    #: What training keeps of the reference; ``None`` before, and in models trained by versions that kept nothing.
+    #: What training keeps of the reference when it is over; ``None`` before, in checkpoints, and in models of older versions.
     reference_range_: ReferenceRange | None = None
 
     def diagnose(self, mdata: MuData | None = None, *, statistics: Statistics = "query", seed: int = 0) -> Diagnosis:
@@ -89,7 +88,8 @@ class DiagnoseMixin:
         ``scale``
             Mean value of these features, as a multiple of the reference's. Expected: 1.
         ``levels``
-            Correlation of the features' means with the reference's. Expected: of as many cells drawn from the reference.
+            Correlation of the features' means with the reference's. Expected: of as many cells drawn from the reference, or of a batch of the
+            reference with the others, whichever is lower.
         ``statistics``
             ``near``, if standardised the other way. Expected: no more than standardised as asked for; more says that the other way suits the
             query better. Left out where ``levels`` is outside, for then nothing follows, and where cells are too few.
@@ -126,8 +126,8 @@ class DiagnoseMixin:
         data, modalities, positions = self._checked(mdata, None, statistics)
         if self.reference_range_ is None:
             raise ValueError(
-                "the model keeps nothing of its reference that a query could be held against: it was trained by an older "
-                "version, or saved before training was over. Train it again."
+                "the model keeps nothing of its reference that a query could be held against: its training was not over (a "
+                "checkpoint holds weights only), or was of an older version. Give the model that `train` left, or train again."
             )
         # cells are drawn, not rows, so that those measured twice are drawn in both modalities
         order = np.random.default_rng(seed).permutation(len(positions))
@@ -171,7 +171,7 @@ def _modality_findings(
     found = []
     is_near = near(sight)
     if matrix.shape[0] >= MIN_CELLS_FOR_STATISTICS:
-        features, scale, levels = _feature_findings(module, modality, moments, matrix.shape[0], held_out)
+        features, scale, levels = _feature_findings(module, kept, modality, moments, matrix.shape[0])
         found += [features, scale, levels]
         # of other cells, or features mixed up, nothing follows from where they come to lie
         if judge(levels.check, levels.value, levels.expected) != "outside":
@@ -185,23 +185,21 @@ def _modality_findings(
 
 
 def _feature_findings(
-    module: SiameseModule, modality: str, moments: Moments, n_cells: int, held_out: HeldOut | None
+    module: SiameseModule, kept: ReferenceRange, modality: str, moments: Moments, n_cells: int
 ) -> tuple[Finding, Finding, Finding]:
     """Hold the features' means and deviations against the reference's, which the input layer knows."""
     mean, std = moments
     layer = module.encoder(modality).input
     reference_mean, reference_std = layer.mean.cpu().numpy(), layer.std.cpu().numpy()
-    used = (std > 0) & (reference_std > 0)
+    held_out = kept["held_out"].get(modality)
     share = varying_share(input_weight(module, modality), std)
+    used = (std > 0) & (reference_std > 0)
+    mean, reference_mean, reference_std = mean[used], reference_mean[used], reference_std[used]
+    by_chance = expected_level_correlation(reference_mean, reference_std, n_cells)
     return (
         Finding("features", modality, share, held_out["features"] if held_out else None),
-        Finding("scale", modality, level_ratio(mean, reference_mean, used), 1.0),
-        Finding(
-            "levels",
-            modality,
-            level_correlation(mean, reference_mean, used),
-            expected_level_correlation(reference_mean, reference_std, used, n_cells),
-        ),
+        Finding("scale", modality, level_ratio(mean, reference_mean), 1.0),
+        Finding("levels", modality, level_correlation(mean, reference_mean), min(by_chance, kept["levels"][modality])),
     )
 
 

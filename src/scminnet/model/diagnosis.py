@@ -182,14 +182,17 @@ def summarise(findings: list[Finding], n_cells: Mapping[str, int], statistics: s
         text = UNKNOWN if verdict == "unknown" else check.fine if verdict == VERDICTS[0] else check.advice
         rows.append((*finding, verdict, text.replace("{other!r}", repr(other))))
     table = pd.DataFrame(rows, columns=COLUMNS).astype({"value": float, "expected": float})
-    return Diagnosis(_overall(table), table, dict(n_cells))
+    return Diagnosis(_overall(table, statistics), table, dict(n_cells))
 
 
-def _overall(table: pd.DataFrame) -> str:
-    is_cause = table["check"].map(lambda name: CHECKS[name].is_cause)
-    symptoms = set(table.loc[~is_cause, "verdict"])
+def _overall(table: pd.DataFrame, statistics: str) -> str:
+    causes = [name for name, check in CHECKS.items() if check.is_cause]
+    of_cause = table["check"].isin(causes)
+    symptoms = set(table.loc[~of_cause, "verdict"])
+    # standardised by its own statistics a query must be composed like the reference; cell by cell it need not
+    elsewhere = statistics == "query" and "outside" in set(table.loc[table["check"] == "levels", "verdict"])
+    if "outside" in symptoms or elsewhere:
+        return "outside"
     if symptoms <= {"unknown"}:
         return "unknown"
-    if "outside" in symptoms:
-        return "outside"
-    return "borderline" if (set(table["verdict"]) - {"inside", "unknown"}) else "inside"
+    return "borderline" if set(table["verdict"]) - {"inside", "unknown"} else "inside"

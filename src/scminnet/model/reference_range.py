@@ -10,7 +10,8 @@ from scipy import sparse
 
 from scminnet.graph.neighbors import nearest_neighbors
 from scminnet.metrics.foscttm import foscttm
-from scminnet.model.embedding import embed_projected, project_rows
+from scminnet.model.checks import level_correlation
+from scminnet.model.embedding import MIN_CELLS_FOR_STATISTICS, embed_projected, project_rows
 from scminnet.model.module import SiameseModule, modality_pairs
 from scminnet.model.rows import feature_moments
 
@@ -52,6 +53,8 @@ class ReferenceRange(TypedDict):
 
     landmarks: dict[str, np.ndarray]
     """By modality, embedding of training cells."""
+    levels: dict[str, float]
+    """By modality, correlation of a batch's feature means with all other batches', the lowest of any batch; 1 where there is one batch."""
     held_out: dict[str, HeldOut]
     """By modality; empty where fewer than ``MIN_HELD_OUT`` cells were held out."""
     foscttm: dict[str, dict[str, float]]
@@ -64,6 +67,7 @@ def learn_range(
     positions: np.ndarray,
     train: np.ndarray,
     held_out: np.ndarray,
+    batches: np.ndarray,
     *,
     seed: int,
 ) -> ReferenceRange:
@@ -81,19 +85,22 @@ def learn_range(
         Cells x modalities: row in the modality, -1 where not measured.
     train, held_out
         Cells of either part.
+    batches
+        Batch of each cell.
     seed
         Seed of the samples.
     """
     rng = np.random.default_rng(seed)
     train, held_out = rng.permutation(train), rng.permutation(held_out)
     half = np.arange(len(held_out)) % 2
-    result = ReferenceRange(landmarks={}, held_out={}, foscttm={})
+    result = ReferenceRange(landmarks={}, levels={}, held_out={}, foscttm={})
     rows = {m: positions[held_out, i] for i, m in enumerate(matrices)}
     for i, (modality, matrix) in enumerate(matrices.items()):
         measured = positions[train, i]
         chosen = np.sort(measured[measured >= 0][:MAX_LANDMARKS])
         landmarks = embed_projected(module, project_rows(module, matrix[chosen], modality), modality)[0]
         result["landmarks"][modality] = landmarks
+        result["levels"][modality] = _levels_between_batches(matrix, positions[:, i], batches)
         # in the order of the draw, so that cells of one half are the same in each modality
         kept = np.flatnonzero(rows[modality] >= 0)[:MAX_HELD_OUT]
         if len(kept) < MIN_HELD_OUT:
@@ -117,6 +124,20 @@ def learn_range(
             x, y = (result["held_out"][m]["embedding"][both[rows[m] >= 0]] for m in (a, b))
             result["foscttm"].setdefault(a, {})[b] = foscttm(x, y).mean
     return result
+
+
+def _levels_between_batches(matrix: sparse.csr_matrix | np.ndarray, rows: np.ndarray, batches: np.ndarray) -> float:
+    """Correlate each batch's feature means with the other batches'; return the lowest."""
+    parts = [rows[(batches == batch) & (rows >= 0)] for batch in np.unique(batches)]
+    sizes = np.array([len(part) for part in parts])
+    means = np.array([feature_moments(matrix[part])[0] if len(part) else np.zeros(matrix.shape[1]) for part in parts])
+    total = sizes @ means
+    found = [
+        level_correlation(mean, (total - n * mean) / (sizes.sum() - n))
+        for n, mean in zip(sizes, means, strict=True)
+        if n >= MIN_CELLS_FOR_STATISTICS and sizes.sum() > n
+    ]
+    return min((r for r in found if r is not None), default=1.0)
 
 
 def input_weight(module: SiameseModule, modality: str) -> np.ndarray:

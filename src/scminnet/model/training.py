@@ -169,6 +169,8 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin):
             rows, positions, self._label_codes(mdata), geodesics, graph_rows, projected=projected
         )
 
+        # what an earlier training kept does not fit this one's checkpoints
+        self.reference_range_ = None
         # Lightning trains a module in the mode it finds it in
         self.module.train()
         trainer_kwargs.setdefault("early_stopping_monitor", "validation_loss")
@@ -187,7 +189,13 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin):
             )
         self.recipe_ = recipe.as_dict()
         self.reference_range_ = learn_range(
-            self.module, matrices, positions, datamodule.train_idx, datamodule.val_idx, seed=seed
+            self.module,
+            matrices,
+            positions,
+            datamodule.train_idx,
+            datamodule.val_idx,
+            mdata.obs[BATCH_COLUMN].astype(str).to_numpy(),
+            seed=seed,
         )
 
     def _fit_input_layers(self, matrices: dict[str, Any], positions: np.ndarray, recipe: Recipe, seed: int) -> None:
