@@ -258,25 +258,23 @@ def unpaired(query: MuData) -> MuData:
 def damage(model: mn.MinNet, case: Case, query: MuData) -> Iterator[tuple[str, str, float]]:
     """Measure how well the query is embedded and named, either way of standardising."""
     modalities = list(query.mod)
+    cells = {m: query[m].obs_names for m in modalities}
     for statistics in ("query", "reference"):
-        cells = model.embed(query, statistics=statistics, copy=True)
         suffix = "" if statistics == "query" else ", reference statistics"
-        embeddings = {m: cells[m].obsm["X_minnet"] for m in modalities}
         if len(modalities) == 2:
-            names = [cells[m].obs_names for m in modalities]
+            names = list(cells.values())
+            embeddings = [model.get_latent_representation(query, modality=m, statistics=statistics) for m in modalities]
             both = names[0].intersection(names[1])
-            a, b = (embeddings[m][n.get_indexer(both)] for m, n in zip(modalities, names, strict=True))
             if len(both) > 1:
+                a, b = (e[n.get_indexer(both)] for e, n in zip(embeddings, names, strict=True))
                 yield "foscttm" + suffix, ", ".join(modalities), mn.metrics.foscttm(a, b).mean
         if case.labels is None:
             continue
-        truth = {m: case.labels.loc[cells[m].obs_names].to_numpy() for m in modalities}
+        truth = {m: case.labels.loc[names].to_numpy() for m, names in cells.items()}
         if len(modalities) == 2:
-            first, second = modalities
-            share = mn.metrics.label_transfer_accuracy(
-                embeddings[first], truth[first], embeddings[second], truth[second], n_neighbors=20
-            ).accuracy
-            yield "label transfer" + suffix, f"{first} -> {second}", share
+            (a, b), (first, second) = embeddings, modalities
+            transfer = mn.metrics.label_transfer_accuracy(a, truth[first], b, truth[second], n_neighbors=20)
+            yield "label transfer" + suffix, f"{first} -> {second}", transfer.accuracy
         for m in modalities:
             named = model.predict(query, modality=m, statistics=statistics)
             yield "accuracy" + suffix, m, float(np.mean(named == truth[m]))
@@ -341,7 +339,8 @@ def merged(new: pd.DataFrame, path: Path, order: list[str]) -> pd.DataFrame:
         old = pd.read_csv(path)
         kept = ~pd.MultiIndex.from_frame(old[run]).isin(pd.MultiIndex.from_frame(new[run]))
         new = pd.concat([old[kept], new], ignore_index=True)
-    return new.sort_values("reference", key=lambda c: c.map(order.index), kind="stable", ignore_index=True)
+    rank = new["reference"].map(order.index) * 1000 + new["seed"]
+    return new.iloc[np.argsort(rank, kind="stable")].reset_index(drop=True)
 
 
 def main() -> None:
@@ -364,19 +363,20 @@ def main() -> None:
     if unknown:
         parser.error(f"no reference {sorted(unknown)}; there are {list(found)}")
     parts = []
-    for name in arguments.references or found:
-        for seed in range(arguments.seeds):
+    for seed in range(arguments.seeds):
+        for name in arguments.references or found:
             start = time.perf_counter()
             parts.append(run(name, found[name], seed))
             print(f"{name}, seed {seed}: {time.perf_counter() - start:.0f} s", flush=True)
-    table = pd.concat(parts, ignore_index=True)[COLUMNS].round(4)
-    if arguments.split == "validation":
-        print(summary(table).to_string(index=False))
-        return
-    RESULTS.mkdir(exist_ok=True)
-    table = merged(table, RESULTS / "diagnose.csv", list(found))
-    table.to_csv(RESULTS / "diagnose.csv", index=False)
-    write_page(table, RESULTS / "diagnose.md")
+            table = pd.concat(parts, ignore_index=True)[COLUMNS].round(4)
+            if arguments.split == "validation":
+                print(summary(parts[-1]).to_string(index=False), flush=True)
+                continue
+            # after each run, so that an interruption loses one
+            RESULTS.mkdir(exist_ok=True)
+            table = merged(table, RESULTS / "diagnose.csv", list(found))
+            table.to_csv(RESULTS / "diagnose.csv", index=False)
+            write_page(table, RESULTS / "diagnose.md")
 
 
 def write_page(table: pd.DataFrame, path: Path) -> None:
