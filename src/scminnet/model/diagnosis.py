@@ -43,7 +43,7 @@ CHECKS: dict[str, Check] = {
         True,
         (0.9, 0.5),
         "the same features are high as in the reference",
-        "other features are high than in the reference: another tissue or species, few of its types, mixed-up names or raw counts",
+        "the features that are high are not the reference's: another tissue or species, few of its types, mixed-up names, or raw counts",
     ),
     "statistics": Check(
         True,
@@ -121,9 +121,9 @@ class Diagnosis:
     Attributes
     ----------
     verdict
-        ``"inside"``: of what tells whether the embedding can be used (``signal``, ``near``, ``confidence``, ``mixing``, ``pairs``), all is
-        as in the reference, and so is what tells why not (``features``, ``scale``, ``levels``, ``statistics``). ``"outside"``: one of the first is far
-        off. ``"borderline"``: anything between. ``"unknown"``: too few cells to tell anything of the first.
+        ``"outside"``: of what tells whether the embedding can be used (``signal``, ``near``, ``confidence``, ``mixing``, ``pairs``; and ``levels``, where the query is
+        standardised by its own statistics), something is far from the reference. ``"inside"``: all that can be judged is as in the reference.
+        ``"borderline"``: anything between. ``"unknown"``: too few cells for any of the first five.
     table
         One row a check and modality: ``check``, ``modality`` (``"rna, atac"``: both together), ``value``, ``expected`` (what the reference's own cells would
         have), ``verdict`` and ``advice``, one line. NaN where there is nothing to tell.

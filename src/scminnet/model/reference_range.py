@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TypedDict
 
 import numpy as np
+import pandas as pd
 from scipy import sparse
 
 from scminnet.graph.neighbors import nearest_neighbors
@@ -52,11 +53,11 @@ class ReferenceRange(TypedDict):
     """Plain arrays and numbers, which a saved model carries from version to version."""
 
     landmarks: dict[str, np.ndarray]
-    """By modality, embedding of training cells."""
+    """By modality, embedding of training cells; of those in ``held_out``."""
     levels: dict[str, float]
     """By modality, correlation of a batch's feature means with all other batches', the lowest of any batch; 1 where there is one batch."""
     held_out: dict[str, HeldOut]
-    """By modality; empty where fewer than ``MIN_HELD_OUT`` cells were held out."""
+    """By modality; without those of which fewer than ``MIN_HELD_OUT`` cells were held out."""
     foscttm: dict[str, dict[str, float]]
     """FOSCTTM of held-out cells between two modalities, by the first and the second; only where enough were measured in both."""
 
@@ -94,48 +95,55 @@ def learn_range(
     train, held_out = rng.permutation(train), rng.permutation(held_out)
     half = np.arange(len(held_out)) % 2
     result = ReferenceRange(landmarks={}, levels={}, held_out={}, foscttm={})
-    rows = {m: positions[held_out, i] for i, m in enumerate(matrices)}
+    kept: dict[str, np.ndarray] = {}
     for i, (modality, matrix) in enumerate(matrices.items()):
-        measured = positions[train, i]
-        chosen = np.sort(measured[measured >= 0][:MAX_LANDMARKS])
-        landmarks = embed_projected(module, project_rows(module, matrix[chosen], modality), modality)[0]
-        result["landmarks"][modality] = landmarks
-        result["levels"][modality] = _levels_between_batches(matrix, positions[:, i], batches)
-        # in the order of the draw, so that cells of one half are the same in each modality
-        kept = np.flatnonzero(rows[modality] >= 0)[:MAX_HELD_OUT]
-        if len(kept) < MIN_HELD_OUT:
+        rows = positions[:, i]
+        result["levels"][modality] = _levels_between_batches(matrix, rows, batches)
+        chosen = rows[train][rows[train] >= 0][:MAX_LANDMARKS]
+        # in the order of the draw, so that it is the same cells in each modality as far as it can be
+        of_held_out = np.flatnonzero(rows[held_out] >= 0)[:MAX_HELD_OUT]
+        if len(chosen) < N_NEIGHBORS or len(of_held_out) < MIN_HELD_OUT:
             continue
-        values = matrix[rows[modality][kept]]
+        kept[modality] = of_held_out
+        landmarks, _ = embed_projected(module, project_rows(module, matrix[chosen], modality), modality)
+        values = matrix[rows[held_out[of_held_out]]]
         projected = project_rows(module, values, modality)
         embedding, probabilities = embed_projected(module, projected, modality)
+        result["landmarks"][modality] = landmarks
         result["held_out"][modality] = HeldOut(
             embedding=embedding,
             types=probabilities.argmax(axis=1),
-            half=half[kept],
+            half=half[of_held_out],
             max_distance=float(np.quantile(distance_to(landmarks, embedding, seed), QUANTILE)),
             min_confidence=float(np.quantile(probabilities.max(axis=1), 1 - QUANTILE)),
             signal=float(projected.var(axis=0, ddof=1).sum()),
             features=varying_share(input_weight(module, modality), feature_moments(values)[1]),
         )
-        rows[modality] = np.where(np.isin(np.arange(len(held_out)), kept), rows[modality], -1)
-    for a, b in modality_pairs(tuple(result["held_out"])):
-        both = (rows[a] >= 0) & (rows[b] >= 0)
-        if both.sum() >= MIN_HELD_OUT:
-            x, y = (result["held_out"][m]["embedding"][both[rows[m] >= 0]] for m in (a, b))
+    for a, b in modality_pairs(tuple(kept)):
+        both, at_a, at_b = np.intersect1d(kept[a], kept[b], assume_unique=True, return_indices=True)
+        if len(both) >= MIN_HELD_OUT:
+            x, y = result["held_out"][a]["embedding"][at_a], result["held_out"][b]["embedding"][at_b]
             result["foscttm"].setdefault(a, {})[b] = foscttm(x, y).mean
     return result
 
 
 def _levels_between_batches(matrix: sparse.csr_matrix | np.ndarray, rows: np.ndarray, batches: np.ndarray) -> float:
     """Correlate each batch's feature means with the other batches'; return the lowest."""
-    parts = [rows[(batches == batch) & (rows >= 0)] for batch in np.unique(batches)]
-    sizes = np.array([len(part) for part in parts])
-    means = np.array([feature_moments(matrix[part])[0] if len(part) else np.zeros(matrix.shape[1]) for part in parts])
-    total = sizes @ means
+    measured = np.flatnonzero(rows >= 0)
+    codes, names = pd.factorize(batches[measured])
+    if len(names) < 2:
+        return 1.0
+    # sums by a product: taking the rows of a batch would copy them
+    members = sparse.csr_matrix(
+        (np.ones(len(measured), dtype=matrix.dtype), (codes, rows[measured])), shape=(len(names), matrix.shape[0])
+    )
+    sums = members @ matrix
+    sums = (sums.toarray() if sparse.issparse(sums) else sums).astype(np.float64)
+    sizes = np.bincount(codes)
     found = [
-        level_correlation(mean, (total - n * mean) / (sizes.sum() - n))
-        for n, mean in zip(sizes, means, strict=True)
-        if n >= MIN_CELLS_FOR_STATISTICS and sizes.sum() > n
+        level_correlation(own / n, (sums.sum(axis=0) - own) / (sizes.sum() - n))
+        for n, own in zip(sizes, sums, strict=True)
+        if n >= MIN_CELLS_FOR_STATISTICS
     ]
     return min((r for r in found if r is not None), default=1.0)
 
@@ -153,5 +161,4 @@ def varying_share(weight: np.ndarray, std: np.ndarray) -> float:
 
 def distance_to(landmarks: np.ndarray, embedding: np.ndarray, seed: int) -> np.ndarray:
     """Return each cell's mean distance to its nearest landmarks."""
-    k = min(N_NEIGHBORS, len(landmarks))
-    return nearest_neighbors(landmarks, k, query=embedding, seed=seed).distances.mean(axis=1)
+    return nearest_neighbors(landmarks, N_NEIGHBORS, query=embedding, seed=seed).distances.mean(axis=1)
