@@ -85,9 +85,14 @@ def test_only_counts_are_normalised(paired_file: Path) -> None:
     mdata = mudata.read_h5mu(paired_file)
     mdata.mod["rna"].X = mdata["rna"].X * 0.5
     before = mdata["rna"].X.copy()
-    assert normalise(mdata, ["rna", "atac"]) == ["rna: taken as normalised", "atac: counts, log-normalised"]
+    mdata.mod["other"] = mdata["atac"].copy()
+    assert normalise(mdata, ["rna", "atac", "other"]) == [
+        "rna: taken as normalised",
+        "atac: counts, TF-IDF-transformed",
+        "other: counts, taken as genes', log-normalised",
+    ]
     assert (mdata["rna"].X != before).nnz == 0
-    assert mdata["atac"].X.max() <= np.float32(np.log1p(1e4)) * 1.001
+    assert mdata["other"].X.max() <= np.float32(np.log1p(1e4)) * 1.001
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from importlib.metadata import version
 
+from scminnet import _compat as _compat
 from scminnet import _muon as _muon
 from scminnet import datasets, genomics, metrics, model, pl, pp, tl
 from scminnet._accessor import MinNetAccessor

@@ -7,19 +7,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 import matplotlib.pyplot as plt
-import muon as mu
 import numpy as np
 import pandas as pd
-import scanpy as sc
 from mudata import MuData, read_h5mu
 
-from scminnet import _compat, datasets, metrics, pl, tl
+from scminnet import datasets, metrics, pl, tl
 from scminnet._validate import check_modalities, looks_like_counts, obs_column, shorten
 from scminnet.model import MinNet
 from scminnet.pl._style import save_figure
+from scminnet.pp import normalize
+from scminnet.pp._kinds import GENES, told_kind
 
-#: Modalities of these names hold protein counts, which are CLR-transformed; others are log-normalised.
-PROTEIN_NAMES = {"adt", "ab", "prot", "protein", "proteins", "cite"}
+#: What is said of each method of normalisation.
+WORDS = {"log": "log-normalised", "clr": "CLR-transformed", "tfidf": "TF-IDF-transformed"}
 
 #: Share of the cells held out as query when nothing says which.
 TEST_SHARE = 0.3
@@ -100,19 +100,17 @@ def _hold_out(mdata: MuData, modalities: Sequence[str], batch_key: str | None, s
 
 def normalise(mdata: MuData, modalities: Sequence[str]) -> list[str]:
     """Normalise the modalities that hold counts, in place; return what was done, one text a modality."""
+    counts = [m for m in modalities if looks_like_counts(mdata.mod[m].X)]
+    untold = [m for m in counts if told_kind(mdata.mod[m], m) is None]
+    if counts:
+        normalize(mdata, counts, kinds=dict.fromkeys(untold, GENES))
     done = []
-    for modality in modalities:
-        adata = mdata.mod[modality]
-        if not looks_like_counts(adata.X):
-            done.append(f"{modality}: taken as normalised")
-        elif modality.lower() in PROTEIN_NAMES:
-            mu.prot.pp.clr(adata)
-            done.append(f"{modality}: counts, CLR-transformed")
+    for m in modalities:
+        if m in counts:
+            kind = "counts, taken as genes'" if m in untold else "counts"
+            done.append(f"{m}: {kind}, {WORDS[mdata.mod[m].uns['normalize']['method']]}")
         else:
-            with _compat.without_warning("Some cells have zero counts"):
-                sc.pp.normalize_total(adata, target_sum=1e4)
-            sc.pp.log1p(adata)
-            done.append(f"{modality}: counts, log-normalised")
+            done.append(f"{m}: taken as normalised")
     return done
 
 

@@ -20,10 +20,11 @@ from scminnet.model.diagnose import DiagnoseMixin
 from scminnet.model.fields import layer_field_key
 from scminnet.model.inference import EmbeddingMixin
 from scminnet.model.module import SiameseModule
-from scminnet.model.query import align_query, check_saved_model
+from scminnet.model.query import align_query
 from scminnet.model.recipe import Recipe
 from scminnet.model.registration import register
 from scminnet.model.rows import as_row_matrix
+from scminnet.model.saved import check_saved_model
 from scminnet.model.training import SiameseTrainingMixin
 
 
@@ -219,8 +220,13 @@ class MinNet(SiameseTrainingMixin, EmbeddingMixin, DiagnoseMixin, BaseModelClass
         return mdata
 
     @classmethod
-    def load(cls, dir_path: str | Path, adata: MuData | bool | None = None, **kwargs: Any) -> MinNet:
+    def load(
+        cls, dir_path: str | Path, adata: MuData | bool | None = None, *, trusted: bool = False, **kwargs: Any
+    ) -> MinNet:
         """Load a saved model.
+
+        A saved model is a pickle, which may hold code; one that holds anything but the numbers, texts and tables that a MinNet is made of is
+        refused.
 
         Parameters
         ----------
@@ -229,6 +235,8 @@ class MinNet(SiameseTrainingMixin, EmbeddingMixin, DiagnoseMixin, BaseModelClass
         adata
             MuData like the reference. ``None``: the data saved with the model, if any; ``False``: no data, which is enough to
             embed a query.
+        trusted
+            Load the file whatever it holds. This runs code that whoever made the file put there.
         **kwargs
             ``accelerator``, ``device``, ``prefix`` and others of :meth:`scvi.model.base.BaseModelClass.load`.
 
@@ -237,9 +245,9 @@ class MinNet(SiameseTrainingMixin, EmbeddingMixin, DiagnoseMixin, BaseModelClass
         FileNotFoundError
             There is no saved model.
         ValueError
-            It is truncated or of another class, or ``adata`` has other features.
+            It is truncated, of another class, or holds other objects and is not ``trusted``; or ``adata`` has other features.
         """
-        check_saved_model(dir_path, cls.__name__, kwargs.get("prefix"))
+        check_saved_model(dir_path, cls.__name__, kwargs.get("prefix"), trusted=trusted)
         return super().load(str(dir_path), adata=adata, **kwargs)
 
     @classmethod
