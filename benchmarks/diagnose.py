@@ -42,7 +42,7 @@ RESULTS = Path(__file__).parent / "results"
 PBMC, CORTEX, MARROW = "pbmc10k_citeseq", "snareseq_mouse_cortex", "bmmc_cite_starter_C0"
 
 #: Types that queries are made of, alone.
-SINGLE = {PBMC: ("Monocytes", "NK cells", "naive B-cells"), CORTEX: ("L2/3", "Astro", "Sst")}
+SINGLE = {PBMC: ("Monocytes", "NK cells", "naive B-cells"), CORTEX: ("L2/3", "Astro", "Oligo")}
 
 #: Types that leave the reference.
 HELD_OUT = {PBMC: ("Monocytes", "NK cells"), CORTEX: ("L4/5", "Astro")}

@@ -38,7 +38,7 @@ class HeldOut(TypedDict):
     types: np.ndarray
     """Code of the most probable type of each cell, int64."""
     half: np.ndarray
-    """0 or 1: a draw by cell, the same in all modalities, so that two modalities can be compared over different cells."""
+    """Which half a cell was drawn into (0, 1), the same in all modalities, so that two modalities can be compared over different cells."""
     max_distance: float
     """Mean distance to the nearest landmarks that ``QUANTILE`` of the cells do not exceed."""
     min_confidence: float
