@@ -147,6 +147,19 @@ def test_pairs_are_told_only_where_there_are_some(model: MinNet, third: MuData) 
     assert row(model.diagnose(third), "pairs", "rna, atac")["value"] == pytest.approx(expected, abs=1e-6)
 
 
+def test_mixing_is_expected_of_different_cells(model: MinNet, third: MuData, monkeypatch) -> None:
+    """A held-out cell that stood in both modalities would be its own neighbour."""
+    given = []
+    monkeypatch.setattr("scminnet.model.diagnose.modality_mixing", lambda *groups, seed: given.extend(groups))
+    found = model.diagnose(third)
+    assert row(found, "mixing", "rna, atac")["verdict"] == "unknown"
+    held_out = model.reference_range_["held_out"]
+    for group, m, half in zip(given[2:], ("rna", "atac"), (0, 1), strict=True):
+        of_half = held_out[m]["half"] == half
+        np.testing.assert_array_equal(group.embedding, held_out[m]["embedding"][of_half])
+        np.testing.assert_array_equal(group.types, held_out[m]["types"][of_half])
+
+
 def test_one_modality_is_enough(model: MinNet, third: MuData) -> None:
     found = model.diagnose(MuData({"rna": third["rna"].copy()}))
     assert found.verdict == "inside"
