@@ -159,7 +159,8 @@ def _modality_findings(
     """Hold a modality's cells against the reference: their features by all cells, the network by those in ``rows``."""
     held_out = kept["held_out"].get(modality)
     moments = feature_moments(matrix)
-    by_own, by_reference = (_see(module, matrix[rows], modality, given) for given in (moments, None))
+    sample = matrix[rows]
+    by_own, by_reference = (_see(module, sample, modality, given) for given in (moments, None))
     sight, other = (by_own, by_reference) if statistics == "query" else (by_reference, by_own)
 
     def near(seen: Sight) -> float | None:

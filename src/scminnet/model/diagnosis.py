@@ -83,8 +83,8 @@ CHECKS: dict[str, Check] = {
     ),
 }  # fmt: skip
 
-#: Where the model can not tell, for too few cells of its reference were held out, or too few are in the query.
-UNKNOWN = "not judged: too few cells, in the query or held out of the reference (`train_size`)"
+#: Where the model can not tell.
+UNKNOWN = "not judged: too few cells held out of the reference (`train_size`), or in the query; for mixing, of one type in both modalities"
 
 #: Checks of which less is better, and which shall be neither more nor less.
 _LESS_IS_BETTER = {"statistics", "pairs"}
@@ -180,7 +180,7 @@ def summarise(findings: list[Finding], n_cells: Mapping[str, int], statistics: s
         verdict = judge(finding.check, finding.value, finding.expected)
         check = CHECKS[finding.check]
         text = UNKNOWN if verdict == "unknown" else check.fine if verdict == VERDICTS[0] else check.advice
-        rows.append((*finding, verdict, text.replace("{other!r}", repr(other))))
+        rows.append((*finding, verdict, text.format(other=other)))
     table = pd.DataFrame(rows, columns=COLUMNS).astype({"value": float, "expected": float})
     return Diagnosis(_overall(table, statistics), table, dict(n_cells))
 
