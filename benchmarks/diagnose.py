@@ -331,7 +331,8 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
         row["verdict"] = counts.index[0] if len(counts) == 1 else ", ".join(f"{n} {v}" for v, n in counts.items())
         for check in (*CHECKS, *DAMAGE, *(f"{d}, reference statistics" for d in DAMAGE)):
             means = part[part["check"] == check].groupby("modality", sort=False)["shown"].mean()
-            row[check] = " / ".join("-" if np.isnan(v) else f"{v:.2f}" for v in means)
+            digits = 3 if check.startswith(("foscttm", "pairs")) else 2
+            row[check] = " / ".join("-" if np.isnan(v) else f"{v:.{digits}f}" for v in means)
         rows.append(row)
     return pd.DataFrame(rows)
 
