@@ -9,7 +9,8 @@ writes ``benchmarks/results/diagnose.csv`` (one row a reference, query, seed, ch
 are trained on the training split; queries are the test cells, whole, spoilt in known ways, or cells of other tissues. ``diagnose`` is given the query's
 modalities as unpaired (the cells of the second renamed), save for the check ``pairs``; the true pairs and the labels serve to measure the damage. With
 ``--split validation`` the same is done on cells held out of the training split (as in ``ablation.py``), on which limits may be chosen; nothing is then
-written but the tables on the screen. ``--references`` runs a part: what was run before stays in the tables, and what is run again takes its place.
+written but the tables on the screen. ``--references`` and ``--first-seed`` run a part: what was run before stays in the tables, and what is run again takes
+its place.
 """
 
 from __future__ import annotations
@@ -388,6 +389,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=os.environ.get("SCMINNET_DATA"), help="folder of the data sets")
     parser.add_argument("--split", choices=["test", "validation"], default="test")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--references", nargs="+", help="names of references to run (all)")
     arguments = parser.parse_args()
     if arguments.data is None:
@@ -402,7 +404,7 @@ def main() -> None:
     if unknown:
         parser.error(f"no reference {sorted(unknown)}; there are {list(found)}")
     parts = []
-    for seed in range(arguments.seeds):
+    for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
         for name in arguments.references or found:
             start = time.perf_counter()
             parts.append(run(name, found[name], seed))
