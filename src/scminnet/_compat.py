@@ -1,40 +1,18 @@
-"""Every private or version-dependent import, and nothing else."""
+"""Every version-dependent part, apart from those of scvi-tools (``model/_scvi.py``), and nothing else."""
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import mudata
-import torch
 from mudata import MuData
-from scvi.data._manager import AnnDataManagerValidationCheck
-from scvi.model._utils import parse_device_args
-from scvi.model.base._archesmixin import _get_loaded_data as loaded_data
-from scvi.model.base._save_load import _initialize_model as initialize_model
-
-with warnings.catch_warnings():
-    # muon 0.1 reads scanpy's version where scanpy no longer wants it read; this is the package's first import of muon
-    warnings.filterwarnings("ignore", message="`__version__` is deprecated")
-    import muon  # noqa: F401
-
-__all__ = [
-    "PICKLED_PARTS",
-    "AnnDataManagerValidationCheck",
-    "initialize_model",
-    "jaspar_folder",
-    "keeping_torch_threads",
-    "loaded_data",
-    "new_mudata_manner",
-    "parse_device_args",
-    "replace_mudata",
-    "without_warning",
-]
-
 
 #: Module and name of whatever a saved model is pickled as, over the supported versions of numpy and pandas, with and without pyarrow.
 PICKLED_PARTS = frozenset(
@@ -81,6 +59,13 @@ def new_mudata_manner() -> AbstractContextManager[Any]:
     return nullcontext()
 
 
+def import_muon() -> ModuleType:
+    """Import muon where it is needed, for it takes seconds; muon 0.1 reads scanpy's version in a way that scanpy warns of."""
+    with without_warning("`__version__` is deprecated"):
+        import muon
+    return muon
+
+
 def jaspar_folder() -> Path:
     """Return the folder of the JASPAR matrices that muon ships: ``_atac`` until 0.1, ``atac`` from 0.2 on."""
     package = Path(find_spec("muon").submodule_search_locations[0])
@@ -95,11 +80,13 @@ def keeping_torch_threads() -> Iterator[None]:
     numba and torch share one OpenMP: the first parallel numba function of a process sets the number of threads of both, and more
     threads than free cores make a training step many times slower.
     """
-    n_threads = torch.get_num_threads()
+    torch = sys.modules.get("torch")
+    n_threads = torch.get_num_threads() if torch else None
     try:
         yield
     finally:
-        torch.set_num_threads(n_threads)
+        if torch:
+            torch.set_num_threads(n_threads)
 
 
 @contextmanager

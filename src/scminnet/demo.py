@@ -12,14 +12,10 @@ import pandas as pd
 from mudata import MuData, read_h5mu
 
 from scminnet import datasets, metrics, pl, tl
-from scminnet._validate import check_modalities, looks_like_counts, obs_column, shorten
+from scminnet._normalise import normalise_counts
+from scminnet._validate import check_modalities, obs_column, shorten
 from scminnet.model import MinNet
 from scminnet.pl._style import save_figure
-from scminnet.pp import normalize
-from scminnet.pp._kinds import GENES, told_kind
-
-#: What is said of each method of normalisation.
-WORDS = {"log": "log-normalised", "clr": "CLR-transformed", "tfidf": "TF-IDF-transformed"}
 
 #: Share of the cells held out as query when nothing says which.
 TEST_SHARE = 0.3
@@ -98,22 +94,6 @@ def _hold_out(mdata: MuData, modalities: Sequence[str], batch_key: str | None, s
     return rng.random(mdata.n_obs) < TEST_SHARE
 
 
-def normalise(mdata: MuData, modalities: Sequence[str]) -> list[str]:
-    """Normalise the modalities that hold counts, in place; return what was done, one text a modality."""
-    counts = [m for m in modalities if looks_like_counts(mdata.mod[m].X)]
-    untold = [m for m in counts if told_kind(mdata.mod[m], m) is None]
-    if counts:
-        normalize(mdata, counts, kinds=dict.fromkeys(untold, GENES))
-    done = []
-    for m in modalities:
-        if m in counts:
-            kind = "counts, taken as genes'" if m in untold else "counts"
-            done.append(f"{m}: {kind}, {WORDS[mdata.mod[m].uns['normalize']['method']]}")
-        else:
-            done.append(f"{m}: taken as normalised")
-    return done
-
-
 def run(
     job: Job,
     folder: Path,
@@ -146,7 +126,7 @@ def run(
     reference, query, modalities, labels_key, batch_key = job
     say(f"reference: {reference.n_obs:,} paired cells; query: {query.n_obs:,} cells")
     for mdata in (reference, query):
-        done = normalise(mdata, modalities)
+        done = normalise_counts(mdata, modalities)
     say("values: " + "; ".join(done))
 
     MinNet.setup_mudata(reference, modalities, labels_key=labels_key, batch_key=batch_key)

@@ -16,6 +16,7 @@ from scvi.model.base import BaseModelClass
 
 from scminnet import _compat
 from scminnet._validate import check_mudata, layer_matrix
+from scminnet.model._scvi import initialize_model, loaded_data, parse_device_args
 from scminnet.model.diagnose import DiagnoseMixin
 from scminnet.model.fields import layer_field_key
 from scminnet.model.inference import EmbeddingMixin
@@ -277,10 +278,10 @@ class MinNet(SiameseTrainingMixin, EmbeddingMixin, DiagnoseMixin, BaseModelClass
             As in :meth:`load` and :meth:`setup_mudata`.
         """
         reference = cls._reference(reference_model)
-        _, _, target = _compat.parse_device_args(
+        _, _, target = parse_device_args(
             accelerator=accelerator, devices=device, return_device="torch", validate_single_device=True
         )
-        attributes, _, state, _ = _compat.loaded_data(reference, device=target)
+        attributes, _, state, _ = loaded_data(reference, device=target)
         registry = attributes.pop("registry_")
         cls.setup_mudata(
             mdata,
@@ -291,7 +292,7 @@ class MinNet(SiameseTrainingMixin, EmbeddingMixin, DiagnoseMixin, BaseModelClass
         )
         # the parts of the reference's cells say nothing about the query's
         attributes |= {"train_indices_": None, "validation_indices_": None, "test_indices_": None}
-        model = _compat.initialize_model(cls, mdata, registry, attributes, None)
+        model = initialize_model(cls, mdata, registry, attributes, None)
         model.module.load_state_dict(state)
         model.to_device(target)
         model.module.eval()
@@ -327,7 +328,7 @@ class MinNet(SiameseTrainingMixin, EmbeddingMixin, DiagnoseMixin, BaseModelClass
         ValueError
             The query has none of the modalities, or a modality none of the model's features; the saved model is unusable.
         """
-        _, names, _, _ = _compat.loaded_data(cls._reference(reference_model), device="cpu")
+        _, names, _, _ = loaded_data(cls._reference(reference_model), device="cpu")
         features = {m: pd.Index(n) for m, n in names.items()}
         if return_reference_var_names:
             return features

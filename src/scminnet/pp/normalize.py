@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import muon as mu
 import numpy as np
 import scanpy as sc
 from anndata import AnnData
@@ -159,10 +158,10 @@ def _normalised(counts: Any, method: str, target_sum: float) -> Any:
     elif method == "clr":
         # muon wants columns together for this, and says so
         values.X = values.X.tocsc() if is_sparse else values.X
-        mu.prot.pp.clr(values)
+        _compat.import_muon().prot.pp.clr(values)
     else:
         # a cell or peak without counts is divided by zero, and set to zero afterwards
         with np.errstate(divide="ignore", invalid="ignore"):
-            mu.atac.pp.tfidf(values, scale_factor=target_sum)
+            _compat.import_muon().atac.pp.tfidf(values, scale_factor=target_sum)
     X = values.X
     return sparse.csr_matrix(X, dtype=np.float32) if sparse.issparse(X) else np.asarray(X, dtype=np.float32)
