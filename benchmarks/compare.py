@@ -201,6 +201,9 @@ def _check(embedding: dict[str, np.ndarray], data: DevelopmentSet) -> None:
             raise FailedError(f"embedded {len(points):,} of {n_cells:,} cells of {modality}")
         if not np.isfinite(points).all():
             raise FailedError(f"the embedding of {modality} is not finite")
+        # FOSCTTM takes ties for no error, so a collapsed embedding would look perfect
+        if not np.ptp(points, axis=0).any():
+            raise FailedError(f"all cells of {modality} are on one point")
 
 
 def _last_line(log: Path) -> str:

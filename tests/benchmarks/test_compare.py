@@ -76,10 +76,14 @@ def test_reasons_before_a_run(data: DevelopmentSet, script, monkeypatch: pytest.
     assert run(data, tmp_path)[0]["reason"].item() == "gone"
 
 
-def test_an_embedding_that_is_not_finite_is_a_failure(data: DevelopmentSet, script, tmp_path: Path) -> None:
-    script(PERFECT.format(pairs=False).replace("write_embedding", "embedding['rna'][3] = np.nan\nwrite_embedding", 2))
-    script(PERFECT.format(pairs=False).replace(".toarray()", ".toarray() * np.nan"))
-    assert run(data, tmp_path)[0]["reason"].item() == "the embedding of rna is not finite"
+@pytest.mark.parametrize(
+    ("change", "reason"), [("np.nan", "the embedding of rna is not finite"), ("0", "all cells of rna are on one point")]
+)
+def test_an_embedding_without_sense_is_a_failure(
+    data: DevelopmentSet, script, tmp_path: Path, change: str, reason: str
+) -> None:
+    script(PERFECT.format(pairs=False).replace(".toarray()", f".toarray() * {change}"))
+    assert run(data, tmp_path)[0]["reason"].item() == reason
 
 
 def rows(method: str, seed: int, value: float, **columns: object) -> pd.DataFrame:
