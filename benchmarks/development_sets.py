@@ -6,7 +6,6 @@ import warnings
 from pathlib import Path
 from typing import NamedTuple
 
-import anndata as ad
 import muon as mu
 import numpy as np
 import pandas as pd
@@ -14,6 +13,8 @@ import scanpy as sc
 from anndata import AnnData
 from mudata import MuData, read_h5mu
 from scipy import sparse
+
+from scminnet.pp import join_modalities
 
 
 class DevelopmentSet(NamedTuple):
@@ -58,10 +59,13 @@ def load(name: str, folder: Path, *, peaks: bool = False) -> DevelopmentSet:
         activity = gene_activity(source["atac"])
         lognormalise(activity)
         second = "activity"
+        mdata = MuData({"rna": source["rna"], second: activity})
         if peaks:
             lognormalise(source["atac"])
-            activity, second = ad.concat([activity, source["atac"]], axis="var"), "chromatin"
-        mdata = MuData({"rna": source["rna"], second: activity})
+            mdata.mod["atac"] = source["atac"]
+            join_modalities(mdata, [second, "atac"], key_added="chromatin")
+            second = "chromatin"
+            mdata = MuData({m: mdata[m] for m in ("rna", second)})
         mdata.obs = source.obs.loc[mdata.obs_names]
         labels_key, batch_key = "cell_type", "batch"
     parts = [mdata[(folder / "splits" / f"{name}.{part}.txt").read_text().split()].copy() for part in ("train", "test")]
