@@ -63,7 +63,7 @@ class Recipe:
     lr_schedule: Literal["constant", "one_cycle"] = "one_cycle"
     max_epochs: int | None = None
     max_steps: int = 400
-    train_size: float = 1.0
+    train_size: float = 0.9
 
     def __post_init__(self) -> None:
         for name in ("n_hidden", "n_layers", "n_latent", "n_components", "n_canonical", "max_steps"):
