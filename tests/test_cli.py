@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import mudata
@@ -7,9 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scminnet import MinNet, datasets
+from scminnet import MinNet, datasets, pp
+from scminnet._normalise import normalise_counts
 from scminnet.cli import main
-from scminnet.demo import normalise, user_job
+from scminnet.demo import user_job
 
 QUICK = ["--max-epochs", "2", "--no-progress"]
 RESULTS = {"report.csv", "query.h5mu", "model"} | {
@@ -85,9 +87,14 @@ def test_only_counts_are_normalised(paired_file: Path) -> None:
     mdata = mudata.read_h5mu(paired_file)
     mdata.mod["rna"].X = mdata["rna"].X * 0.5
     before = mdata["rna"].X.copy()
-    assert normalise(mdata, ["rna", "atac"]) == ["rna: taken as normalised", "atac: counts, log-normalised"]
+    mdata.mod["other"] = mdata["atac"].copy()
+    assert normalise_counts(mdata, ["rna", "atac", "other"]) == [
+        "rna: taken as normalised",
+        "atac: counts, TF-IDF-transformed",
+        "other: counts, taken as genes', log-normalised",
+    ]
     assert (mdata["rna"].X != before).nnz == 0
-    assert mdata["atac"].X.max() <= np.float32(np.log1p(1e4)) * 1.001
+    assert mdata["other"].X.max() <= np.float32(np.log1p(1e4)) * 1.001
 
 
 @pytest.mark.parametrize(
@@ -131,3 +138,110 @@ def test_help_has_examples(capsys) -> None:
         run("demo", "--help")
     assert stopped.value.code == 0
     assert "scminnet demo --data cells.h5mu" in capsys.readouterr().out
+
+
+@pytest.fixture(scope="module")
+def fitted(paired_file: Path, tmp_path_factory) -> Path:
+    model = tmp_path_factory.mktemp("fit") / "model"
+    assert fit(paired_file, model) == 0
+    return model
+
+
+def fit(data: Path, model: Path, *more: object) -> int:
+    columns = ["--labels-key", "cell_type", "--batch-key", "batch"]
+    return run("fit", data, "-o", model, "--modalities", "rna", "atac", *columns, *QUICK, *more)
+
+
+def test_fit_embed_links_from_file_to_file(tmp_path, paired_file: Path, fitted: Path, capsys) -> None:
+    out = tmp_path / "embedded.h5mu"
+    assert run("embed", fitted, paired_file, "-o", out) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["cells"] == {"rna": 400, "atac": 400}
+    assert sum(said["predicted"].values()) == 400
+    embedded, before = mudata.read_h5mu(out), mudata.read_h5mu(paired_file)
+    assert (embedded["rna"].X != before["rna"].X).nnz == 0
+    model, prepared = MinNet.load(fitted, adata=False), before.copy()
+    pp.normalize(prepared)
+    np.testing.assert_allclose(model.get_latent_representation(prepared), embedded.obsm["X_minnet"], atol=1e-6)
+    assert list(model.predict(prepared)) == list(embedded.obs["predicted_label"])
+
+    tss = tmp_path / "tss.bed"
+    var = before["rna"].var
+    rows = zip(var["chrom"], var["tss"], var["tss"] + 1, var.index, ["0"] * len(var), var["strand"], strict=True)
+    tss.write_text("".join("\t".join(map(str, row)) + "\n" for row in rows))
+    table, bedpe = tmp_path / "links.tsv", tmp_path / "links.bedpe"
+    for path, more in ((table, ()), (bedpe, ("--smooth", "5"))):
+        assert run("links", out, "--tss", tss, "-o", path, "--bulks", 20, *more) == 0
+        said = json.loads(capsys.readouterr().out)
+        assert said["bulks"] == 20
+    links = pd.read_csv(table, sep="\t")
+    assert set(links["gene"]) <= set(var.index)
+    assert len(bedpe.read_text().splitlines()) == len(links) + 1 == said["links"] + 1
+    # the same seed gives the same bytes
+    again = tmp_path / "again.tsv"
+    run("links", out, "--tss", tss, "-o", again, "--bulks", 20)
+    assert again.read_bytes() == table.read_bytes()
+
+
+def test_nothing_is_overwritten_unasked(paired_file: Path, fitted: Path, capsys) -> None:
+    before = (fitted / "model.pt").read_bytes()
+    with pytest.raises(SystemExit) as stopped:
+        fit(paired_file, fitted)
+    assert stopped.value.code == 2
+    assert "exists; give another --out, or --overwrite" in capsys.readouterr().err
+    # a failure in the middle leaves the old model
+    assert run("fit", paired_file, "-o", fitted, "--overwrite", "--modalities", "rna", "no", "--labels-key", "x") == 1
+    assert (fitted / "model.pt").read_bytes() == before
+    assert fit(paired_file, fitted, "--overwrite") == 0
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError("No space left on device")])
+def test_nothing_half_written_stays(tmp_path, paired_file: Path, fitted: Path, monkeypatch, error) -> None:
+    def half_written(self, path, *args, **kwargs):
+        Path(path).write_bytes(b"half")
+        raise error
+
+    out = tmp_path / "out.h5mu"
+    out.write_bytes(b"old")
+    monkeypatch.setattr(mudata.MuData, "write", half_written)
+    code = run("embed", fitted, paired_file, "-o", out, "--overwrite")
+    assert code == (130 if error is KeyboardInterrupt else 1)
+    assert out.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_links_need_counts(tmp_path, paired_file: Path, fitted: Path, capsys) -> None:
+    out, tss = tmp_path / "out.h5mu", tmp_path / "tss.bed"
+    run("embed", fitted, paired_file, "-o", out)
+    mdata = mudata.read_h5mu(out)
+    mdata["atac"].X = mdata["atac"].X * 0.5
+    mdata.write(out)
+    tss.write_text("chr1\t1\t2\tgene\t0\t+\n")
+    capsys.readouterr()
+    assert run("links", out, "--tss", tss, "-o", tmp_path / "l.tsv") == 1
+    assert "modality 'atac' has no counts" in capsys.readouterr().err
+    assert not (tmp_path / "l.tsv").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["fit", "no.h5mu", "-o", "m", "--modalities", "a", "b", "--labels-key", "x"], "no file no.h5mu"),
+        (["fit", "no.h5mu", "-o", "m"], "--modalities"),
+        (["embed", "no", "no.h5mu", "-o", "o.h5mu"], "no file no"),
+        (["links", "no.h5mu", "--tss", "t", "-o", "no/folder/l.tsv"], "no file no.h5mu"),
+        ([], "COMMAND"),
+    ],
+)
+def test_wrong_arguments_of_the_commands_exit_with_2(arguments: list[str], words: str, capsys) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        run(*arguments)
+    assert stopped.value.code == 2
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["fit", "embed", "links"])
+def test_help_of_each_command_has_an_example(command: str, capsys) -> None:
+    with pytest.raises(SystemExit):
+        run(command, "--help")
+    assert f"  scminnet {command} " in capsys.readouterr().out

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import mudata
 import pandas as pd
 from mudata import MuData
 
-from scminnet import metrics, tl
-from scminnet.model import MinNet
+# parts are looked up when a method is called: `import scminnet` stays quick
+import scminnet
+
+if TYPE_CHECKING:
+    from scminnet.model import MinNet
 
 
 @mudata.register_mudata_namespace("minnet")
@@ -33,28 +36,28 @@ class MinNetAccessor:
 
     def integration_report(self, modalities: Sequence[str], labels_key: str, **kwargs: Any) -> pd.DataFrame:
         """Measure the embedding; arguments as in :func:`scminnet.metrics.integration_report`."""
-        return metrics.integration_report(self._mdata, modalities=modalities, labels_key=labels_key, **kwargs)
+        return scminnet.metrics.integration_report(self._mdata, modalities=modalities, labels_key=labels_key, **kwargs)
 
     def transfer_labels(self, source: str, target: str, labels_key: str, **kwargs: Any) -> MuData | None:
         """Carry labels from one modality's cells to another's; arguments as in :func:`scminnet.tl.transfer_labels`."""
-        return tl.transfer_labels(self._mdata, source, target, labels_key, **kwargs)
+        return scminnet.tl.transfer_labels(self._mdata, source, target, labels_key, **kwargs)
 
     def match_cells(self, source: str, target: str, **kwargs: Any) -> MuData | None:
         """Pair cells of two modalities; arguments as in :func:`scminnet.tl.match_cells`."""
-        return tl.match_cells(self._mdata, source, target, **kwargs)
+        return scminnet.tl.match_cells(self._mdata, source, target, **kwargs)
 
     def smooth(self, **kwargs: Any) -> MuData | None:
         """Sum values over neighbours in the embedding; arguments as in :func:`scminnet.tl.minnet_smooth`."""
-        return tl.minnet_smooth(self._mdata, **kwargs)
+        return scminnet.tl.minnet_smooth(self._mdata, **kwargs)
 
     def minibulk(self, n_bulks: int = 100, **kwargs: Any) -> MuData:
         """Sum counts over small groups of near cells; arguments as in :func:`scminnet.tl.minibulk`."""
-        return tl.minibulk(self._mdata, n_bulks, **kwargs)
+        return scminnet.tl.minibulk(self._mdata, n_bulks, **kwargs)
 
     def cre_links(self, tss: pd.DataFrame | str | os.PathLike[str], **kwargs: Any) -> MuData | None:
         """Correlate genes with near peaks; arguments as in :func:`scminnet.tl.cre_links`."""
-        return tl.cre_links(self._mdata, tss, **kwargs)
+        return scminnet.tl.cre_links(self._mdata, tss, **kwargs)
 
     def differential_links(self, condition: str, reference: str, **kwargs: Any) -> MuData | None:
         """Compare links between conditions; arguments as in :func:`scminnet.tl.differential_links`."""
-        return tl.differential_links(self._mdata, condition, reference, **kwargs)
+        return scminnet.tl.differential_links(self._mdata, condition, reference, **kwargs)

@@ -1,33 +1,50 @@
-"""Every private or version-dependent import, and nothing else."""
+"""Every version-dependent part, apart from those of scvi-tools (``model/_scvi.py``), and nothing else."""
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import mudata
-import torch
 from mudata import MuData
-from scvi.data._manager import AnnDataManagerValidationCheck
-from scvi.model._utils import parse_device_args
-from scvi.model.base._archesmixin import _get_loaded_data as loaded_data
-from scvi.model.base._save_load import _initialize_model as initialize_model
 
-__all__ = [
-    "AnnDataManagerValidationCheck",
-    "initialize_model",
-    "jaspar_folder",
-    "keeping_torch_threads",
-    "loaded_data",
-    "new_mudata_manner",
-    "parse_device_args",
-    "replace_mudata",
-    "without_warning",
-]
+#: Module and name of whatever a saved model is pickled as, over the supported versions of numpy and pandas, with and without pyarrow.
+PICKLED_PARTS = frozenset(
+    (module, name)
+    for module, names in {
+        "builtins": "bool bytearray bytes complex dict float frozenset int list set slice str tuple",
+        "__builtin__": "bytearray bytes complex dict frozenset list set slice tuple",
+        "_codecs": "encode",
+        "collections": "OrderedDict defaultdict",
+        "numpy": "dtype ndarray",
+        "numpy.core.multiarray": "_reconstruct scalar",
+        "numpy._core.multiarray": "_reconstruct scalar",
+        "numpy.core.numeric": "_frombuffer",
+        "numpy._core.numeric": "_frombuffer",
+        "pandas": "DataFrame Index RangeIndex Series StringDtype",
+        "pandas.arrays": "ArrowStringArray StringArray",
+        "pandas._libs.arrays": "__pyx_unpickle_NDArrayBacked",
+        "pandas._libs.internals": "_unpickle_block",
+        "pandas.core.arrays.string_": "StringArray StringDtype",
+        "pandas.core.arrays.string_arrow": "ArrowStringArray",
+        "pandas.core.frame": "DataFrame",
+        "pandas.core.indexes.base": "Index _new_Index",
+        "pandas.core.indexes.range": "RangeIndex",
+        "pandas.core.internals.managers": "BlockManager SingleBlockManager",
+        "pandas.core.series": "Series",
+        "pyarrow.lib": "_restore_array chunked_array py_buffer type_for_alias",
+        "torch": "Size device",
+        "torch._utils": "_rebuild_parameter _rebuild_tensor_v2",
+        "torch.serialization": "_get_layout",
+    }.items()
+    for name in names.split()
+)
 
 
 def replace_mudata(mdata: MuData, other: MuData) -> None:
@@ -40,6 +57,13 @@ def new_mudata_manner() -> AbstractContextManager[Any]:
     if hasattr(mudata, "set_options"):
         return mudata.set_options(pull_on_update=False)
     return nullcontext()
+
+
+def import_muon() -> ModuleType:
+    """Import muon where it is needed, for it takes seconds; muon 0.1 reads scanpy's version in a way that scanpy warns of."""
+    with without_warning("`__version__` is deprecated"):
+        import muon
+    return muon
 
 
 def jaspar_folder() -> Path:
@@ -56,11 +80,13 @@ def keeping_torch_threads() -> Iterator[None]:
     numba and torch share one OpenMP: the first parallel numba function of a process sets the number of threads of both, and more
     threads than free cores make a training step many times slower.
     """
-    n_threads = torch.get_num_threads()
+    torch = sys.modules.get("torch")
+    n_threads = torch.get_num_threads() if torch else None
     try:
         yield
     finally:
-        torch.set_num_threads(n_threads)
+        if torch:
+            torch.set_num_threads(n_threads)
 
 
 @contextmanager

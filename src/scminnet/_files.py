@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,4 +37,26 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[TextIO]:
             yield file
         partial.replace(path)
     finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give the path of a file or folder to write, which then takes the place of ``path``; an error leaves what was there.
+
+    Parameters
+    ----------
+    path
+        The file or folder to write or replace. Its folder must exist; what is written lies beside it first.
+    """
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield partial
+        if path.is_dir():
+            shutil.rmtree(path)
+        partial.replace(path)
+    finally:
+        if partial.is_dir():
+            shutil.rmtree(partial)
         partial.unlink(missing_ok=True)

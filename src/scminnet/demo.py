@@ -7,19 +7,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 import matplotlib.pyplot as plt
-import muon as mu
 import numpy as np
 import pandas as pd
-import scanpy as sc
 from mudata import MuData, read_h5mu
 
-from scminnet import _compat, datasets, metrics, pl, tl
-from scminnet._validate import check_modalities, looks_like_counts, obs_column, shorten
+from scminnet import datasets, metrics, pl, tl
+from scminnet._normalise import normalise_counts
+from scminnet._validate import check_modalities, obs_column, shorten
 from scminnet.model import MinNet
 from scminnet.pl._style import save_figure
-
-#: Modalities of these names hold protein counts, which are CLR-transformed; others are log-normalised.
-PROTEIN_NAMES = {"adt", "ab", "prot", "protein", "proteins", "cite"}
 
 #: Share of the cells held out as query when nothing says which.
 TEST_SHARE = 0.3
@@ -98,24 +94,6 @@ def _hold_out(mdata: MuData, modalities: Sequence[str], batch_key: str | None, s
     return rng.random(mdata.n_obs) < TEST_SHARE
 
 
-def normalise(mdata: MuData, modalities: Sequence[str]) -> list[str]:
-    """Normalise the modalities that hold counts, in place; return what was done, one text a modality."""
-    done = []
-    for modality in modalities:
-        adata = mdata.mod[modality]
-        if not looks_like_counts(adata.X):
-            done.append(f"{modality}: taken as normalised")
-        elif modality.lower() in PROTEIN_NAMES:
-            mu.prot.pp.clr(adata)
-            done.append(f"{modality}: counts, CLR-transformed")
-        else:
-            with _compat.without_warning("Some cells have zero counts"):
-                sc.pp.normalize_total(adata, target_sum=1e4)
-            sc.pp.log1p(adata)
-            done.append(f"{modality}: counts, log-normalised")
-    return done
-
-
 def run(
     job: Job,
     folder: Path,
@@ -148,7 +126,7 @@ def run(
     reference, query, modalities, labels_key, batch_key = job
     say(f"reference: {reference.n_obs:,} paired cells; query: {query.n_obs:,} cells")
     for mdata in (reference, query):
-        done = normalise(mdata, modalities)
+        done = normalise_counts(mdata, modalities)
     say("values: " + "; ".join(done))
 
     MinNet.setup_mudata(reference, modalities, labels_key=labels_key, batch_key=batch_key)

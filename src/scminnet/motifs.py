@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from scvi.utils import track
+from tqdm.auto import tqdm
 
 from scminnet import _compat
 
@@ -163,7 +163,7 @@ def find_motifs(
     thresholds = np.array([score_threshold(s, background, pvalue) for s in scores])
     widths = np.array([s.shape[1] for s in scores])
     chunks = _chunks([len(s) for s in sequences])
-    for first, last in track(chunks, description="motifs", disable=len(chunks) < _SHOW_PROGRESS_FROM):
+    for first, last in tqdm(chunks, desc="motifs", disable=len(chunks) < _SHOW_PROGRESS_FROM):
         # an N between them keeps matches from running over from one sequence to the next
         text = "N".join(sequences[first:last]) + "N"
         letters = np.frombuffer((text + "N" * widths.max()).encode("ascii"), dtype=np.uint8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable
 
@@ -349,6 +350,35 @@ def test_loading_refuses_what_is_no_saved_model(trained: MinNet, query: MuData, 
     torch.save({"weights": 1}, file)
     with pytest.raises(ValueError, match="not a model"):
         MinNet.load(tmp_path / "m")
+
+
+class Stranger:
+    """Runs a command when it is unpickled."""
+
+    def __init__(self, target) -> None:
+        self.target = target
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.target}",)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_loading_runs_no_code_from_the_file(trained: MinNet, query: MuData, tmp_path, zipped: bool) -> None:
+    trained.save(str(tmp_path / "m"))
+    file, mark = tmp_path / "m" / "model.pt", tmp_path / "mark"
+    saved = torch.load(file, weights_only=False)
+    saved["attr_dict"]["note_"] = Stranger(mark)
+    torch.save(saved, file, _use_new_zipfile_serialization=zipped)
+    for action in (
+        lambda: MinNet.load(tmp_path / "m", adata=False),
+        lambda: MinNet.load_query_data(query, tmp_path / "m"),
+        lambda: MinNet.prepare_query_mudata(query, tmp_path / "m"),
+    ):
+        with pytest.raises(ValueError, match=r"names (posix|nt)\.system, which no MinNet is made of.*trusted=True"):
+            action()
+    assert not mark.exists()
+    MinNet.load(tmp_path / "m", adata=False, trusted=True)
+    assert mark.exists()
 
 
 def test_loading_refuses_another_class(trained: MinNet, tmp_path) -> None:

@@ -48,6 +48,14 @@ def test_dense_counts_give_the_same_values(mdata: mudata.MuData) -> None:
         np.testing.assert_allclose(values, mdata[m].X.toarray(), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("dense", [False, True])
+def test_a_layer_that_holds_what_x_holds_is_no_hindrance(mdata: mudata.MuData, dense: bool) -> None:
+    mdata["rna"].layers["counts"] = mdata["rna"].X.toarray() if dense else mdata["rna"].X.copy()
+    other = mn.pp.normalize(mdata, counts_layer="other", copy=True)
+    mn.pp.normalize(mdata)
+    assert (mdata["rna"].X != other["rna"].X).nnz == 0
+
+
 def test_methods_may_be_named_and_modalities_chosen(mdata: mudata.MuData) -> None:
     other = mdata.copy()
     mn.pp.normalize(mdata, ["atac"], methods={"atac": "log"}, target_sum=100)
@@ -97,7 +105,7 @@ def _log(m: mudata.MuData) -> None:
 
 
 def _layer(m: mudata.MuData) -> None:
-    m["rna"].layers["counts"] = m["rna"].X
+    m["rna"].layers["counts"] = m["rna"].X + m["rna"].X
 
 
 def _clr(m: mudata.MuData) -> None:

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import scanpy as sc
 from anndata import AnnData
-from scvi.utils import track
 from sklearn.metrics import adjusted_rand_score
+from tqdm.auto import tqdm
 
 from scminnet._constants import SHOW_PROGRESS_FROM
 from scminnet._validate import check_count, check_embedding, check_positive
@@ -82,7 +82,7 @@ def ari_curve(
         warnings.simplefilter("ignore", FutureWarning)
         warnings.simplefilter("ignore", UserWarning)
         sc.pp.neighbors(adata, n_neighbors=n_neighbors, use_rep="X", random_state=seed)
-        for resolution in track(resolutions, description="Leiden", disable=len(embedding) < SHOW_PROGRESS_FROM):
+        for resolution in tqdm(resolutions, desc="Leiden", disable=len(embedding) < SHOW_PROGRESS_FROM):
             sc.tl.leiden(
                 adata, resolution=resolution, flavor="igraph", n_iterations=2, directed=False, random_state=seed
             )

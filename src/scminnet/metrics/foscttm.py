@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.spatial.distance import cdist
-from scvi.utils import track
+from tqdm.auto import tqdm
 
 from scminnet._constants import SHOW_PROGRESS_FROM
 from scminnet._validate import check_count, check_embedding
@@ -85,7 +85,7 @@ def foscttm(x: np.ndarray, y: np.ndarray, *, chunk_size: int = 512) -> Foscttm:
     # by cdist as well, so that a distance and its equal are equal to the last bit
     own = np.concatenate([cdist(x[rows], y[rows], "sqeuclidean").diagonal() for rows in chunks])
     closer_in_y, closer_in_x = 0, 0
-    for rows in track(chunks, description="FOSCTTM", disable=n < SHOW_PROGRESS_FROM):
+    for rows in tqdm(chunks, desc="FOSCTTM", disable=n < SHOW_PROGRESS_FROM):
         distance = cdist(x[rows], y, "sqeuclidean")
         closer_in_y += np.count_nonzero(distance < own[rows, None])
         closer_in_x += np.count_nonzero(distance < own)

@@ -16,13 +16,15 @@ from scvi.model.base import BaseModelClass
 
 from scminnet import _compat
 from scminnet._validate import check_mudata, layer_matrix
+from scminnet.model._scvi import initialize_model, loaded_data, parse_device_args
 from scminnet.model.fields import layer_field_key
 from scminnet.model.inference import EmbeddingMixin
 from scminnet.model.module import SiameseModule
-from scminnet.model.query import align_query, check_saved_model
+from scminnet.model.query import align_query
 from scminnet.model.recipe import Recipe
 from scminnet.model.registration import register
 from scminnet.model.rows import as_row_matrix
+from scminnet.model.saved import check_saved_model
 from scminnet.model.training import SiameseTrainingMixin
 
 
@@ -227,8 +229,13 @@ class MinNet(SiameseTrainingMixin, EmbeddingMixin, BaseModelClass):
         return mdata
 
     @classmethod
-    def load(cls, dir_path: str | Path, adata: MuData | bool | None = None, **kwargs: Any) -> MinNet:
+    def load(
+        cls, dir_path: str | Path, adata: MuData | bool | None = None, *, trusted: bool = False, **kwargs: Any
+    ) -> MinNet:
         """Load a saved model.
+
+        A saved model is a pickle, which may hold code; one that holds anything but the numbers, texts and tables that a MinNet is made of is
+        refused.
 
         Parameters
         ----------
@@ -237,6 +244,8 @@ class MinNet(SiameseTrainingMixin, EmbeddingMixin, BaseModelClass):
         adata
             MuData like the reference. ``None``: the data saved with the model, if any; ``False``: no data, which is enough to
             embed a query.
+        trusted
+            Load the file whatever it holds. This runs code that whoever made the file put there.
         **kwargs
             ``accelerator``, ``device``, ``prefix`` and others of :meth:`scvi.model.base.BaseModelClass.load`.
 
@@ -245,9 +254,9 @@ class MinNet(SiameseTrainingMixin, EmbeddingMixin, BaseModelClass):
         FileNotFoundError
             There is no saved model.
         ValueError
-            It is truncated or of another class, or ``adata`` has other features.
+            It is truncated, of another class, or holds other objects and is not ``trusted``; or ``adata`` has other features.
         """
-        check_saved_model(dir_path, cls.__name__, kwargs.get("prefix"))
+        check_saved_model(dir_path, cls.__name__, kwargs.get("prefix"), trusted=trusted)
         return super().load(str(dir_path), adata=adata, **kwargs)
 
     @classmethod
@@ -277,10 +286,10 @@ class MinNet(SiameseTrainingMixin, EmbeddingMixin, BaseModelClass):
             As in :meth:`load` and :meth:`setup_mudata`.
         """
         reference = cls._reference(reference_model)
-        _, _, target = _compat.parse_device_args(
+        _, _, target = parse_device_args(
             accelerator=accelerator, devices=device, return_device="torch", validate_single_device=True
         )
-        attributes, _, state, _ = _compat.loaded_data(reference, device=target)
+        attributes, _, state, _ = loaded_data(reference, device=target)
         registry = attributes.pop("registry_")
         cls.setup_mudata(
             mdata,
@@ -291,7 +300,7 @@ class MinNet(SiameseTrainingMixin, EmbeddingMixin, BaseModelClass):
         )
         # the parts of the reference's cells say nothing about the query's
         attributes |= {"train_indices_": None, "validation_indices_": None, "test_indices_": None}
-        model = _compat.initialize_model(cls, mdata, registry, attributes, None)
+        model = initialize_model(cls, mdata, registry, attributes, None)
         model.module.load_state_dict(state)
         model.to_device(target)
         model.module.eval()
@@ -327,7 +336,7 @@ class MinNet(SiameseTrainingMixin, EmbeddingMixin, BaseModelClass):
         ValueError
             The query has none of the modalities, or a modality none of the model's features; the saved model is unusable.
         """
-        _, names, _, _ = _compat.loaded_data(cls._reference(reference_model), device="cpu")
+        _, names, _, _ = loaded_data(cls._reference(reference_model), device="cpu")
         features = {m: pd.Index(n) for m, n in names.items()}
         if return_reference_var_names:
             return features

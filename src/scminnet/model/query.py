@@ -1,15 +1,12 @@
-"""Brings a query's features into the reference's order, and reads what a saved model says of them."""
+"""Brings a query's features into the reference's order."""
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from anndata import AnnData
 from mudata import MuData
 from scipy import sparse
@@ -98,44 +95,3 @@ def align_query(mdata: MuData, features: Mapping[str, Sequence[str]]) -> MuData:
         if key not in mdata.mod:
             result.obsm[key] = mdata.obsm[key][mdata.obs_names.get_indexer(result.obs_names)]
     return result
-
-
-def check_saved_model(folder: str | Path, class_name: str, prefix: str | None = None) -> None:
-    """Raise unless ``folder`` holds a whole saved model of this class.
-
-    Raises
-    ------
-    FileNotFoundError
-        There is no such folder or no model in it.
-    ValueError
-        The file is truncated or no model, or the model is of another class.
-    """
-    path = Path(folder) / f"{prefix or ''}model.pt"
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"there is no saved model at {str(folder)!r}: {path.name} is missing. Give the folder that `model.save` wrote."
-        )
-    try:
-        saved = torch.load(path, map_location="cpu", weights_only=False)
-    except (
-        RuntimeError,
-        OSError,
-        EOFError,
-        pickle.UnpicklingError,
-        ValueError,
-        KeyError,
-        AttributeError,
-        ImportError,
-    ) as error:
-        raise ValueError(
-            f"{path.name} in {str(folder)!r} can not be read ({type(error).__name__}: {error}): it is truncated or not a "
-            "saved model. Save the model again, or copy the whole folder."
-        ) from error
-    parts = {"model_state_dict", "var_names", "attr_dict"}
-    if not isinstance(saved, dict) or not parts <= set(saved) or "registry_" not in saved["attr_dict"]:
-        raise ValueError(
-            f"{path.name} in {str(folder)!r} is not a model that `model.save` wrote. Save the model again."
-        )
-    found = saved["attr_dict"]["registry_"].get("model_name")
-    if found != class_name:
-        raise ValueError(f"the model in {str(folder)!r} is a {found}, not a {class_name}. Load it with its own class.")

@@ -10,7 +10,6 @@ from mudata import MuData
 from scvi import REGISTRY_KEYS
 from scvi.data import AnnDataManager
 
-from scminnet import _compat
 from scminnet._validate import (
     check_modalities,
     check_mudata,
@@ -21,6 +20,7 @@ from scminnet._validate import (
     looks_like_counts,
     shorten,
 )
+from scminnet.model._scvi import AnnDataManagerValidationCheck
 from scminnet.model.columns import check_known_labels, check_labels, resolve_batches, resolve_labels
 from scminnet.model.fields import (
     MuDataOptionalLayerField,
@@ -96,7 +96,7 @@ def register(
         fields=fields,
         setup_method_args=setup_method_args,
         # cells need not be measured in every modality: rows are matched by name instead
-        validation_checks=_compat.AnnDataManagerValidationCheck(check_fully_paired_mudata=False),
+        validation_checks=AnnDataManagerValidationCheck(check_fully_paired_mudata=False),
     )
     manager.register_fields(mdata, **transfer_kwargs)
     return manager

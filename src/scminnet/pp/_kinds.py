@@ -47,7 +47,7 @@ def resolve_kinds(mdata: MuData, modalities: Sequence[str], kinds: Mapping[str, 
             f"`kinds` says {shorten(f'{m}: {kind}' for m, kind in given.items())}. Name modalities among {shorten(modalities)} "
             f"and one of {shorten(_NAMES)} for each."
         )
-    found = {m: given.get(m) or _by_feature_types(mdata.mod[m]) or _by_name(m) for m in modalities}
+    found = {m: given.get(m) or told_kind(mdata.mod[m], m) for m in modalities}
     untold = [m for m, kind in found.items() if kind is None]
     if untold:
         raise ValueError(
@@ -57,12 +57,10 @@ def resolve_kinds(mdata: MuData, modalities: Sequence[str], kinds: Mapping[str, 
     return {m: str(kind) for m, kind in found.items()}
 
 
-def _by_feature_types(adata: AnnData) -> str | None:
-    if "feature_types" not in adata.var:
-        return None
-    types = adata.var["feature_types"].astype(str).str.lower().unique()
-    return _FEATURE_TYPES.get(types[0]) if len(types) == 1 else None
-
-
-def _by_name(modality: str) -> str | None:
+def told_kind(adata: AnnData, modality: str) -> str | None:
+    """Return what a modality measures by its feature types, else by its name; ``None`` where neither tells."""
+    if "feature_types" in adata.var:
+        types = adata.var["feature_types"].astype(str).str.lower().unique()
+        if len(types) == 1 and types[0] in _FEATURE_TYPES:
+            return _FEATURE_TYPES[types[0]]
     return next((kind for kind, names in _NAMES.items() if modality.lower() in names), None)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import muon as mu
 import numpy as np
 import scanpy as sc
 from anndata import AnnData
@@ -57,7 +56,7 @@ def normalize(
     target_sum
         Counts a cell is scaled to by ``"log"`` and ``"tfidf"``; 10,000, as muon's tutorials have it.
     counts_layer
-        Layer in which the counts are kept.
+        Layer in which the counts are kept. It may be there already if it holds what ``X`` holds.
     copy
         Return a changed copy and leave ``mdata`` as it is.
 
@@ -78,7 +77,7 @@ def normalize(
         ``mdata`` is no MuData, or a modality holds no numbers in memory.
     ValueError
         ``mdata`` is a view; a modality is unknown, empty or of no known kind; a method is unknown; a modality was normalised before, its
-        values are no counts, or it has a layer of the name; ``target_sum`` is below 1.
+        values are no counts, or it has a layer of the name with other values; ``target_sum`` is below 1.
 
     Examples
     --------
@@ -126,9 +125,9 @@ def _check_counts(adata: AnnData, modality: str, counts_layer: str) -> None:
         )
     if adata.X is None:
         raise ValueError(f"modality {modality!r} has no X. Put its counts there.")
-    if counts_layer in adata.layers:
+    if counts_layer in adata.layers and not _equal(adata.layers[counts_layer], adata.X):
         raise ValueError(
-            f"`counts_layer` is {counts_layer!r}, which modality {modality!r} already has, so its X may be normalised. If X holds the "
+            f"`counts_layer` is {counts_layer!r}, which modality {modality!r} already has with values other than X's, so X may be normalised. If X holds the "
             "counts, give another name for the layer; if the layer does, put them back into X and remove it."
         )
     _validate.check_values(adata.X, modality)
@@ -137,6 +136,13 @@ def _check_counts(adata: AnnData, modality: str, counts_layer: str) -> None:
             f"modality {modality!r} holds values that are no whole numbers, so they are no counts (the largest is "
             f"{_validate.nonzero_values(adata.X).max():.3g}). Put counts into X; corrected counts (SoupX and the like) can be rounded."
         )
+
+
+def _equal(layer: Any, X: Any) -> bool:
+    """Tell whether two matrices of one shape hold the same values."""
+    if sparse.issparse(layer) or sparse.issparse(X):
+        return (sparse.csr_matrix(layer) != sparse.csr_matrix(X)).nnz == 0
+    return np.array_equal(layer, X)
 
 
 def _normalised(counts: Any, method: str, target_sum: float) -> Any:
@@ -152,10 +158,10 @@ def _normalised(counts: Any, method: str, target_sum: float) -> Any:
     elif method == "clr":
         # muon wants columns together for this, and says so
         values.X = values.X.tocsc() if is_sparse else values.X
-        mu.prot.pp.clr(values)
+        _compat.import_muon().prot.pp.clr(values)
     else:
         # a cell or peak without counts is divided by zero, and set to zero afterwards
         with np.errstate(divide="ignore", invalid="ignore"):
-            mu.atac.pp.tfidf(values, scale_factor=target_sum)
+            _compat.import_muon().atac.pp.tfidf(values, scale_factor=target_sum)
     X = values.X
     return sparse.csr_matrix(X, dtype=np.float32) if sparse.issparse(X) else np.asarray(X, dtype=np.float32)

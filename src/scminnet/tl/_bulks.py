@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from scipy import sparse
-from scvi.utils import track
+from tqdm.auto import tqdm
 
 from scminnet._constants import SHOW_PROGRESS_FROM
 from scminnet.graph.ward import ward_order
@@ -155,7 +155,7 @@ def cut(places: np.ndarray, groups: np.ndarray, bulks: np.ndarray, seed: int) ->
     bulk_of = np.full(len(groups), -1, dtype=np.int64)
     first = np.cumsum(bulks) - bulks
     n_grouped = int((groups >= 0).sum())
-    for group in track(np.flatnonzero(bulks), description="Mini-bulks", disable=n_grouped < SHOW_PROGRESS_FROM):
+    for group in tqdm(np.flatnonzero(bulks), desc="Mini-bulks", disable=n_grouped < SHOW_PROGRESS_FROM):
         members = np.flatnonzero(groups == group)
         row = members[ward_order(places[members], seed=seed)]
         for i, piece in enumerate(np.array_split(row, bulks[group])):

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from mudata import MuData
 from scipy import stats
-from scvi.utils import track
+from tqdm.auto import tqdm
 
 from scminnet import _validate
 from scminnet._links import PAIR_COLUMNS, link_table
@@ -239,7 +239,7 @@ def _permuted(
     together = np.concatenate([ours, theirs])
     as_large, counted = np.ones(len(z)), np.ones(len(z))
     small = n_permutations * len(z) < SHOW_PROGRESS_FROM
-    for _ in track(range(n_permutations), description="Shuffles", disable=small):
+    for _ in tqdm(range(n_permutations), desc="Shuffles", disable=small):
         shuffled = rng.permutation(together)
         drawn = difference(*correlate(shuffled[: len(ours)]), *correlate(shuffled[len(ours) :]), method)
         # rounding must not part equal values

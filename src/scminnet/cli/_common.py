@@ -1,0 +1,110 @@
+"""What all commands share: arguments, quiet packages, results and errors."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+#: What a shell calls a program that was stopped by Ctrl-C.
+INTERRUPTED = 130
+
+
+def new_command(commands: Any, name: str, *, help: str, description: str) -> argparse.ArgumentParser:
+    """Add a command whose description is shown as it is written."""
+    return commands.add_parser(
+        name, help=help, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+
+
+def add_common(parser: argparse.ArgumentParser, run: Callable[[argparse.Namespace], dict[str, Any] | None]) -> None:
+    """Add the arguments that every command has; ``run`` does the work and returns what is printed as JSON."""
+    parser.add_argument("--seed", type=at_least(0), default=0, help="(%(default)s)")
+    parser.add_argument("--threads", type=at_least(1), default=1, help="threads of torch and numba (%(default)s)")
+    parser.set_defaults(run=lambda given: _run(run, given), parser=parser)
+
+
+def add_output(parser: argparse.ArgumentParser, metavar: str, help: str) -> None:
+    """Add ``-o`` and ``--overwrite``."""
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar=metavar, help=help)
+    parser.add_argument("--overwrite", action="store_true", help="replace what is there")
+
+
+def at_least(minimum: int) -> Callable[[str], int]:
+    """Return a type of arguments: whole numbers from ``minimum`` on."""
+
+    def parse(text: str) -> int:
+        number = int(text)
+        if number < minimum:
+            raise argparse.ArgumentTypeError(f"{number} is less than {minimum}")
+        return number
+
+    parse.__name__ = "whole number"
+    return parse
+
+
+def check_paths(given: argparse.Namespace, *inputs: Path | None) -> None:
+    """Exit with 2 unless the inputs are there and the output may be written."""
+    for path in inputs:
+        if path is not None and not path.exists():
+            given.parser.error(f"there is no file {path}")
+    out = getattr(given, "out", None)
+    if out is not None and hasattr(given, "overwrite"):
+        if not out.absolute().parent.is_dir():
+            given.parser.error(f"there is no folder {out.absolute().parent} for --out")
+        if out.exists() and not given.overwrite:
+            given.parser.error(f"{out} exists; give another --out, or --overwrite")
+
+
+def say(text: str) -> None:
+    """Tell the user, on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def quiet(threads: int) -> Iterator[None]:
+    """Keep other packages' words to developers from the user, and to the number of threads."""
+    # numba's first parallel function sets torch's threads as well; its own number is read when it is imported
+    if "numba" not in sys.modules:
+        os.environ["NUMBA_NUM_THREADS"] = str(threads)
+
+    # heavy imports come after the arguments are known to be right
+    import logging
+
+    import matplotlib as mpl
+    import torch
+
+    from scminnet import _compat
+
+    mpl.use("Agg")
+    torch.set_num_threads(threads)
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    logging.getLogger("scvi").setLevel(logging.WARNING)
+    # stdout is for results alone
+    with redirect_stdout(sys.stderr), warnings.catch_warnings(), _compat.new_mudata_manner():
+        warnings.filterwarnings("ignore", category=FutureWarning)
+        warnings.filterwarnings("ignore", category=DeprecationWarning)
+        warnings.filterwarnings("ignore", module="lightning")
+        yield
+
+
+def _run(run: Callable[[argparse.Namespace], dict[str, Any] | None], given: argparse.Namespace) -> int:
+    try:
+        result = run(given)
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        # a KeyError prints its text in quotes
+        text = error.args[0] if isinstance(error, KeyError) and error.args else error
+        say(f"scminnet: {text}")
+        return 1
+    except KeyboardInterrupt:
+        say("scminnet: interrupted")
+        return INTERRUPTED
+    if result is not None:
+        print(json.dumps(result, indent=2))
+    return 0

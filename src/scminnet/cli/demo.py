@@ -1,0 +1,75 @@
+"""``scminnet demo``: the main job in one go."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from scminnet.cli._common import add_common, at_least, check_paths, new_command, quiet, say
+
+DESCRIPTION = """\
+Run the main job and show what comes out.
+
+Without --data: simulates a paired reference (RNA + ATAC) and a query from other batches,
+learns from the reference, embeds the query's modalities apart, carries labels from one to
+the other, and reports how well this went. With --data: the same on your paired cells.
+
+examples:
+  scminnet demo
+  scminnet demo --data cells.h5mu --modalities rna adt --labels-key cell_type --batch-key donor
+"""
+
+
+def add(commands: Any) -> None:
+    """Add the command."""
+    demo = new_command(
+        commands, "demo", help="run the main job on simulated or on your own paired data", description=DESCRIPTION
+    )
+    data = demo.add_argument_group("your data")
+    data.add_argument("--data", type=Path, metavar="FILE.h5mu", help="your paired cells")
+    data.add_argument("--modalities", nargs="+", metavar="NAME", help="modalities of --data, e.g. rna adt")
+    data.add_argument("--labels-key", metavar="COLUMN", help="column of obs with the cells' types")
+    data.add_argument("--batch-key", metavar="COLUMN", help="column of obs with donors, samples or sites")
+    data.add_argument(
+        "--test",
+        type=Path,
+        metavar="FILE",
+        help="the query: .h5mu with other cells, or a text file with the names of cells of --data to hold out; "
+        "default: 30 %% of the cells, whole batches where there are four or more",
+    )
+    demo.add_argument("--out", type=Path, default=Path("minnet-demo"), help="folder for the results (%(default)s)")
+    demo.add_argument("--cells", type=at_least(200), default=4000, help="cells to simulate (%(default)s)")
+    demo.add_argument("--preset", choices=["default", "paper"], default="default", help="recipe (%(default)s)")
+    demo.add_argument("--max-epochs", type=at_least(1), help="passes over the reference (the preset's)")
+    demo.add_argument("--no-progress", action="store_true", help="no progress bars")
+    add_common(demo, _demo)
+
+
+def _demo(given: argparse.Namespace) -> None:
+    of_data = {name: getattr(given, name) for name in ("modalities", "labels_key", "batch_key", "test")}
+    if given.data is None and any(value is not None for value in of_data.values()):
+        given.parser.error("--modalities, --labels-key, --batch-key and --test describe --data, which is missing")
+    if given.data is not None and (len(given.modalities or []) < 2 or given.labels_key is None):
+        given.parser.error("--data needs --modalities (two names or more) and --labels-key")
+    check_paths(given, given.data, given.test)
+    with quiet(given.threads):
+        from scminnet import demo as job
+
+        if given.data is None:
+            work = job.simulated_job(given.cells, given.seed)
+        else:
+            work = job.user_job(given.data, **of_data, seed=given.seed)
+        report = job.run(
+            work,
+            given.out,
+            say,
+            max_epochs=given.max_epochs,
+            preset=given.preset,
+            progress=not given.no_progress,
+            seed=given.seed,
+        )
+    print(report.to_string(index=False, float_format="{:.3f}".format))
+    print(
+        f"everything is in {given.out.resolve()}: report.csv, query.h5mu, model, and umap, confusion and history as .png and .pdf"
+    )

@@ -1,0 +1,68 @@
+"""``scminnet fit``: a model from a paired reference."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from scminnet.cli._common import add_common, add_output, at_least, check_paths, new_command, quiet, say
+
+DESCRIPTION = """\
+Train a model on paired, annotated cells.
+
+Modalities that hold counts are normalised: genes log-normalised, proteins CLR, peaks TF-IDF.
+Other values are taken as they are.
+
+examples:
+  scminnet fit reference.h5mu --modalities rna adt --labels-key cell_type --batch-key donor -o model
+  scminnet fit reference.h5mu --modalities rna activity --labels-key cell_type -o model --seed 1
+"""
+
+
+def add(commands: Any) -> None:
+    """Add the command."""
+    parser = new_command(commands, "fit", help="train a model on a paired reference", description=DESCRIPTION)
+    parser.add_argument("reference", type=Path, metavar="REF.h5mu", help="paired cells")
+    add_output(parser, "MODEL", "folder for the model")
+    parser.add_argument("--modalities", nargs="+", required=True, metavar="NAME", help="two or more, e.g. rna adt")
+    parser.add_argument("--labels-key", required=True, metavar="COLUMN", help="column of obs with the cells' types")
+    parser.add_argument("--batch-key", metavar="COLUMN", help="column of obs with donors, samples or sites")
+    parser.add_argument("--preset", choices=["default", "paper"], default="default", help="recipe (%(default)s)")
+    parser.add_argument("--max-epochs", type=at_least(1), help="passes over the reference (the preset's)")
+    parser.add_argument("--no-progress", action="store_true", help="no progress bar")
+    add_common(parser, _fit)
+
+
+def _fit(given: argparse.Namespace) -> dict[str, Any]:
+    check_paths(given, given.reference)
+    with quiet(given.threads):
+        from mudata import read_h5mu
+
+        from scminnet import MinNet
+        from scminnet._files import replacing_path
+        from scminnet._normalise import normalise_counts
+        from scminnet._validate import check_modalities
+
+        mdata = read_h5mu(given.reference)
+        check_modalities(mdata, given.modalities)
+        say("values: " + "; ".join(normalise_counts(mdata, given.modalities)))
+        MinNet.setup_mudata(mdata, given.modalities, labels_key=given.labels_key, batch_key=given.batch_key)
+        model = MinNet(mdata, preset=given.preset, seed=given.seed)
+        say(f"training on {mdata.n_obs:,} cells ...")
+        model.train(
+            max_epochs=given.max_epochs, seed=given.seed, enable_progress_bar=not given.no_progress, accelerator="cpu"
+        )
+        with replacing_path(given.out) as partial:
+            model.save(str(partial))
+        last = {
+            name: float(values.iloc[-1, 0]) for name, values in model.history_.items() if name.endswith("validation")
+        }
+    return {
+        "model": str(given.out.resolve()),
+        "cells": mdata.n_obs,
+        "features": {m: mdata.mod[m].n_vars for m in given.modalities},
+        "labels": model.labels.tolist(),
+        "epochs": model.trainer.current_epoch,
+        "last_validation": last,
+    }

@@ -1,0 +1,8 @@
+"""Every private import of scvi-tools, and nothing else."""
+
+from scvi.data._manager import AnnDataManagerValidationCheck
+from scvi.model._utils import parse_device_args
+from scvi.model.base._archesmixin import _get_loaded_data as loaded_data
+from scvi.model.base._save_load import _initialize_model as initialize_model
+
+__all__ = ["AnnDataManagerValidationCheck", "initialize_model", "loaded_data", "parse_device_args"]
