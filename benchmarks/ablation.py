@@ -31,15 +31,16 @@ RESULTS = Path(__file__).parent / "results"
 #: Changes to the default: arguments of the model, and of its training.
 VARIANTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "default": ({}, {}),
-    "sampled pairs": ({}, {"pairing": "sampled", "max_epochs": 40}),
     "no InfoNCE": ({}, {"plan_kwargs": {"infonce_weight": 0.0}}),
     "no margin loss": ({}, {"plan_kwargs": {"contrastive_weight": 0.0}}),
+    "no supervised contrast": ({}, {"plan_kwargs": {"supervised_weight": 0.0}}),
     "no classification": ({}, {"plan_kwargs": {"classification_weight": 0.0}}),
-    "m0 = 10": ({}, {"plan_kwargs": {"m0": 10.0}}),
+    "one hidden layer": ({"n_layers": 1}, {}),
+    "no hidden dropout": ({"hidden_dropout": 0.0}, {}),
+    "batch norm of training": ({"adapt_norm": False}, {}),
     "lengths kept": ({"normalise": False}, {}),
-    "learned input layer": ({"input_layer": "learned"}, {}),
-    "learned, dropout 0.5": ({"input_layer": "learned", "input_dropout": 0.5}, {}),
-    "50 components": ({"n_components": 50}, {}),
+    "learned input layer": ({"input_layer": "learned", "input_dropout": 0.5}, {}),
+    "sampled pairs": ({}, {"pairing": "sampled", "max_epochs": 40}),
 }
 
 METRICS = ("foscttm_mean", "label_transfer_accuracy", "silhouette_label", "silhouette_modality")

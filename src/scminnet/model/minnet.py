@@ -63,6 +63,8 @@ class MinNet(SiameseTrainingMixin, EmbeddingMixin, BaseModelClass):
         Principal components of each modality (at most), and canonical components, of the ``"canonical"`` input layer.
     input_dropout
         Share of a modality's features left out of a training batch by the ``"learned"`` input layer, in [0, 1).
+    adapt_norm
+        Where a query is standardised by its own statistics, its batch norm goes by its own cells as well.
     normalise
         Give every embedded cell length 1: its direction is what counts.
     seed
@@ -91,6 +93,7 @@ class MinNet(SiameseTrainingMixin, EmbeddingMixin, BaseModelClass):
         n_components: int | None = None,
         n_canonical: int | None = None,
         input_dropout: float | None = None,
+        adapt_norm: bool | None = None,
         normalise: bool | None = None,
         seed: int = 0,
     ) -> None:
@@ -105,6 +108,7 @@ class MinNet(SiameseTrainingMixin, EmbeddingMixin, BaseModelClass):
             input_layer=input_layer,
             n_components=n_components,
             n_canonical=n_canonical,
+            adapt_norm=adapt_norm,
             normalise=normalise,
         )
         if mdata is not None:
