@@ -91,7 +91,7 @@ BEFORE = {
     "n_layers": 1,
     "hidden_dropout": 0.0,
     "adapt_norm": False,
-    "n_components": 100,
+    "contrastive_weight": 0.5,
     "max_steps": 1000,
 }
 
@@ -102,7 +102,7 @@ DECISIVE: dict[str, Network] = {
     "one hidden layer": Network({"n_layers": 1}),
     "batch norm of training": Network({"adapt_norm": False}),
     "no dropout": Network({"hidden_dropout": 0.0}),
-    "100 components": Network({"n_components": 100}),
+    "200 components": Network({"n_components": 200}),
 }
 OTHERS: dict[str, Network] = {
     "dropout 0.2": Network({"hidden_dropout": 0.2}),
@@ -111,7 +111,9 @@ OTHERS: dict[str, Network] = {
     "512 hidden": Network({"n_hidden": 512}),
     "64 dimensions": Network({"n_latent": 64}),
     "60 canonical components": Network({"n_canonical": 60}),
+    "margin loss 0.5": Network({"contrastive_weight": 0.5}),
     "no margin loss": Network({"contrastive_weight": 0.0}),
+    "InfoNCE 2": Network({"infonce_weight": 2.0}),
     "no supervised contrast": Network({"supervised_weight": 0.0}),
     "temperature 0.1": Network({"temperature": 0.1}),
     "temperature 0.4": Network({"temperature": 0.4}),

@@ -38,7 +38,7 @@ class Recipe:
     hidden_dropout: float | None = None
     input_dropout: float = 0.0
     input_layer: Literal["canonical", "learned"] = "canonical"
-    n_components: int = 200
+    n_components: int = 100
     n_canonical: int = 30
     adapt_norm: bool = True
     normalise: bool = True
@@ -50,7 +50,7 @@ class Recipe:
     batch_size: int = 256
 
     loss_form: Literal["code", "text"] = "code"
-    contrastive_weight: float = 0.5
+    contrastive_weight: float = 0.25
     m0: float = 1.0
     c: float = 3.0
     infonce_weight: float = 1.0
