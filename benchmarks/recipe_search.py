@@ -48,6 +48,7 @@ RESULTS = Path(__file__).parent / "results"
 MAX_COMPONENTS = 200
 N_CANONICAL = Recipe().n_canonical
 KEYS = ["data", "cells", "question", "variant"]
+SIZES = ("400", "1000", "all")
 BASELINE = "no network: linear baseline"
 
 #: By variant, principal components and ridge of the canonical components.
@@ -318,8 +319,8 @@ class Table:
         print(*self.rows[-1].values(), flush=True)
 
 
-def search(name: str, folder: Path, n_seeds: int, table: Table) -> None:
-    """Answer the three questions on one data set."""
+def search(name: str, folder: Path, sizes: list[str], n_seeds: int, table: Table) -> None:
+    """Answer the three questions on one data set, with references of these sizes."""
     data = validation_split(development_sets.load(name, folder))
     types = data.train.obs[data.labels_key].astype(str).to_numpy()
     codes = pd.factorize(types, sort=True)[0].astype(np.int64)
@@ -330,7 +331,7 @@ def search(name: str, folder: Path, n_seeds: int, table: Table) -> None:
     rna = as_row_matrix(data.train["rna"].X)
     batches = data.train.obs[data.batch_key].astype(str).to_numpy() if data.batch_key else np.full(len(types), "all")
 
-    for size in (data.train.n_obs, 400, 1000):
+    for size in (data.train.n_obs if size == "all" else int(size) for size in sizes):
         small = size <= 1000
         part = np.sort(np.random.default_rng(0).choice(data.train.n_obs, size, replace=False))
         key = {"data": name, "cells": size}
@@ -406,13 +407,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=os.environ.get("SCMINNET_DATA"), help="folder of the data sets")
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--sets", nargs="+", default=development_sets.NAMES, choices=development_sets.NAMES)
+    parser.add_argument("--sizes", nargs="+", default=SIZES, choices=SIZES, help="cells of the reference")
     arguments = parser.parse_args()
     if arguments.data is None:
         parser.error("give --data, or set SCMINNET_DATA")
     RESULTS.mkdir(exist_ok=True)
     table = Table(RESULTS / "recipe_search.csv")
-    for name in development_sets.NAMES:
-        search(name, arguments.data, arguments.seeds, table)
+    for name in arguments.sets:
+        search(name, arguments.data, arguments.sizes, arguments.seeds, table)
     write(table)
 
 
