@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from scminnet import _muon as _muon
 from scminnet._accessor import MinNetAccessor
+from scminnet._versions import print_versions
 
 if TYPE_CHECKING:
     from scminnet import datasets, genomics, graph, metrics, model, motifs, pl, pp, tl
@@ -24,6 +25,7 @@ __all__ = [
     "motifs",
     "pl",
     "pp",
+    "print_versions",
     "tl",
 ]
 

@@ -70,22 +70,23 @@ def say(text: str) -> None:
 @contextmanager
 def quiet(threads: int) -> Iterator[None]:
     """Keep other packages' words to developers from the user, and to the number of threads."""
-    # numba's first parallel function sets torch's threads as well; its own number is read when it is imported
-    if "numba" not in sys.modules:
-        os.environ["NUMBA_NUM_THREADS"] = str(threads)
+    # numba's first parallel function sets torch's threads as well. Both read their number when they are imported
+    for module, variable in (("numba", "NUMBA_NUM_THREADS"), ("torch", "OMP_NUM_THREADS")):
+        if module not in sys.modules:
+            os.environ[variable] = str(threads)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(threads)
 
     # heavy imports come after the arguments are known to be right
     import logging
 
     import matplotlib as mpl
-    import torch
 
     from scminnet import _compat
 
     mpl.use("Agg")
-    torch.set_num_threads(threads)
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    logging.getLogger("scvi").setLevel(logging.WARNING)
+    for name in ("lightning.pytorch", "scvi.data"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     # stdout is for results alone
     with redirect_stdout(sys.stderr), warnings.catch_warnings(), _compat.new_mudata_manner():
         warnings.filterwarnings("ignore", category=FutureWarning)
