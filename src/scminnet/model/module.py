@@ -219,7 +219,7 @@ class SiameseModule(BaseModuleClass):
         projected
             The rows went through the input layer before: a fixed one is applied once, not in each epoch.
         moments
-            By modality and hidden layer, mean and variance for its batch norm; ``None``: see :meth:`Encoder.hidden`.
+            By modality and hidden layer, mean and variance for its batch norm; ``None``: those of the batch in training, else the running ones.
 
         Returns
         -------
