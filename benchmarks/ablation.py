@@ -98,7 +98,7 @@ def main() -> None:
     text = grouped.mean().map("{:.3f}".format) + " ± " + grouped.std().fillna(0).map("{:.3f}".format)
     (RESULTS / "ablation.md").write_text(
         "# What each part of the recipe brings\n\n"
-        f"Validation cells held out of the training split, {arguments.seeds} seeds, mean ± standard deviation; label transfer is from RNA "
+        f"Validation cells held out of the training split, {arguments.seeds} seed{'s' * (arguments.seeds > 1)}, mean ± standard deviation; label transfer is from RNA "
         "to the\nother modality. Written by `python benchmarks/ablation.py`.\n\n"
         + text.unstack("metric")[list(METRICS)].reset_index().to_markdown(index=False)
         + "\n"
