@@ -155,8 +155,11 @@ def fit(data: Path, model: Path, *more: object) -> int:
 def test_fit_embed_links_from_file_to_file(tmp_path, paired_file: Path, fitted: Path, capsys) -> None:
     out = tmp_path / "embedded.h5mu"
     assert run("embed", fitted, paired_file, "-o", out) == 0
-    said = json.loads(capsys.readouterr().out)
+    printed = capsys.readouterr()
+    said = json.loads(printed.out)
     assert said["cells"] == {"rna": 400, "atac": 400}
+    assert said["verdict"] in {"inside", "borderline", "outside"}
+    assert "The query (400 cells of rna, 400 cells of atac) lies" in printed.err
     assert sum(said["predicted"].values()) == 400
     embedded, before = mudata.read_h5mu(out), mudata.read_h5mu(paired_file)
     assert (embedded["rna"].X != before["rna"].X).nnz == 0

@@ -14,7 +14,7 @@ from mudata import MuData
 import scminnet
 
 if TYPE_CHECKING:
-    from scminnet.model import MinNet
+    from scminnet.model import Diagnosis, MinNet
 
 
 @mudata.register_mudata_namespace("minnet")
@@ -33,6 +33,10 @@ class MinNetAccessor:
     def embed(self, model: MinNet, **kwargs: Any) -> MuData | None:
         """Embed the cells with a trained model; arguments as in :meth:`scminnet.MinNet.embed`."""
         return model.embed(self._mdata, **kwargs)
+
+    def diagnose(self, model: MinNet, **kwargs: Any) -> Diagnosis:
+        """Hold the cells against a model's reference; arguments as in :meth:`scminnet.MinNet.diagnose`."""
+        return model.diagnose(self._mdata, **kwargs)
 
     def integration_report(self, modalities: Sequence[str], labels_key: str, **kwargs: Any) -> pd.DataFrame:
         """Measure the embedding; arguments as in :func:`scminnet.metrics.integration_report`."""

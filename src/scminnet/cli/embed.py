@@ -16,7 +16,8 @@ Embed cells, measured in any of the model's modalities, and call their types.
 
 The query is written with the embedding in obsm["X_minnet"] of each modality and of the whole,
 and the types in obs["predicted_label"]; its values stay as they are. Counts are normalised
-for the embedding, as in `scminnet fit`.
+for the embedding, as in `scminnet fit`. Whether the query lies inside the range of the model's
+reference is told on stderr, and in short as "verdict".
 
 example:
   scminnet embed model query.h5mu -o embedded.h5mu
@@ -52,6 +53,9 @@ def _embed(given: argparse.Namespace) -> dict[str, Any]:
         query.obsm[EMBEDDING_KEY] = embedded.obsm[EMBEDDING_KEY]
         for modality in shared:
             query.mod[modality].obsm[EMBEDDING_KEY] = embedded.mod[modality].obsm[EMBEDDING_KEY]
+        # a checkpoint keeps nothing of its reference
+        diagnosis = model.diagnose(embedded) if model.reference_range_ is not None else None
+        say(str(diagnosis) if diagnosis else "the model keeps nothing to hold the query against")
         say("writing ...")
         with replacing_path(given.out) as partial:
             query.write(partial)
@@ -59,5 +63,6 @@ def _embed(given: argparse.Namespace) -> dict[str, Any]:
         "out": str(given.out.resolve()),
         "cells": {m: query.mod[m].n_obs for m in shared},
         "embedding": EMBEDDING_KEY,
+        "verdict": diagnosis.verdict if diagnosis else "unknown",
         "predicted": query.obs[PREDICTED].value_counts().to_dict(),
     }

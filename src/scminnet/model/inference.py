@@ -64,7 +64,8 @@ class EmbeddingMixin:
             No data; unknown modality; other features than the model's; values that are NaN, infinite or negative; too few
             cells for ``statistics="query"``.
         """
-        parts, positions = self._embed(mdata, modality, statistics, batch_size)
+        data, wanted, positions = self._checked(mdata, modality, statistics)
+        parts = self._embed(data, wanted, statistics, batch_size)
         embeddings = {m: embedding for m, (embedding, _) in parts.items()}
         return embeddings[modality] if modality else mean_over_modalities(list(embeddings.values()), positions)
 
@@ -95,12 +96,12 @@ class EmbeddingMixin:
         RuntimeError, ValueError
             As in :meth:`get_latent_representation`.
         """
-        parts, positions = self._embed(mdata, modality, statistics, batch_size)
+        data, wanted, positions = self._checked(mdata, modality, statistics)
+        parts = self._embed(data, wanted, statistics, batch_size)
         by_modality = {m: probabilities for m, (_, probabilities) in parts.items()}
         shares = by_modality[modality] if modality else mean_over_modalities(list(by_modality.values()), positions)
         if not soft:
             return self.labels[shares.argmax(axis=1)]
-        data = self._data(mdata)
         return pd.DataFrame(shares, columns=self.labels, index=(data.mod[modality] if modality else data).obs_names)
 
     def embed(
@@ -132,22 +133,22 @@ class EmbeddingMixin:
         RuntimeError, ValueError
             As in :meth:`get_latent_representation`.
         """
-        parts, positions = self._embed(mdata, None, statistics, batch_size)
-        target = self._data(mdata).copy() if copy else self._data(mdata)
+        data, wanted, positions = self._checked(mdata, None, statistics)
+        parts = self._embed(data, wanted, statistics, batch_size)
+        target = data.copy() if copy else data
         for modality, (embedding, _) in parts.items():
             target.mod[modality].obsm[key_added] = embedding
         target.obsm[key_added] = mean_over_modalities([embedding for embedding, _ in parts.values()], positions)
         target.uns[key_added] = {"params": {"modalities": list(parts), "statistics": statistics}}
         return target if copy else None
 
-    def _embed(
-        self, mdata: MuData | None, modality: str | None, statistics: str, batch_size: int
-    ) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], np.ndarray]:
-        """Embedding and probabilities by modality, and the cells' positions in these modalities."""
+    def _checked(
+        self, mdata: MuData | None, modality: str | None, statistics: str
+    ) -> tuple[MuData, list[str], np.ndarray]:
+        """Return the data, the modalities to embed and the cells' positions in these, or raise."""
         self._check_if_trained(warn=False, message="the model is not trained. Call `model.train()` first.")
         data = self._data(mdata)
         check_choice(statistics, ("query", "reference"), "statistics")
-        check_count(batch_size, "batch_size")
         if modality is not None:
             check_choice(modality, self.modalities, "modality")
         wanted = [modality] if modality else [m for m in self.modalities if m in data.mod]
@@ -169,12 +170,19 @@ class EmbeddingMixin:
         positions = modality_positions(data, wanted)
         if modality is None:
             check_measured(data, positions, wanted)
+        return data, wanted, positions
+
+    def _embed(
+        self, data: MuData, modalities: list[str], statistics: str, batch_size: int
+    ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Embedding and probabilities by modality."""
+        check_count(batch_size, "batch_size")
         parts = {}
-        for m in wanted:
+        for m in modalities:
             matrix = as_row_matrix(layer_matrix(data, m, self._layers[m]))
             moments = feature_moments(matrix) if statistics == "query" else None
             projected = project_rows(self.module, matrix, m, moments=moments, batch_size=batch_size)
             adapted = statistics == "query" and self._recipe.adapt_norm
             hidden = hidden_moments(self.module, projected, m, batch_size=batch_size) if adapted else None
             parts[m] = embed_projected(self.module, projected, m, moments=hidden, batch_size=batch_size)
-        return parts, positions
+        return parts

@@ -17,6 +17,7 @@ from scvi.model.base import BaseModelClass
 from scminnet import _compat
 from scminnet._validate import check_mudata, layer_matrix
 from scminnet.model._scvi import initialize_model, loaded_data, parse_device_args
+from scminnet.model.diagnose import DiagnoseMixin
 from scminnet.model.fields import layer_field_key
 from scminnet.model.inference import EmbeddingMixin
 from scminnet.model.module import SiameseModule
@@ -28,7 +29,7 @@ from scminnet.model.saved import check_saved_model
 from scminnet.model.training import SiameseTrainingMixin
 
 
-class MinNet(SiameseTrainingMixin, EmbeddingMixin, BaseModelClass):
+class MinNet(SiameseTrainingMixin, EmbeddingMixin, DiagnoseMixin, BaseModelClass):
     """Joint embedding of single-cell modalities, learnt from a paired, annotated reference :cite:p:`Liu23`.
 
     A siamese network with one encoder a modality, and embedding and type heads shared by all. Cells of different modalities meet

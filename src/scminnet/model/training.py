@@ -21,6 +21,7 @@ from scminnet.model.pairs import PairDataModule, PairDataset
 from scminnet.model.positions import check_paired, modality_positions
 from scminnet.model.projection import fit_projections
 from scminnet.model.recipe import Recipe
+from scminnet.model.reference_range import learn_range
 from scminnet.model.rows import feature_moments
 from scminnet.model.training_plan import SiameseTrainingPlan
 from scminnet.pp.margin_graph import build_margin_graph
@@ -165,12 +166,13 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin):
         n_paired = int(((positions[datamodule.train_idx] >= 0).sum(axis=1) > 1).sum())
         self.module.hidden_dropout = recipe.dropout(n_paired)
         projected = recipe.input_layer == "canonical"
-        if projected:
-            matrices = {m: project_rows(self.module, matrix, m) for m, matrix in matrices.items()}
+        rows = {m: project_rows(self.module, matrix, m) for m, matrix in matrices.items()} if projected else matrices
         datamodule.dataset = PairDataset(
-            matrices, positions, self._label_codes(mdata), geodesics, graph_rows, projected=projected
+            rows, positions, self._label_codes(mdata), geodesics, graph_rows, projected=projected
         )
 
+        # what an earlier training kept does not fit this one's checkpoints
+        self.reference_range_ = None
         # Lightning trains a module in the mode it finds it in
         self.module.train()
         trainer_kwargs.setdefault("early_stopping_monitor", "validation_loss")
@@ -188,6 +190,15 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin):
                 **trainer_kwargs,
             )
         self.recipe_ = recipe.as_dict()
+        self.reference_range_ = learn_range(
+            self.module,
+            matrices,
+            positions,
+            datamodule.train_idx,
+            datamodule.val_idx,
+            mdata.obs[BATCH_COLUMN].astype(str).to_numpy(),
+            seed=seed,
+        )
 
     def _fit_input_layers(self, matrices: dict[str, Any], positions: np.ndarray, recipe: Recipe, seed: int) -> None:
         moments = {m: feature_moments(matrix) for m, matrix in matrices.items()}
