@@ -182,7 +182,7 @@ class EmbeddingMixin:
             matrix = as_row_matrix(layer_matrix(data, m, self._layers[m]))
             moments = feature_moments(matrix) if statistics == "query" else None
             projected = project_rows(self.module, matrix, m, moments=moments, batch_size=batch_size)
-            adapted = statistics == "query" and self._recipe.adapt_norm
+            adapted = statistics == "query" and self.module.adapt_norm
             hidden = hidden_moments(self.module, projected, m, batch_size=batch_size) if adapted else None
             parts[m] = embed_projected(self.module, projected, m, moments=hidden, batch_size=batch_size)
         return parts

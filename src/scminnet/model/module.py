@@ -170,6 +170,7 @@ class SiameseModule(BaseModuleClass):
         super().__init__()
         self.modalities = tuple(n_features)
         self.normalise = recipe.normalise
+        self.adapt_norm = recipe.adapt_norm
         #: Set anew by the training, as it may follow the number of paired cells.
         self.hidden_dropout = recipe.hidden_dropout or 0.0
         # a list, for modality names may hold what a ModuleDict refuses
