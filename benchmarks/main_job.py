@@ -99,6 +99,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=os.environ.get("SCMINNET_DATA"), help="folder of the data sets")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first-seed", type=int, default=0, help="go on from this seed")
     parser.add_argument("--methods", nargs="+", default=METHODS, choices=METHODS)
     parser.add_argument("--sets", nargs="+", default=list(SETS), choices=list(SETS))
     parser.add_argument("--sizes", nargs="+", default=SIZES, choices=SIZES, help="cells of the reference")
@@ -115,8 +116,8 @@ def main() -> None:
         # after scanpy's first numba function, which sets torch's threads
         torch.set_num_threads(arguments.threads)
         for size in arguments.sizes:
-            rows = []
-            for seed in range(arguments.seeds):
+            for seed in range(arguments.first_seed, arguments.seeds):
+                rows = []
                 part = drawn(data, size, seed)
                 for method in arguments.methods:
                     start = time.perf_counter()
@@ -134,9 +135,10 @@ def main() -> None:
                         report.assign(data=name, reference=size, method=method, seed=seed, seconds=round(seconds, 1))
                     )
                     print(f"{name}, {size} cells, {method}, seed {seed}: {seconds:.0f} s", flush=True)
-            table = pd.concat(rows, ignore_index=True)[COLUMNS]
-            table["value"] = table["value"].round(5)
-            write(merged(table, RESULTS / "main_job.csv"), arguments.threads)
+                # as they come: a run that is cut short keeps what it has found
+                table = pd.concat(rows, ignore_index=True)[COLUMNS]
+                table["value"] = table["value"].round(5)
+                write(merged(table, RESULTS / "main_job.csv"), arguments.threads)
 
 
 def write(table: pd.DataFrame, threads: int) -> None:

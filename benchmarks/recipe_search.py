@@ -5,10 +5,11 @@ Run from the repository's root::
     pip install -e ".[benchmark]"
     python benchmarks/recipe_search.py --data FOLDER
 
-writes ``benchmarks/results/recipe_search.csv`` and ``recipe_search.md``. The validation cells are those of ``ablation.py``; references of 400
-and 1,000 cells are random parts of the others. Three questions, each with the rest as in the default recipe: what the
-model shall see of chromatin, how the canonical components are regularised (both answered without a network, by the components scaled to unit
-length), and how the network is trained. Networks are trained for 400 steps at most, which ranks them at a third of the time.
+writes ``benchmarks/results/recipe_search.csv``, a row as it is found, and ``recipe_search.md``. Rows that are there already are not found again, so a
+search that was cut short goes on; delete the table to begin anew. The validation cells are those of ``ablation.py``; references of 400
+and 1,000 cells are random parts of the others. Chromatin is the peaks beside gene activity, but for the question that asks. Three questions, each
+with the rest as in the default recipe: what the model shall see of chromatin, how the canonical components are regularised (both answered without a
+network, by the components scaled to unit length, as is the linear baseline), and the network.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ import argparse
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,11 +31,13 @@ from ablation import validation_split
 from development_sets import DevelopmentSet
 from scipy import sparse
 from sklearn.decomposition import PCA
+from sklearn.neighbors import NearestNeighbors
 from torch.nn import functional as F
 
 from scminnet.graph.geodesic import GeodesicIndex
 from scminnet.metrics import foscttm, label_transfer_accuracy, silhouette_label, silhouette_modality
 from scminnet.model import PairDataModule, Recipe, SiameseModule
+from scminnet.model.embedding import hidden_moments
 from scminnet.model.pairs import PairDataset
 from scminnet.model.projection import RIDGE, standardised_deviation
 from scminnet.model.rows import as_row_matrix, feature_moments
@@ -43,10 +48,12 @@ RESULTS = Path(__file__).parent / "results"
 MAX_COMPONENTS = 200
 N_CANONICAL = Recipe().n_canonical
 KEYS = ["data", "cells", "question", "variant"]
+SIZES = ("400", "1000", "all")
+BASELINE = "no network: linear baseline"
 
 #: By variant, principal components and ridge of the canonical components.
 REGULARISATIONS: dict[str, tuple[int, float]] = {
-    f"{k} components, ridge {ridge:g}": (k, ridge) for k in (20, 50, 100, 200) for ridge in (0, 10, 30)
+    f"{k} components, ridge {ridge:g}": (k, ridge) for k in (50, 100, 200) for ridge in (0, 3, 10, 30)
 }
 
 
@@ -56,7 +63,11 @@ class Network(NamedTuple):
     recipe: dict[str, Any] = {}
     augment: Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]] | None = None
     residual: bool = False
-    max_steps: int = 400
+    """The canonical components are added to the embedding."""
+    smoothed: int = 0
+    """Each validation cell's components are averaged with those of so many neighbours of its modality."""
+    n_networks: int = 1
+    """Networks from several initial values, their directions joined."""
 
 
 def noise(a: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -76,31 +87,58 @@ def mixup(a: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]
     return share * a + (1 - share) * a[other], share * b + (1 - share) * b[other]
 
 
-NETWORKS: dict[str, Network] = {
+#: What the default was before this search, but for its ridge, and its changes one by one.
+BEFORE = {
+    "n_layers": 1,
+    "hidden_dropout": 0.0,
+    "adapt_norm": False,
+    "contrastive_weight": 0.5,
+    "max_steps": 1000,
+}
+
+#: Run with all seeds; the others with two.
+DECISIVE: dict[str, Network] = {
     "default": Network(),
-    "margin loss 0": Network({"contrastive_weight": 0.0}),
-    "margin loss 2": Network({"contrastive_weight": 2.0}),
-    "margin loss 2, no supervised": Network({"contrastive_weight": 2.0, "supervised_weight": 0.0}),
-    "neither": Network({"contrastive_weight": 0.0, "supervised_weight": 0.0}),
-    "supervised 1": Network({"supervised_weight": 1.0}),
+    "as before": Network(BEFORE),
+    "one hidden layer": Network({"n_layers": 1}),
+    "batch norm of training": Network({"adapt_norm": False}),
+    "no dropout": Network({"hidden_dropout": 0.0}),
+    "200 components": Network({"n_components": 200}),
+}
+OTHERS: dict[str, Network] = {
+    "dropout 0.2": Network({"hidden_dropout": 0.2}),
+    "dropout 0.4": Network({"hidden_dropout": 0.4}),
+    "three hidden layers": Network({"n_layers": 3}),
+    "512 hidden": Network({"n_hidden": 512}),
+    "64 dimensions": Network({"n_latent": 64}),
+    "60 canonical components": Network({"n_canonical": 60}),
+    "margin loss 0.5": Network({"contrastive_weight": 0.5}),
+    "no margin loss": Network({"contrastive_weight": 0.0}),
+    "InfoNCE 2": Network({"infonce_weight": 2.0}),
+    "no supervised contrast": Network({"supervised_weight": 0.0}),
     "temperature 0.1": Network({"temperature": 0.1}),
+    "temperature 0.4": Network({"temperature": 0.4}),
+    "1000 steps": Network({"max_steps": 1000}),
+    "learning rate 0.001": Network({"lr": 1e-3}),
+    "no cells held out": Network({"train_size": 1.0}),
+    "batches of 512": Network({"batch_size": 512}),
     "noise": Network(augment=noise),
-    "dropout": Network(augment=dropout),
+    "dropout of components": Network(augment=dropout),
     "mixup": Network(augment=mixup),
     "residual": Network(residual=True),
-    "50 canonical components": Network({"n_canonical": 50}),
-    "768 hidden": Network({"n_hidden": 768}),
-    "64 dimensions": Network({"n_latent": 64}),
-    "batches of 64": Network({"batch_size": 64}),
-    "1000 steps": Network(max_steps=1000),
+    "10 neighbours smoothed": Network(smoothed=10),
+    "three networks": Network(n_networks=3),
 }
-SMALL_NETWORKS: dict[str, Network] = {
-    "default": Network(),
-    "20 epochs": Network({"max_epochs": 20}),
-    "150 epochs": Network({"max_epochs": 150}),
-    "margin loss 2, no supervised": Network({"contrastive_weight": 2.0, "supervised_weight": 0.0}),
-    "residual": Network(residual=True),
-}
+#: With 400 and 1,000 cells, beside the decisive ones.
+SMALL = (
+    "learning rate 0.001",
+    "no cells held out",
+    "dropout 0.2",
+    "dropout 0.4",
+    "mixup",
+    "three networks",
+    "10 neighbours smoothed",
+)
 
 
 def tf_idf(adata: Any) -> sparse.csr_matrix:
@@ -164,16 +202,17 @@ def trained(
     seed: int,
 ) -> list[np.ndarray]:
     """Train the network on canonical components; return the validation cells' embeddings."""
-    recipe = Recipe(**{"max_steps": variant.max_steps, **variant.recipe})
+    recipe = Recipe(**variant.recipe)
     torch.manual_seed(seed)
     sides = [
         tuple(np.ascontiguousarray(s[:, : recipe.n_canonical], dtype=np.float32) for s in side) for side in projected
     ]
-    recipe = Recipe(**{**recipe.as_dict(), "n_canonical": sides[0][0].shape[1]})
+    recipe = replace(recipe, n_canonical=sides[0][0].shape[1])
     module = SiameseModule({"a": 1, "b": 1}, labels.max() + 1, recipe)
+    module.hidden_dropout = recipe.dropout(round(recipe.train_size * len(labels)))
 
-    def embedded(x: dict[str, torch.Tensor]) -> dict[str, Any]:
-        out = module.inference(x, projected=True)
+    def embedded(x: dict[str, torch.Tensor], moments: dict[str, Any] | None = None) -> dict[str, Any]:
+        out = module.inference(x, projected=True, moments=moments)
         if variant.residual:
             width = min(recipe.n_canonical, recipe.n_latent)
             out["embedding"] = {
@@ -181,8 +220,7 @@ def trained(
             }
         return out
 
-    n_cells = len(labels)
-    rows = np.arange(n_cells)
+    rows = np.arange(len(labels))
     positions = np.stack([rows, rows], axis=1)
     batches = PairDataModule(positions >= 0, recipe, seed=seed)
     batches.dataset = PairDataset(
@@ -210,9 +248,19 @@ def trained(
             optimizer.step()
             schedule.step()
     module.eval()
+    held_out = {m: smoothed(side[1], variant.smoothed) for m, side in zip("ab", sides, strict=True)}
+    moments = {m: hidden_moments(module, x, m) for m, x in held_out.items()} if recipe.adapt_norm else None
     with torch.inference_mode():
-        out = embedded({m: torch.from_numpy(side[1]) for m, side in zip("ab", sides, strict=True)})
+        out = embedded({m: torch.from_numpy(x) for m, x in held_out.items()}, moments)
         return [module.position(e).numpy() for e in out["embedding"].values()]
+
+
+def smoothed(values: np.ndarray, n_neighbors: int) -> np.ndarray:
+    """Average each cell with its nearest neighbours."""
+    if n_neighbors == 0:
+        return values
+    neighbors = NearestNeighbors(n_neighbors=n_neighbors + 1).fit(values)
+    return values[neighbors.kneighbors(values, return_distance=False)].mean(axis=1)
 
 
 def unit_length(projected: list[tuple[np.ndarray, np.ndarray]]) -> list[np.ndarray]:
@@ -251,9 +299,28 @@ def chromatin(data: DevelopmentSet, folder: Path) -> dict[str, tuple[Any, Any, b
     }
 
 
-def search(name: str, folder: Path, n_seeds: int) -> list[dict[str, Any]]:
-    """Answer the three questions on one data set."""
-    rows: list[dict[str, Any]] = []
+class Table:
+    """Rows found so far, written as they come."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows = pd.read_csv(path).to_dict("records") if path.is_file() else []
+
+    def find(self, key: dict[str, Any], embed: Callable[[], list[np.ndarray]], types: np.ndarray) -> None:
+        """Measure an embedding of the validation cells, unless that was done before."""
+        if any(all(row[name] == value for name, value in key.items()) for row in self.rows):
+            return
+        start = time.perf_counter()
+        embeddings = embed()
+        seconds = time.perf_counter() - start
+        found = {name: round(value, 4) for name, value in measured(embeddings, types).items()}
+        self.rows.append({**key, **found, "seconds": round(seconds, 1)})
+        pd.DataFrame(self.rows).to_csv(self.path, index=False)
+        print(*self.rows[-1].values(), flush=True)
+
+
+def search(name: str, folder: Path, sizes: list[str], n_seeds: int, table: Table) -> None:
+    """Answer the three questions on one data set, with references of these sizes."""
     data = validation_split(development_sets.load(name, folder))
     types = data.train.obs[data.labels_key].astype(str).to_numpy()
     codes = pd.factorize(types, sort=True)[0].astype(np.int64)
@@ -264,60 +331,92 @@ def search(name: str, folder: Path, n_seeds: int) -> list[dict[str, Any]]:
     rna = as_row_matrix(data.train["rna"].X)
     batches = data.train.obs[data.batch_key].astype(str).to_numpy() if data.batch_key else np.full(len(types), "all")
 
-    for size in (400, 1000, data.train.n_obs):
+    for size in (data.train.n_obs if size == "all" else int(size) for size in sizes):
+        small = size <= 1000
         part = np.sort(np.random.default_rng(0).choice(data.train.n_obs, size, replace=False))
-
-        def note(question: str, variant: str, seed: int, embeddings: list[np.ndarray], cells: int = size) -> None:
-            found = measured(embeddings, held_out)
-            rows.append({"data": name, "cells": cells, "question": question, "variant": variant, "seed": seed, **found})
-            print(name, cells, question, variant, seed, {m: round(v, 4) for m, v in found.items()}, flush=True)
-
+        key = {"data": name, "cells": size}
         left = components(rna[part], data.test["rna"].X, standardise=True)
-        sides = {}
-        for form, (train, validation, standardise) in forms.items():
-            sides[form] = components(sparse.csr_matrix(train)[part], validation, standardise=standardise)
-            if len(forms) > 1:
-                note("chromatin", form, 0, unit_length(canonical(left, sides[form], 100, RIDGE)))
+        sides = {
+            form: components(sparse.csr_matrix(train)[part], validation, standardise=standardise)
+            for form, (train, validation, standardise) in forms.items()
+        }
+
+        def linear(
+            form: str, n_components: int, ridge: float, left: Components = left, sides: dict = sides
+        ) -> Callable[[], list[np.ndarray]]:
+            return lambda: unit_length(canonical(left, sides[form], n_components, ridge))
+
+        def network(variant: Network, seed: int, graph: Any, left: Components = left, sides: dict = sides) -> Any:
+            n_components = variant.recipe.get("n_components", Recipe().n_components)
+            projected = canonical(left, sides[best], n_components, RIDGE)
+            members = [
+                trained(variant, projected, graph.codes, graph.geodesics, 100 * seed + member)
+                for member in range(variant.n_networks)
+            ]
+            return [np.concatenate(side, axis=1) for side in zip(*members, strict=True)]
+
+        for form in sides if len(sides) > 1 else ():
+            question = {"question": "chromatin", "variant": form, "seed": 0}
+            table.find({**key, **question}, linear(form, Recipe().n_components, RIDGE), held_out)
         for variant, (n_components, ridge) in REGULARISATIONS.items():
-            note("regularisation", variant, 0, unit_length(canonical(left, sides[best], n_components, ridge)))
-        graph = build_margin_graph(rna[part], batches[part], seed=0).distances
+            question = {"question": "regularisation", "variant": variant, "seed": 0}
+            table.find({**key, **question}, linear(best, n_components, ridge), held_out)
+        question = {"question": "network", "variant": BASELINE, "seed": 0}
+        table.find({**key, **question}, linear(best, 50, 0), held_out)
+
+        distances = build_margin_graph(rna[part], batches[part], seed=0).distances
         torch.set_num_threads(1)  # numba's first parallel function changes them
-        geodesics = GeodesicIndex(graph, seed=0)
-        projected = canonical(left, sides[best], Recipe().n_components, RIDGE)
-        for variant, network in (NETWORKS if size > 1000 else SMALL_NETWORKS).items():
-            for seed in range(n_seeds):
-                note("network", variant, seed, trained(network, projected, codes[part], geodesics, seed))
-    return rows
+        graph = Margins(codes[part], GeodesicIndex(distances, seed=0))
+        variants = DECISIVE | (OTHERS if not small else {v: OTHERS[v] for v in SMALL})
+        for seed in range(n_seeds):
+            for variant, changes in variants.items():
+                if seed < 2 or variant in DECISIVE:
+                    question = {"question": "network", "variant": variant, "seed": seed}
+                    table.find({**key, **question}, partial(network, changes, seed, graph), held_out)
+                    write(table)
+
+
+class Margins(NamedTuple):
+    """Types and graph of the reference."""
+
+    codes: np.ndarray
+    geodesics: GeodesicIndex
+
+
+def write(table: Table) -> None:
+    """Write the means."""
+    rows = pd.DataFrame(table.rows)
+    grouped = rows.groupby(["question", *KEYS[:2], "variant"], sort=False)
+    means = grouped.mean(numeric_only=True).drop(columns=["seed", "seconds"]).map("{:.3f}".format)
+    means.insert(0, "seeds", grouped["seed"].nunique())
+    means = means.reset_index()
+    parts = [
+        f"## {question.capitalize()}\n\n"
+        + part.drop(columns="question").to_markdown(index=False, disable_numparse=True)
+        for question, part in means.groupby("question", sort=False)
+    ]
+    (RESULTS / "recipe_search.md").write_text(
+        "# The search for the default recipe\n\n"
+        "Validation cells held out of the training split; means of so many seeds, the rest as in the default recipe.\n"
+        "Written by `python benchmarks/recipe_search.py`.\n\n" + "\n\n".join(parts) + "\n"
+    )
 
 
 def main() -> None:
     """Run what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=os.environ.get("SCMINNET_DATA"), help="folder of the data sets")
-    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--sets", nargs="+", default=development_sets.NAMES, choices=development_sets.NAMES)
+    parser.add_argument("--sizes", nargs="+", default=SIZES, choices=SIZES, help="cells of the reference")
     arguments = parser.parse_args()
     if arguments.data is None:
         parser.error("give --data, or set SCMINNET_DATA")
-    start = time.perf_counter()
-    rows = [row for name in development_sets.NAMES for row in search(name, arguments.data, arguments.seeds)]
-    table = pd.DataFrame(rows).round(4)
     RESULTS.mkdir(exist_ok=True)
-    table.to_csv(RESULTS / "recipe_search.csv", index=False)
-    means = table.drop(columns="seed").groupby(KEYS, sort=False).mean()
-    text = means.map("{:.3f}".format).reset_index()
-    parts = [
-        f"## {question.capitalize()}\n\n"
-        + part.drop(columns="question").to_markdown(index=False, disable_numparse=True)
-        for question, part in text.groupby("question", sort=False)
-    ]
-    (RESULTS / "recipe_search.md").write_text(
-        "# The search for the default recipe\n\n"
-        f"Validation cells held out of the training split; networks: mean of {arguments.seeds} seeds, 400 steps at most, "
-        "the rest as in the default recipe.\nWritten by `python benchmarks/recipe_search.py`.\n\n"
-        + "\n\n".join(parts)
-        + "\n"
-    )
-    print(f"{time.perf_counter() - start:.0f} s")
+    table = Table(RESULTS / "recipe_search.csv")
+    for name in arguments.sets:
+        search(name, arguments.data, arguments.sizes, arguments.seeds, table)
+    write(table)
 
 
 if __name__ == "__main__":

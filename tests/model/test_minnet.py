@@ -273,6 +273,29 @@ def test_query_statistics_take_the_scale_of_a_platform_away(trained: MinNet, que
         assert np.allclose(plain, other, atol=1e-3) == alike
 
 
+def test_batch_norm_goes_by_the_query_s_cells_with_the_query_s_statistics_only(query: MuData) -> None:
+    adapted, fixed = (MinNet(setup(normalised()), **SMALL, adapt_norm=adapt) for adapt in (True, False))
+    for model in (adapted, fixed):
+        model.train(max_epochs=2, batch_size=64, **QUIET)
+    for statistics, alike in (("query", False), ("reference", True)):
+        one, other = (m.get_latent_representation(query, statistics=statistics) for m in (adapted, fixed))
+        assert np.allclose(one, other) == alike
+    # a cell's place then depends on its company: the same cells twice are the same company
+    twice = query["rna"].copy()
+    twice.obs_names = twice.obs_names + "-2"
+    double = MuData({"rna": ad.concat([query["rna"], twice])})
+    n_cells = query["rna"].n_obs
+    expected = adapted.get_latent_representation(query, modality="rna")
+    np.testing.assert_allclose(adapted.get_latent_representation(double)[:n_cells], expected, atol=2e-2)
+
+
+def test_hidden_dropout_follows_the_pairs_of_the_training_part(reference: MuData) -> None:
+    assert fit(setup(reference)).module.hidden_dropout == pytest.approx(0.3)  # 216 pairs
+    model = MinNet(reference, **SMALL, hidden_dropout=0.1)
+    model.train(max_epochs=1, batch_size=64, **QUIET)
+    assert model.module.hidden_dropout == 0.1
+
+
 def test_batch_size_does_not_matter(trained: MinNet) -> None:
     np.testing.assert_allclose(
         trained.get_latent_representation(batch_size=7), trained.get_latent_representation(), atol=1e-5

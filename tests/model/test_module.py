@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from scminnet.model import Recipe, SiameseModule
+from scminnet.model.embedding import embed_projected, hidden_moments
 from scminnet.model.module import CLIP, StandardisedLinear, modality_pairs
 from scminnet.model.rows import feature_moments, take_rows
 
@@ -112,7 +113,7 @@ def test_fixed_input_layer_has_nothing_to_learn() -> None:
 def test_published_initialisation_draws_every_vector_from_a_normal() -> None:
     torch.manual_seed(1)
     module = SiameseModule({"a": 50, "b": 50}, 4, Recipe.named("paper"))
-    scales = module.encoders[0].norm.weight.detach().numpy()
+    scales = module.encoders[0].layers[0].norm.weight.detach().numpy()
     assert abs(scales.mean()) < 0.2
     assert 0.9 < scales.std() < 1.1
     matrix = module.encoders[0].input.weight.detach().numpy()
@@ -145,3 +146,41 @@ def test_epochs_fill_the_steps_but_see_no_cell_too_often() -> None:
     assert recipe.n_epochs(30) == 34
     assert recipe.n_epochs(2) == 60
     assert Recipe(max_steps=1000, max_epochs=90).n_epochs(2) == 90
+
+
+def test_dropout_follows_the_number_of_pairs_unless_given() -> None:
+    assert Recipe().dropout(6400) == pytest.approx(0.1)
+    assert Recipe().dropout(100) == 0.3
+    assert Recipe(hidden_dropout=0.1).dropout(400) == 0.1
+    assert Recipe.named("paper").dropout(400) == 0.0
+
+
+def test_layers_beyond_the_first_are_added_to_what_they_were_given() -> None:
+    encoder = module_of(n_layers=2).eval().encoder("rna")
+    projected = torch.rand(6, 3)
+    first = encoder.layers[0](projected)
+    second = encoder.layers[1].norm(torch.nn.functional.gelu(encoder.layers[1].linear(first)))
+    torch.testing.assert_close(encoder.hidden(projected), first + second)
+
+
+def test_hidden_dropout_acts_in_training_only() -> None:
+    module = module_of(n_layers=2, hidden_dropout=0.5)
+    projected = torch.rand(6, 3)
+    assert (module.encoder("rna").hidden(projected, dropout=module.hidden_dropout) == 0).any()
+    module.eval()
+    hidden = module.encoder("rna").hidden
+    torch.testing.assert_close(hidden(projected, dropout=0.5), hidden(projected))
+
+
+@pytest.mark.parametrize("batch_size", [7, 50])
+def test_hidden_moments_are_what_batch_norm_sees_in_training(batch_size: int) -> None:
+    module = module_of(n_layers=3)
+    projected = np.random.default_rng(0).normal(2, 3, size=(20, 3)).astype(np.float32)
+    found = hidden_moments(module, projected, "rna", batch_size=batch_size)
+    by_moments, _ = embed_projected(module, projected, "rna", moments=found, batch_size=batch_size)
+    module.train()  # all cells as one batch, without dropout
+    with torch.no_grad():
+        out = module.inference({"rna": torch.from_numpy(projected)}, projected=True)
+    np.testing.assert_allclose(by_moments, module.position(out["embedding"]["rna"]).numpy(), atol=1e-5)
+    for mean, variance in found:
+        assert mean.dtype == variance.dtype == torch.float32

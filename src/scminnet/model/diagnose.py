@@ -54,6 +54,7 @@ class Sight(NamedTuple):
 def _see(module: SiameseModule, matrix: Any, modality: str, moments: Moments | None) -> Sight:
     projected = project_rows(module, matrix, modality, moments=moments)
     signal = float(projected.var(axis=0, ddof=1).sum()) if len(projected) > 1 else 0.0
+    # batch norm as it was trained: adapted to the query it would hide what is asked for here
     return Sight(signal, *embed_projected(module, projected, modality))
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from scipy import sparse
+from torch import Tensor
 
-from scminnet.model.module import SiameseModule
+from scminnet.model.module import HiddenLayer, Moments, SiameseModule
 from scminnet.model.rows import take_rows
 
 #: Cells that go through the network at once: large enough to fill it, small enough to need little memory.
@@ -55,8 +58,51 @@ def project_rows(
 
 
 @torch.inference_mode()
-def embed_projected(
+def hidden_moments(
     module: SiameseModule, projected: np.ndarray, modality: str, *, batch_size: int = BATCH_SIZE
+) -> list[Moments]:
+    """Mean and variance of each hidden layer's units over the cells given, for its batch norm.
+
+    Parameters
+    ----------
+    module
+        The network.
+    projected
+        What :func:`project_rows` gave: all cells whose moments shall count.
+    modality
+        Whose encoder to use.
+    batch_size
+        Cells at once.
+
+    Returns
+    -------
+    By layer, two float32 tensors of length n_hidden. The variance divides by n, as batch norm does in training.
+    """
+    module.eval()
+    encoder = module.encoder(modality)
+    batches = [slice(start, start + batch_size) for start in range(0, len(projected), batch_size)]
+    moments: list[Moments] = []
+    for layer in encoder.layers:
+
+        def activated(rows: slice, layer: HiddenLayer = layer) -> Tensor:
+            below = encoder.hidden(torch.from_numpy(projected[rows]).to(module.device), moments)
+            return layer.activated(below).double()
+
+        # two passes, so that large means do not swallow small variances
+        mean = sum(activated(rows).sum(0) for rows in batches) / len(projected)
+        variance = sum((activated(rows) - mean).square().sum(0) for rows in batches) / len(projected)
+        moments.append((mean.float(), variance.float()))
+    return moments
+
+
+@torch.inference_mode()
+def embed_projected(
+    module: SiameseModule,
+    projected: np.ndarray,
+    modality: str,
+    *,
+    moments: Sequence[Moments] | None = None,
+    batch_size: int = BATCH_SIZE,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Embed and classify cells that went through the input layer.
 
@@ -68,6 +114,8 @@ def embed_projected(
         What :func:`project_rows` gave.
     modality
         Whose encoder to use.
+    moments
+        By hidden layer, mean and variance for its batch norm; ``None`` for those of training.
     batch_size
         Cells at once.
 
@@ -79,7 +127,9 @@ def embed_projected(
     embeddings, probabilities = [], []
     for start in range(0, len(projected), batch_size):
         rows = torch.from_numpy(projected[start : start + batch_size])
-        out = module.inference({modality: rows}, projected=True)
+        out = module.inference(
+            {modality: rows}, projected=True, moments=None if moments is None else {modality: moments}
+        )
         embeddings.append(module.position(out["embedding"][modality]).cpu().numpy())
         probabilities.append(out["logits"][modality].softmax(dim=1).cpu().numpy())
     return np.concatenate(embeddings), np.concatenate(probabilities)

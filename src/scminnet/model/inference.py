@@ -14,6 +14,7 @@ from scminnet.model.embedding import (
     BATCH_SIZE,
     MIN_CELLS_FOR_STATISTICS,
     embed_projected,
+    hidden_moments,
     mean_over_modalities,
     project_rows,
 )
@@ -46,8 +47,8 @@ class EmbeddingMixin:
         modality
             ``None``: every cell of the MuData, the mean over its modalities. A name: the cells of that modality, in its order.
         statistics
-            Standardise each feature by the mean and variance of the cells given (``"query"``; the paper's way, which takes away
-            much of the difference between platforms) or of the reference (``"reference"``; the only way for a handful of cells).
+            Standardise each feature, and with the default preset each hidden unit, by the mean and variance of the cells given
+            (``"query"``; for features the paper's way, which takes away much of the difference between platforms) or of the reference (``"reference"``; the only way for a handful of cells).
         batch_size
             Cells that go through the network at once.
 
@@ -181,5 +182,7 @@ class EmbeddingMixin:
             matrix = as_row_matrix(layer_matrix(data, m, self._layers[m]))
             moments = feature_moments(matrix) if statistics == "query" else None
             projected = project_rows(self.module, matrix, m, moments=moments, batch_size=batch_size)
-            parts[m] = embed_projected(self.module, projected, m, batch_size=batch_size)
+            adapted = statistics == "query" and self.module.adapt_norm
+            hidden = hidden_moments(self.module, projected, m, batch_size=batch_size) if adapted else None
+            parts[m] = embed_projected(self.module, projected, m, moments=hidden, batch_size=batch_size)
         return parts

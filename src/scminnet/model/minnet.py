@@ -46,11 +46,16 @@ class MinNet(SiameseTrainingMixin, EmbeddingMixin, DiagnoseMixin, BaseModelClass
         ``"default"`` or ``"paper"`` (the published code's values for RNA + ATAC; for RNA + protein the authors used
         ``activation="sigmoid"`` and ``train(strategy="within", max_epochs=90)``). The preset also sets the defaults of :meth:`train`.
     n_hidden
-        Width of each modality's hidden layer. ``None``, here and below, takes the preset's value.
+        Width of each modality's hidden layers. ``None``, here and below, takes the preset's value.
+    n_layers
+        Hidden layers of each modality; each beyond the first is added to what it was given.
     n_latent
         Dimensions of the embedding.
     activation
         ``"tanh"``, ``"sigmoid"``, ``"relu"`` or ``"gelu"``.
+    hidden_dropout
+        Share of hidden units left out in training, in [0, 1). ``None`` with ``preset="default"``: 8 / √(paired cells of the training part),
+        at most 0.3.
     input_layer
         ``"canonical"``: a fixed projection on the components that the training part's paired cells share across modalities
         (principal components, then canonical correlations) comes before the hidden layer. ``"learned"``: the hidden layer
@@ -59,6 +64,8 @@ class MinNet(SiameseTrainingMixin, EmbeddingMixin, DiagnoseMixin, BaseModelClass
         Principal components of each modality (at most), and canonical components, of the ``"canonical"`` input layer.
     input_dropout
         Share of a modality's features left out of a training batch by the ``"learned"`` input layer, in [0, 1).
+    adapt_norm
+        Where a query is standardised by its own statistics, its batch norm goes by its own cells as well.
     normalise
         Give every embedded cell length 1: its direction is what counts.
     seed
@@ -79,24 +86,30 @@ class MinNet(SiameseTrainingMixin, EmbeddingMixin, DiagnoseMixin, BaseModelClass
         *,
         preset: str = "default",
         n_hidden: int | None = None,
+        n_layers: int | None = None,
         n_latent: int | None = None,
         activation: str | None = None,
+        hidden_dropout: float | None = None,
         input_layer: str | None = None,
         n_components: int | None = None,
         n_canonical: int | None = None,
         input_dropout: float | None = None,
+        adapt_norm: bool | None = None,
         normalise: bool | None = None,
         seed: int = 0,
     ) -> None:
         recipe = Recipe.named(
             preset,
             n_hidden=n_hidden,
+            n_layers=n_layers,
             n_latent=n_latent,
             activation=activation,
+            hidden_dropout=hidden_dropout,
             input_dropout=input_dropout,
             input_layer=input_layer,
             n_components=n_components,
             n_canonical=n_canonical,
+            adapt_norm=adapt_norm,
             normalise=normalise,
         )
         if mdata is not None:
@@ -115,7 +128,7 @@ class MinNet(SiameseTrainingMixin, EmbeddingMixin, DiagnoseMixin, BaseModelClass
             )
         self._model_summary_string = (
             f"MinNet model with modalities {', '.join(self.modalities)}; {len(self.labels)} types; "
-            f"n_hidden: {recipe.n_hidden}, n_latent: {recipe.n_latent}, activation: {recipe.activation}"
+            f"n_hidden: {recipe.n_layers} x {recipe.n_hidden}, n_latent: {recipe.n_latent}, activation: {recipe.activation}"
         )
 
     @classmethod

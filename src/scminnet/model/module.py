@@ -89,10 +89,35 @@ class StandardisedLinear(nn.Module):
         return weight * (keep / (1 - self.dropout))
 
 
-class Encoder(nn.Module):
-    """One modality: standardise → linear → activation → batch norm.
+class HiddenLayer(nn.Module):
+    """Linear → activation → batch norm."""
 
-    With ``input_layer="canonical"`` a fixed projection on the canonical components comes before.
+    def __init__(self, linear: nn.Module, recipe: Recipe) -> None:
+        super().__init__()
+        self.linear = linear
+        self.activation = ACTIVATIONS[recipe.activation]()
+        self.norm = nn.BatchNorm1d(recipe.n_hidden)
+
+    def activated(self, x: Tensor) -> Tensor:
+        """Return what the batch norm takes, cells x n_hidden."""
+        return self.activation(self.linear(x))
+
+    def forward(self, x: Tensor, moments: Moments | None = None) -> Tensor:
+        """Apply the layer, with batch norm by ``moments`` where they are given (mean and variance of each unit)."""
+        activated, norm = self.activated(x), self.norm
+        if moments is None and self.training and len(x) < 2:
+            # one cell has no variance of its own: use the running one
+            moments = (norm.running_mean, norm.running_var)
+        if moments is None:
+            return norm(activated)
+        return F.batch_norm(activated, *moments, norm.weight, norm.bias, eps=norm.eps)
+
+
+class Encoder(nn.Module):
+    """One modality: input layer, then hidden layers, each beyond the first added to what it was given.
+
+    With ``input_layer="canonical"`` the input layer is a fixed projection on the canonical components; with ``"learned"`` it is the first
+    hidden layer's matrix.
     """
 
     def __init__(self, n_features: int, recipe: Recipe) -> None:
@@ -104,18 +129,28 @@ class Encoder(nn.Module):
             learned=learned,
             dropout=recipe.input_dropout if learned else 0.0,
         )
-        self.linear = nn.Identity() if learned else nn.Linear(recipe.n_canonical, recipe.n_hidden)
-        self.activation = ACTIVATIONS[recipe.activation]()
-        self.norm = nn.BatchNorm1d(recipe.n_hidden)
+        first = nn.Identity() if learned else nn.Linear(recipe.n_canonical, recipe.n_hidden)
+        others = [nn.Linear(recipe.n_hidden, recipe.n_hidden) for _ in range(recipe.n_layers - 1)]
+        self.layers = nn.ModuleList(HiddenLayer(linear, recipe) for linear in (first, *others))
 
-    def hidden(self, projected: Tensor) -> Tensor:
-        """Return the hidden representation of what the input layer gave, cells x n_hidden."""
-        hidden = self.activation(self.linear(projected))
-        if self.training and len(hidden) < 2:
-            # one cell has no variance of its own: use the running one
-            norm = self.norm
-            return F.batch_norm(hidden, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps)
-        return self.norm(hidden)
+    def hidden(self, projected: Tensor, moments: Sequence[Moments] | None = None, *, dropout: float = 0.0) -> Tensor:
+        """Return the hidden representation of what the input layer gave, cells x n_hidden.
+
+        Parameters
+        ----------
+        projected
+            Cells x outputs of the input layer.
+        moments
+            By layer, mean and variance for its batch norm; ``None``: those of the batch in training, else the running ones. With moments of
+            the first layers only, what these give.
+        dropout
+            Share of the units left out after each layer in training.
+        """
+        hidden = projected
+        for i, layer in enumerate(self.layers if moments is None else self.layers[: len(moments)]):
+            added = layer(hidden, None if moments is None else moments[i])
+            hidden = F.dropout(added if i == 0 else hidden + added, dropout, self.training)
+        return hidden
 
 
 class SiameseModule(BaseModuleClass):
@@ -135,6 +170,9 @@ class SiameseModule(BaseModuleClass):
         super().__init__()
         self.modalities = tuple(n_features)
         self.normalise = recipe.normalise
+        self.adapt_norm = recipe.adapt_norm
+        #: Set anew by the training, as it may follow the number of paired cells.
+        self.hidden_dropout = recipe.hidden_dropout or 0.0
         # a list, for modality names may hold what a ModuleDict refuses
         self.encoders = nn.ModuleList(Encoder(n, recipe) for n in n_features.values())
         self.embedding_head = nn.Linear(recipe.n_hidden, recipe.n_latent)
@@ -166,7 +204,13 @@ class SiameseModule(BaseModuleClass):
         return self.encoder(modality).input(x, moments)
 
     @auto_move_data
-    def inference(self, x: Mapping[str, Rows], *, projected: bool = False) -> dict[str, Any]:
+    def inference(
+        self,
+        x: Mapping[str, Rows],
+        *,
+        projected: bool = False,
+        moments: Mapping[str, Sequence[Moments]] | None = None,
+    ) -> dict[str, Any]:
         """Embed and classify.
 
         Parameters
@@ -175,6 +219,8 @@ class SiameseModule(BaseModuleClass):
             Rows of cells by modality.
         projected
             The rows went through the input layer before: a fixed one is applied once, not in each epoch.
+        moments
+            By modality and hidden layer, mean and variance for its batch norm; ``None``: those of the batch in training, else the running ones.
 
         Returns
         -------
@@ -183,7 +229,11 @@ class SiameseModule(BaseModuleClass):
         embedding, logits = {}, {}
         for modality, rows in x.items():
             if n_rows(rows):
-                hidden = self.encoder(modality).hidden(rows if projected else self.project(modality, rows))
+                hidden = self.encoder(modality).hidden(
+                    rows if projected else self.project(modality, rows),
+                    None if moments is None else moments[modality],
+                    dropout=self.hidden_dropout,
+                )
                 embedding[modality] = self.embedding_head(hidden)
                 logits[modality] = self.label_head(hidden)
         return {"embedding": embedding, "logits": logits}

@@ -11,13 +11,19 @@ from scminnet._validate import check_choice, check_count, check_fraction, check_
 #: Epochs when only ``max_steps`` is given: a reference of a few batches would else be seen hundreds of times and learnt by heart.
 MAX_EPOCHS = 60
 
+#: Hidden dropout, when none is given, is this over the root of the number of paired cells, and at most ``MAX_DROPOUT``: 0.3 for 400, 0.13 for
+#: 4,000 (the search: ``benchmarks/recipe_search.py``).
+DROPOUT = 8.0
+MAX_DROPOUT = 0.3
+
 
 @dataclass(frozen=True)
 class Recipe:
     """One choice of everything. The defaults are those of ``preset="default"``; ``docs/decisions.md`` says why.
 
-    Network: ``n_hidden``, ``n_latent``, ``activation``, ``input_layer``, ``n_components``,
-    ``n_canonical``, ``input_dropout`` (of a learned input layer), ``normalise``, ``initialisation``.
+    Network: ``n_hidden``, ``n_layers``, ``n_latent``, ``activation``, ``hidden_dropout`` (``None``: by the number of paired cells),
+    ``input_layer``, ``n_components``, ``n_canonical``, ``input_dropout`` (of a learned input layer), ``adapt_norm`` (batch norm of a query
+    by its own cells, where it is standardised by them), ``normalise``, ``initialisation``.
     Pairs: ``pairing``, ``strategy``, ``positive_share``, ``batch_size``.
     Loss: ``loss_form``, ``contrastive_weight`` (the paper's λ), ``m0``, ``c``, ``infonce_weight``, ``supervised_weight``,
     ``temperature``, ``classification_weight``.
@@ -26,12 +32,15 @@ class Recipe:
     """
 
     n_hidden: int = 256
+    n_layers: int = 2
     n_latent: int = EMBEDDING_SIZE
     activation: Literal["tanh", "sigmoid", "relu", "gelu"] = "gelu"
+    hidden_dropout: float | None = None
     input_dropout: float = 0.0
     input_layer: Literal["canonical", "learned"] = "canonical"
     n_components: int = 100
     n_canonical: int = 30
+    adapt_norm: bool = True
     normalise: bool = True
     initialisation: Literal["torch", "published"] = "torch"
 
@@ -41,7 +50,7 @@ class Recipe:
     batch_size: int = 256
 
     loss_form: Literal["code", "text"] = "code"
-    contrastive_weight: float = 0.5
+    contrastive_weight: float = 0.25
     m0: float = 1.0
     c: float = 3.0
     infonce_weight: float = 1.0
@@ -53,17 +62,19 @@ class Recipe:
     weight_decay: float = 1e-4
     lr_schedule: Literal["constant", "one_cycle"] = "one_cycle"
     max_epochs: int | None = None
-    max_steps: int = 1000
+    max_steps: int = 400
     train_size: float = 0.9
 
     def __post_init__(self) -> None:
-        for name in ("n_hidden", "n_latent", "n_components", "n_canonical", "max_steps"):
+        for name in ("n_hidden", "n_layers", "n_latent", "n_components", "n_canonical", "max_steps"):
             check_count(getattr(self, name), name)
         if self.max_epochs is not None:
             check_count(self.max_epochs, "max_epochs")
         check_count(self.batch_size, "batch_size", minimum=2)
         for name in ("input_dropout", "positive_share"):
             check_fraction(getattr(self, name), name)
+        if self.hidden_dropout is not None:
+            check_fraction(self.hidden_dropout, "hidden_dropout")
         check_fraction(self.train_size, "train_size", upper_open=False)
         weights = ("contrastive_weight", "infonce_weight", "supervised_weight", "classification_weight", "weight_decay")
         for name in (*weights, "m0", "c"):
@@ -89,6 +100,10 @@ class Recipe:
         """Return the epochs to train, of so many batches each."""
         return self.max_epochs or min(-(-self.max_steps // n_batches), MAX_EPOCHS)
 
+    def dropout(self, n_paired: int) -> float:
+        """Return the hidden dropout for so many paired cells: the fewer there are, the sooner a network knows them by heart."""
+        return min(DROPOUT / n_paired**0.5, MAX_DROPOUT) if self.hidden_dropout is None else self.hidden_dropout
+
     def as_dict(self) -> dict[str, Any]:
         """Return the recipe as a plain dictionary."""
         return asdict(self)
@@ -100,9 +115,12 @@ PRESETS: dict[str, Recipe] = {
     "default": Recipe(),
     "paper": Recipe(
         n_hidden=768,
+        n_layers=1,
         activation="tanh",
+        hidden_dropout=0.0,
         input_dropout=0.0,
         input_layer="learned",
+        adapt_norm=False,
         normalise=False,
         initialisation="published",
         pairing="sampled",

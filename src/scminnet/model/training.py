@@ -163,6 +163,8 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin):
         matrices = self._row_matrices(mdata)
         if not self.is_trained_:
             self._fit_input_layers(matrices, positions[datamodule.train_idx], recipe, seed)
+        n_paired = int(((positions[datamodule.train_idx] >= 0).sum(axis=1) > 1).sum())
+        self.module.hidden_dropout = recipe.dropout(n_paired)
         projected = recipe.input_layer == "canonical"
         rows = {m: project_rows(self.module, matrix, m) for m, matrix in matrices.items()} if projected else matrices
         datamodule.dataset = PairDataset(

@@ -1,7 +1,8 @@
 from scminnet.pp.filter_cells import filter_cells
 from scminnet.pp.gene_activity import gene_activity
+from scminnet.pp.join_modalities import join_modalities
 from scminnet.pp.margin_graph import margin_graph
 from scminnet.pp.normalize import normalize
 from scminnet.pp.select_features import select_features
 
-__all__ = ["filter_cells", "gene_activity", "margin_graph", "normalize", "select_features"]
+__all__ = ["filter_cells", "gene_activity", "join_modalities", "margin_graph", "normalize", "select_features"]

@@ -1,0 +1,124 @@
+"""Two views of the same cells' chromatin, or any other modalities, as one modality."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+from mudata import MuData
+from scipy import sparse
+
+from scminnet import _validate
+from scminnet._compat import new_mudata_manner, without_warning
+
+
+def join_modalities(
+    mdata: MuData,
+    modalities: Sequence[str],
+    *,
+    key_added: str = "chromatin",
+    layers: str | Mapping[str, str | None] | None = None,
+    copy: bool = False,
+) -> MuData | None:
+    """Put the features of several modalities of the same cells side by side into a new modality.
+
+    Gene activity and the peaks beside it tell :class:`~scminnet.MinNet` more of chromatin than either alone.
+
+    Parameters
+    ----------
+    mdata
+        MuData with normalised values (:func:`normalize`): a model standardises each feature, so it does not matter whether peaks are
+        log-normalised or TF-IDF-transformed.
+    modalities
+        Two modalities or more, measured in the same cells; the order of cells may differ.
+    key_added
+        Name of the new modality.
+    layers
+        Layer of each modality, a mapping or one name for all; ``None`` is ``X``.
+    copy
+        Return a changed copy and leave ``mdata`` as it is.
+
+    Returns
+    -------
+    ``None``, or the copy. Written, for ``key = key_added``:
+
+    ``mdata[key]``
+        The cells of the first of ``modalities`` in the same order; the features of all, in their order. ``X``: float32, CSR unless all are dense.
+    ``mdata[key].var``
+        ``modality``: where a feature comes from.
+    ``mdata.uns[key]``
+        ``params``.
+
+    Raises
+    ------
+    TypeError
+        ``mdata`` is no MuData, or values are no numbers in memory.
+    ValueError
+        ``mdata`` is a view; fewer than two modalities, or an unknown one; ``key_added`` already is a modality; the modalities hold other cells, or
+        features of the same name; there is no such layer; values are NaN or infinite.
+
+    Examples
+    --------
+    >>> import scminnet as mn
+    >>> mdata = mn.datasets.simulate_multiome(100)
+    >>> mn.pp.gene_activity(mdata, mdata["rna"].var.rename_axis("gene").reset_index())
+    >>> mn.pp.normalize(mdata)
+    >>> mn.pp.join_modalities(mdata, ["activity", "atac"])
+    >>> mdata["chromatin"].n_vars == mdata["activity"].n_vars + mdata["atac"].n_vars
+    True
+    """
+    _validate.check_mudata(mdata)
+    _validate.check_not_view(mdata)
+    names = list(modalities)
+    if isinstance(modalities, str) or len(set(names)) < 2 or len(set(names)) < len(names):
+        raise ValueError(f"`modalities` is {modalities!r}. Give two different modalities or more, in a list.")
+    _validate.check_modalities(mdata, names)
+    if key_added in mdata.mod:
+        raise ValueError(
+            f"`key_added` is {key_added!r}, which already is a modality. Give another name, or remove it first: "
+            f"`del mdata.mod[{key_added!r}]`, then `mdata.update()`."
+        )
+    chosen = _validate.layer_names(layers, names)
+    matrices = {m: _validate.layer_matrix(mdata, m, chosen[m]) for m in names}
+    for m, matrix in matrices.items():
+        _validate.check_values(matrix, m)
+    cells = mdata.mod[names[0]].obs_names
+    for m in names[1:]:
+        _check_same_cells(cells, mdata.mod[m].obs_names, names[0], m)
+    features = pd.Index(np.concatenate([mdata.mod[m].var_names.astype(str) for m in names]))
+    if not features.is_unique:
+        twice = features[features.duplicated()].unique()
+        raise ValueError(
+            f"{len(twice):,} features have the same name in two of the modalities {_validate.shorten(names)}, e.g. "
+            f"{_validate.shorten(twice, 3)}. Rename them first, e.g. `mdata[{names[1]!r}].var_names += '-{names[1]}'`."
+        )
+
+    rows = {m: mdata.mod[m].obs_names.get_indexer(cells) for m in names}
+    parts = [matrices[m] if np.array_equal(rows[m], np.arange(len(cells))) else matrices[m][rows[m]] for m in names]
+    if any(sparse.issparse(part) for part in parts):
+        X = sparse.hstack(parts, format="csr", dtype=np.float32)
+    else:
+        X = np.concatenate(parts, axis=1, dtype=np.float32)
+    sources = pd.Categorical(np.repeat(names, [mdata.mod[m].n_vars for m in names]), categories=names)
+    var = pd.DataFrame({"modality": sources}, index=features)
+    # that two modalities have features of the same names is the aim
+    with new_mudata_manner(), without_warning("var_names are not unique"):
+        result = mdata.copy() if copy else mdata
+        result.mod[key_added] = ad.AnnData(X, obs=pd.DataFrame(index=cells.copy()), var=var)
+        result.update()
+    params = {"modalities": names, "layers": {m: layer for m, layer in chosen.items() if layer is not None}}
+    # h5mu files hold no empty dictionaries that come back as such
+    result.uns[key_added] = {"params": {name: value for name, value in params.items() if value}}
+    return result if copy else None
+
+
+def _check_same_cells(cells: pd.Index, others: pd.Index, first: str, second: str) -> None:
+    """Raise unless two modalities hold the same cells."""
+    n_lacking, n_more = len(cells.difference(others)), len(others.difference(cells))
+    if n_lacking or n_more:
+        raise ValueError(
+            f"modalities {first!r} and {second!r} must hold the same cells: {n_lacking:,} of {first!r} are not in {second!r}, and "
+            f"{n_more:,} the other way round. Keep the cells that both have."
+        )
