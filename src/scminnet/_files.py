@@ -31,13 +31,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[TextIO]:
         raise FileNotFoundError(f"`path`: there is no folder {str(path.parent)!r}. Make it first.")
     if path.is_dir():
         raise IsADirectoryError(f"`path` is the folder {str(path)!r}. Give the name of a file in it.")
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with partial.open("w", encoding="utf-8", newline="\n") as file:
-            yield file
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing_path(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
+        yield file
 
 
 @contextmanager
