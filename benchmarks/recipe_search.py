@@ -7,9 +7,9 @@ Run from the repository's root::
 
 writes ``benchmarks/results/recipe_search.csv``, a row as it is found, and ``recipe_search.md``. Rows that are there already are not found again, so a
 search that was cut short goes on; delete the table to begin anew. The validation cells are those of ``ablation.py``; references of 400
-and 1,000 cells are random parts of the others. Chromatin is the peaks beside gene activity, but for the question that asks. Three questions, each
+and 1,000 cells are random parts of the others. Chromatin is the peaks beside gene activity, but for the question that asks. Four questions, each
 with the rest as in the default recipe: what the model shall see of chromatin, how the canonical components are regularised (both answered without a
-network, by the components scaled to unit length, as is the linear baseline), and the network.
+network, by the components scaled to unit length, as is the linear baseline), the number of components when the query takes part in them, and the network.
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ import torch
 from ablation import validation_split
 from development_sets import DevelopmentSet
 from scipy import sparse
-from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 from torch.nn import functional as F
 
@@ -39,7 +38,7 @@ from scminnet.metrics import foscttm, label_transfer_accuracy, silhouette_label,
 from scminnet.model import PairDataModule, Recipe, SiameseModule
 from scminnet.model.embedding import hidden_moments
 from scminnet.model.pairs import PairDataset
-from scminnet.model.projection import RIDGE, standardised_deviation
+from scminnet.model.projection import RIDGE, leading_components, standardised_deviation
 from scminnet.model.rows import as_row_matrix, feature_moments
 from scminnet.model.training_plan import WARM_UP
 from scminnet.pp.margin_graph import build_margin_graph
@@ -55,6 +54,10 @@ BASELINE = "no network: linear baseline"
 REGULARISATIONS: dict[str, tuple[int, float]] = {
     f"{k} components, ridge {ridge:g}": (k, ridge) for k in (50, 100, 200) for ridge in (0, 3, 10, 30)
 }
+
+
+#: Principal components that the validation cells take part in.
+WITH_QUERY = (20, 30, 50, 100)
 
 
 class Network(NamedTuple):
@@ -158,8 +161,8 @@ class Components(NamedTuple):
     variance: np.ndarray
 
 
-def components(train: Any, validation: Any, *, standardise: bool) -> Components:
-    """Fit on the reference; validation cells are standardised by their own statistics, as a query is."""
+def components(train: Any, validation: Any, *, standardise: bool, with_query: bool = False) -> Components:
+    """Fit on the reference, or on the validation cells as well; these are standardised by their own statistics, as a query is."""
     sides, zeros = [], []
     for matrix in (as_row_matrix(train), as_row_matrix(validation)):
         mean, std = feature_moments(matrix)
@@ -169,16 +172,11 @@ def components(train: Any, validation: Any, *, standardise: bool) -> Components:
             continue
         sides.append(standardised_deviation(matrix, mean, std))
         zeros.append(np.clip(-mean / np.where(std > 0, std, np.inf), -10, 10))
-    few = train.shape[1] <= MAX_COMPONENTS
-    pca = PCA(
-        train.shape[1] if few else min(MAX_COMPONENTS, train.shape[0] - 1),
-        svd_solver="covariance_eigh" if few else "arpack",
-        random_state=0,
-    ).fit(sides[0])
-    centre = pca.mean_ @ pca.components_.T
-    scores = [side @ pca.components_.T - centre for side in sides]
-    scores[1] += (zeros[1] - zeros[0]) @ pca.components_.T
-    return Components(scores[0], scores[1], pca.explained_variance_)
+    n_components = min(MAX_COMPONENTS, train.shape[0] - 1, train.shape[1])
+    variance, directions = leading_components(sides if with_query else sides[:1], n_components, 0)
+    scores = [side @ directions for side in sides]
+    centre = scores[0].mean(axis=0)
+    return Components(scores[0] - centre, scores[1] - centre + (zeros[1] - zeros[0]) @ directions, variance)
 
 
 def canonical(a: Components, b: Components, n_components: int, ridge: float) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -347,7 +345,7 @@ def search(name: str, folder: Path, sizes: list[str], n_seeds: int, table: Table
             return lambda: unit_length(canonical(left, sides[form], n_components, ridge))
 
         def network(variant: Network, seed: int, graph: Any, left: Components = left, sides: dict = sides) -> Any:
-            n_components = variant.recipe.get("n_components", Recipe().n_components)
+            n_components = variant.recipe.get("n_components", Recipe().components(with_query=False))
             projected = canonical(left, sides[best], n_components, RIDGE)
             members = [
                 trained(variant, projected, graph.codes, graph.geodesics, 100 * seed + member)
@@ -357,7 +355,7 @@ def search(name: str, folder: Path, sizes: list[str], n_seeds: int, table: Table
 
         for form in sides if len(sides) > 1 else ():
             question = {"question": "chromatin", "variant": form, "seed": 0}
-            table.find({**key, **question}, linear(form, Recipe().n_components, RIDGE), held_out)
+            table.find({**key, **question}, linear(form, Recipe().components(with_query=False), RIDGE), held_out)
         for variant, (n_components, ridge) in REGULARISATIONS.items():
             question = {"question": "regularisation", "variant": variant, "seed": 0}
             table.find({**key, **question}, linear(best, n_components, ridge), held_out)
@@ -368,6 +366,21 @@ def search(name: str, folder: Path, sizes: list[str], n_seeds: int, table: Table
         torch.set_num_threads(1)  # numba's first parallel function changes them
         graph = Margins(codes[part], GeodesicIndex(distances, seed=0))
         variants = DECISIVE | (OTHERS if not small else {v: OTHERS[v] for v in SMALL})
+        question = {**key, "question": "with the query"}
+        found = components(rna[part], data.test["rna"].X, standardise=True, with_query=True)
+        train, validation, standardise = forms[best]
+        other = components(sparse.csr_matrix(train)[part], validation, standardise=standardise, with_query=True)
+        for k in WITH_QUERY:
+            projected = canonical(found, other, k, RIDGE)
+            table.find(
+                {**question, "variant": f"no network, {k} components", "seed": 0},
+                partial(unit_length, projected),
+                held_out,
+            )
+            for seed in range(min(n_seeds, 2)):
+                fit = partial(trained, Network(), projected, graph.codes, graph.geodesics, 100 * seed)
+                table.find({**question, "variant": f"{k} components", "seed": seed}, fit, held_out)
+                write(table)
         for seed in range(n_seeds):
             for variant, changes in variants.items():
                 if seed < 2 or variant in DECISIVE:

@@ -53,10 +53,10 @@ def standardised_deviation(
     return sparse.csr_matrix((values.astype(np.float32), columns, matrix.indptr), shape=matrix.shape)
 
 
-def _leading_components(
+def leading_components(
     parts: Sequence[sparse.csr_matrix | np.ndarray], n_components: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Greatest variances, falling, and their directions (features x components), of cells of which each part is centred by itself."""
+    """Principal components of cells of which each part is centred by itself: variances, falling, and directions (features x components)."""
     n_features = parts[0].shape[1]
     means = [np.asarray(part.mean(axis=0), dtype=np.float32).ravel() for part in parts]
     if n_features <= MAX_COVARIANCE_FEATURES:
@@ -106,7 +106,7 @@ def whitened_components(
     n_features = parts[0].shape[1]
     whole = n_features <= MAX_COVARIANCE_FEATURES
     n_components = min(n_components, sum(part.shape[0] for part in parts) - 1, n_features if whole else n_features - 1)
-    variance, directions = _leading_components(parts, n_components, seed)
+    variance, directions = leading_components(parts, n_components, seed)
     kept = np.sqrt(variance) > MIN_RELATIVE_DEVIATION * np.sqrt(variance[0])
     variance = variance[kept]
     return (directions[:, kept] / np.sqrt(variance + ridge * variance.sum())).astype(np.float32)
