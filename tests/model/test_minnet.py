@@ -78,7 +78,7 @@ def test_training_leaves_the_number_of_threads_alone(reference: MuData) -> None:
 @pytest.mark.parametrize("strategy", ["between", "within"])
 @pytest.mark.parametrize("loss_form", ["code", "text"])
 def test_sampled_pairs_and_both_losses_train(reference: MuData, strategy: str, loss_form: str) -> None:
-    model = fit(setup(reference), pairing="sampled", strategy=strategy, plan_kwargs={"loss_form": loss_form})
+    model = fit(setup(reference), pairing="sampled", pair_strategy=strategy, plan_kwargs={"loss_form": loss_form})
     assert np.isfinite(model.history["train_loss"].to_numpy(dtype=float)).all()
     assert model.recipe_["loss_form"] == loss_form
 

@@ -61,7 +61,7 @@ class PairSampler(Sampler[DrawnBatch]):
     present
         Cells of the MuData x modalities: who was measured in what.
     recipe
-        ``pairing``, ``strategy``, ``positive_share`` and ``batch_size`` are read.
+        ``pairing``, ``pair_strategy``, ``positive_share`` and ``batch_size`` are read.
     seed
         Seed of all epochs.
     frozen
@@ -74,7 +74,7 @@ class PairSampler(Sampler[DrawnBatch]):
 
     ``pairing="sampled"``: besides, each cell of the batch gets, in each of its modalities, one partner: itself in another
     of its modalities with probability ``positive_share``, else another cell of the split, uniformly; from another
-    modality with ``strategy="between"``, from the same with ``"within"``.
+    modality with ``pair_strategy="between"``, from the same with ``"within"``.
     """
 
     def __init__(self, cells: np.ndarray, present: np.ndarray, recipe: Recipe, *, seed: int, frozen: bool) -> None:
@@ -138,7 +138,7 @@ class PairSampler(Sampler[DrawnBatch]):
         positive = (rng.random(len(own)) < self.recipe.positive_share) & measured.any(axis=1)
 
         # another cell: uniform over the pool without the anchor, by skipping its place
-        if self.recipe.strategy == "within":
+        if self.recipe.pair_strategy == "within":
             meets = np.full(len(own), modality)
         else:
             meets = rng.choice(others, size=len(own))
@@ -279,8 +279,14 @@ class PairDataModule(pl.LightningDataModule):
         return PairSampler(cells, self.present, self.recipe, seed=self.seed, frozen=frozen)
 
     def _loader(self, cells: np.ndarray, *, frozen: bool) -> DataLoader:
-        # batch_size=None: the sampler's batches reach the dataset whole
-        return DataLoader(self.dataset, sampler=self._sampler(cells, frozen=frozen), batch_size=None)
+        # batch_size=None: the sampler's batches reach the dataset whole. A generator of its own: the loader draws a number, unused here, from the
+        # common one when it starts, and where that falls among dropout's draws differs in a training that goes on from a checkpoint
+        return DataLoader(
+            self.dataset,
+            sampler=self._sampler(cells, frozen=frozen),
+            batch_size=None,
+            generator=torch.Generator().manual_seed(self.seed),
+        )
 
     def train_dataloader(self) -> DataLoader:
         """Training pairs, redrawn from (seed, epoch)."""
