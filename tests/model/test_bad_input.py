@@ -236,6 +236,8 @@ def test_model_refuses(reference: MuData, arguments: dict, words: str) -> None:
         ({"margin_graph": "mine"}, r"`margin_graph`.*'mine'.*pp\.margin_graph"),
         ({"check_val_every_n_epoch": 0}, "`check_val_every_n_epoch`"),
         ({"early_stopping": True, "train_size": 1.0}, "`early_stopping`.*`train_size`"),
+        ({"strategy": "ddp_spawn"}, "`strategy`.*spawned processes.*'ddp'"),
+        ({"seed": -1}, "`seed`"),
         ({"plan_kwargs": {"loss_form": "hinge"}}, "`loss_form`.*'code'"),
         ({"plan_kwargs": {"lr": 0}}, "`lr`"),
         ({"plan_kwargs": {"contrastive_weight": -1}}, "`contrastive_weight`"),

@@ -100,8 +100,13 @@ def test_a_single_cell_in_training_uses_running_statistics() -> None:
     assert torch.isfinite(out["embedding"]["rna"]).all()
 
 
-def test_a_modality_without_cells_is_left_out() -> None:
-    assert list(module_of().inference({"rna": torch.rand(2, 5), "adt.v2": torch.rand(0, 3)})["embedding"]) == ["rna"]
+@pytest.mark.parametrize("training", [True, False])
+def test_a_modality_may_have_no_cells(training: bool) -> None:
+    module = module_of()
+    module.train(training)
+    out = module.inference({"rna": torch.rand(2, 5), "adt.v2": torch.rand(0, 3)})
+    assert [len(out["embedding"][m]) for m in ("rna", "adt.v2")] == [2, 0]
+    assert all(torch.isfinite(b).all() for b in module.buffers())
 
 
 def test_fixed_input_layer_has_nothing_to_learn() -> None:

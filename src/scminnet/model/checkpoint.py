@@ -70,10 +70,9 @@ class TrainingCheckpoint(pl.Callback):
         loop.epoch_loop.automatic_optimization.optim_progress.load_state_dict(
             counts["epoch_loop.automatic_optimization.optim_progress"]
         )
-        history = getattr(trainer.logger, "history", None)
-        if history is not None:
-            for name, (of, index, values) in saved[KEY]["history"].items():
-                history[name] = pd.DataFrame({name: values}, index=pd.Index(index, name=of), dtype=object)
+        history = _history(trainer)
+        for name, (of, index, values) in saved[KEY]["history"].items():
+            history[name] = pd.DataFrame({name: values}, index=pd.Index(index, name=of), dtype=object)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the file; of several processes the first writes for all."""
@@ -86,14 +85,19 @@ class TrainingCheckpoint(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Add which run this is, and its history, as plain texts and numbers."""
-        history = getattr(trainer.logger, "history", None) or {}
         checkpoint[KEY] = {
             "run": self.run,
             "history": {
                 name: (frame.index.name, frame.index.astype(int).tolist(), [float(v) for v in frame[name]])
-                for name, frame in history.items()
+                for name, frame in _history(trainer).items()
             },
         }
+
+
+def _history(trainer: pl.Trainer) -> dict[str, pd.DataFrame]:
+    """Return what scvi-tools' logger keeps, to be changed in place; nothing with other loggers or in other than the first process."""
+    history = getattr(trainer.logger, "history", None) if trainer.is_global_zero else None
+    return {} if history is None else history
 
 
 def check_checkpoint_path(path: str | Path) -> Path:

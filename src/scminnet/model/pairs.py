@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from scminnet.graph.geodesic import GeodesicIndex
 from scminnet.model.module import modality_pairs
+from scminnet.model.processes import Processes
 from scminnet.model.recipe import Recipe
 from scminnet.model.rows import take_rows
 
@@ -175,6 +176,11 @@ class PairDataset(Dataset[dict[str, Any]]):
         Distances of the cells on the margin graph.
     graph_rows
         Node of each cell of the MuData in ``geodesics``, -1 for cells without one.
+
+    Attributes
+    ----------
+    processes
+        Over which each batch is spread: every process knows all cells of the batch, and reads the rows of its own.
     """
 
     def __init__(
@@ -194,12 +200,13 @@ class PairDataset(Dataset[dict[str, Any]]):
         self.labels = labels
         self.geodesics = geodesics
         self.graph_rows = graph_rows
+        self.processes = Processes()
 
     def __getitem__(self, drawn: DrawnBatch) -> dict[str, Any]:
         by_modality = dict(zip(self.modalities, drawn.cells, strict=True))
         return {
             "x": {
-                m: take_rows(self.matrices[m], self.positions[cells, i])
+                m: take_rows(self.matrices[m], self.positions[cells[self.processes.own(len(cells))], i])
                 for i, (m, cells) in enumerate(by_modality.items())
             },
             "labels": {m: torch.from_numpy(self.labels[cells]) for m, cells in by_modality.items()},
@@ -207,6 +214,7 @@ class PairDataset(Dataset[dict[str, Any]]):
             "pairs": self._all_pairs(by_modality) if drawn.pairs is None else self._drawn_pairs(drawn),
             "n_cells": drawn.n_cells,
             "projected": self.projected,
+            "processes": self.processes,
         }
 
     def _all_pairs(self, cells: dict[str, np.ndarray]) -> list[Pairs]:
@@ -269,6 +277,10 @@ class PairDataModule(pl.LightningDataModule):
         self.train_idx = np.sort(order[: self.n_train])
         self.val_idx = np.sort(order[self.n_train :])
         self.test_idx = np.array([], dtype=np.int64)
+
+    def setup(self, stage: str) -> None:
+        """Spread the batches over the processes; Lightning calls this in each."""
+        self.dataset.processes = Processes(self.trainer.global_rank, self.trainer.world_size)
 
     @property
     def n_train_batches(self) -> int:

@@ -139,7 +139,9 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin):
             ``weight_decay``, ``lr_schedule`` (``"one_cycle"`` or ``"constant"``), ``max_steps``; and those of
             :class:`~scminnet.model.SiameseTrainingPlan`.
         **trainer_kwargs
-            Passed to :class:`scvi.train.Trainer` (``enable_checkpointing``, ``callbacks``, ``enable_progress_bar``, ...).
+            Passed to :class:`scvi.train.Trainer` (``enable_progress_bar``, ``callbacks``, ``strategy``, ...). With ``strategy="ddp"`` each
+            batch is spread over ``devices`` times ``num_nodes`` processes, and the loss is that of the whole batch; scvi-tools then
+            leaves early stopping out.
 
         Raises
         ------
@@ -148,8 +150,8 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin):
             ``ckpt_path``.
         ValueError
             The model has no data; an argument is out of range; no cell of the training part was measured in two modalities; early
-            stopping without validation cells; no such graph; a batch with a single cell, which ComBat can not correct; ``checkpoint``
-            is unreadable or of a training with other data or arguments.
+            stopping without validation cells; no such graph; a batch with a single cell, which ComBat can not correct; processes that
+            are spawned (``strategy="ddp_spawn"``); ``checkpoint`` is unreadable or of a training with other data or arguments.
         FileNotFoundError, IsADirectoryError
             ``checkpoint`` has no folder to be written into, or is one.
         """
@@ -169,6 +171,11 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin):
         )
         check_count(check_val_every_n_epoch, "check_val_every_n_epoch")
         check_count(seed, "seed", minimum=0)
+        if "spawn" in str(trainer_kwargs.get("strategy")):
+            raise ValueError(
+                f"`strategy` is {trainer_kwargs['strategy']!r}, but a model over a MuData can not be sent to spawned processes. Use 'ddp' in "
+                "a script, or 'ddp_notebook'."
+            )
         path = None if checkpoint is None else check_checkpoint_path(checkpoint)
         if path is not None and "ckpt_path" in trainer_kwargs:
             raise TypeError("`checkpoint` and `ckpt_path` both name a file to go on from. Give one.")
@@ -206,6 +213,8 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin):
         self.module.train()
         trainer_kwargs.setdefault("early_stopping_monitor", "validation_loss")
         trainer_kwargs.setdefault("log_every_n_steps", 1)
+        # the batches are spread over the processes as they are read
+        trainer_kwargs["use_distributed_sampler"] = False
         if path is not None:
             callbacks = [*trainer_kwargs.get("callbacks", []), TrainingCheckpoint(path, run, earlier)]
             trainer_kwargs["callbacks"] = callbacks
