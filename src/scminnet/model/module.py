@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from scminnet.model import losses
-from scminnet.model.processes import Processes
+from scminnet.model.processes import ALONE, Processes
 from scminnet.model.recipe import Recipe
 from scminnet.model.rows import Rows, SparseRows
 
@@ -103,7 +103,7 @@ class HiddenLayer(nn.Module):
         """Return what the batch norm takes, cells x n_hidden."""
         return self.activation(self.linear(x))
 
-    def forward(self, x: Tensor, moments: Moments | None = None, processes: Processes = Processes()) -> Tensor:
+    def forward(self, x: Tensor, moments: Moments | None = None, processes: Processes = ALONE) -> Tensor:
         """Apply the layer, with batch norm by ``moments`` where they are given (mean and variance of each unit)."""
         activated, norm = self.activated(x), self.norm
         if moments is None and self.training and processes.count > 1:
@@ -142,7 +142,7 @@ class Encoder(nn.Module):
         moments: Sequence[Moments] | None = None,
         *,
         dropout: float = 0.0,
-        processes: Processes = Processes(),
+        processes: Processes = ALONE,
     ) -> Tensor:
         """Return the hidden representation of what the input layer gave, cells x n_hidden.
 
@@ -222,7 +222,7 @@ class SiameseModule(BaseModuleClass):
         *,
         projected: bool = False,
         moments: Mapping[str, Sequence[Moments]] | None = None,
-        processes: Processes = Processes(),
+        processes: Processes = ALONE,
     ) -> dict[str, Any]:
         """Embed and classify.
 

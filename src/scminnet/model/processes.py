@@ -89,3 +89,7 @@ class Processes(NamedTuple):
             norm.running_var.lerp_(variance * n / (n - 1), norm.momentum)
             norm.num_batches_tracked += 1
         return (x - mean) * (variance + norm.eps).rsqrt() * norm.weight + norm.bias
+
+
+#: The only process there is.
+ALONE = Processes()
