@@ -88,11 +88,11 @@ def test_two_processes_train_as_one_does(of_two: Path, case: str) -> None:
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 7, 8])
-@pytest.mark.parametrize("count", [1, 2, 3])
-def test_every_row_is_one_processes_own(n: int, count: int) -> None:
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_every_row_is_one_processes_own(n: int, size: int) -> None:
     rows = np.arange(n)
-    parts = [rows[Processes(rank, count).own(n)] for rank in range(count)]
+    parts = [rows[Processes(rank, size).own(n)] for rank in range(size)]
     np.testing.assert_array_equal(np.concatenate(parts), rows)
-    assert [len(p) for p in parts] == Processes(0, count).sizes(n)
+    assert [len(p) for p in parts] == Processes(0, size).sizes(n)
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
     assert len(parts[0]) == max(map(len, parts))  # what the exchange pads to

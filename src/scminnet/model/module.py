@@ -106,7 +106,7 @@ class HiddenLayer(nn.Module):
     def forward(self, x: Tensor, moments: Moments | None = None, processes: Processes = ALONE) -> Tensor:
         """Apply the layer, with batch norm by ``moments`` where they are given (mean and variance of each unit)."""
         activated, norm = self.activated(x), self.norm
-        if moments is None and self.training and processes.count > 1:
+        if moments is None and self.training and processes.size > 1:
             return processes.batch_norm(activated, norm)
         if moments is None and self.training and len(x) < 2:
             # one cell has no variance of its own: use the running one

@@ -17,9 +17,9 @@ class _Gather(torch.autograd.Function):
     """Stack what the processes hold, and send each its part of all gradients (torch's own form is deprecated)."""
 
     @staticmethod
-    def forward(ctx: Any, own: Tensor, rank: int, count: int) -> Tensor:
+    def forward(ctx: Any, own: Tensor, rank: int, size: int) -> Tensor:
         ctx.rank = rank
-        parts = [torch.empty_like(own) for _ in range(count)]
+        parts = [torch.empty_like(own) for _ in range(size)]
         distributed.all_gather(parts, own.contiguous())
         return torch.stack(parts)
 
@@ -34,11 +34,11 @@ class Processes(NamedTuple):
     """Which of how many processes this is; by default the only one."""
 
     rank: int = 0
-    count: int = 1
+    size: int = 1
 
     def sizes(self, n: int) -> list[int]:
         """Return how many of ``n`` rows each process holds: nearly as many each, in order."""
-        return [n // self.count + (rank < n % self.count) for rank in range(self.count)]
+        return [n // self.size + (rank < n % self.size) for rank in range(self.size)]
 
     def own(self, n: int) -> slice:
         """Return which of ``n`` rows this process holds."""
@@ -56,7 +56,7 @@ class Processes(NamedTuple):
         n
             Rows of all processes.
         """
-        if self.count == 1 or n == 0:
+        if self.size == 1 or n == 0:
             return own
         sizes = self.sizes(n)
         # the exchange needs parts of one size
