@@ -28,9 +28,10 @@ from scminnet.model.checkpoint import (
 from scminnet.model.embedding import project_rows
 from scminnet.model.pairs import PairDataModule, PairDataset
 from scminnet.model.positions import check_paired, modality_positions
-from scminnet.model.projection import fit_projections
+from scminnet.model.projection import RowsAndMoments, fit_projections
 from scminnet.model.recipe import Recipe
 from scminnet.model.reference_range import learn_range
+from scminnet.model.registration import check_matrices
 from scminnet.model.rows import feature_moments
 from scminnet.model.training_plan import SiameseTrainingPlan
 from scminnet.pp.margin_graph import build_margin_graph
@@ -93,6 +94,7 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin):
         pairing: str | None = None,
         pair_strategy: str | None = None,
         margin_graph: str | None = None,
+        query: MuData | None = None,
         early_stopping: bool = False,
         check_val_every_n_epoch: int = 1,
         checkpoint: str | Path | None = None,
@@ -121,6 +123,11 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin):
         margin_graph
             Key of a graph made with :func:`scminnet.pp.margin_graph`. ``None``: the graph at ``uns["margin_graph"]`` where there is
             one, else one is built from the first modality with that function's defaults and not stored.
+        query
+            The cells to be embedded afterwards, over the model's features (see :meth:`prepare_query_mudata`), measured in any of its modalities. Their values, each modality
+            standardised by itself, go into the principal components of the ``"canonical"`` input layer; labels and pairs that they
+            may have are not looked at. The fewer cells the reference has, the more this brings. The model then suits this query best, and is
+            no worse for others.
         early_stopping
             Stop when ``validation_loss`` no longer falls; ``early_stopping_patience`` and others are taken as well. The default
             preset's learning rate comes down towards the last epoch, which is then not reached:
@@ -146,10 +153,11 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin):
         Raises
         ------
         TypeError
-            ``plan_kwargs`` has an unknown name, or one of its names is given as an argument of its own; ``checkpoint`` beside Lightning's
-            ``ckpt_path``.
+            ``plan_kwargs`` has an unknown name, or one of its names is given as an argument of its own; ``query`` is no MuData;
+            ``checkpoint`` beside Lightning's ``ckpt_path``.
         ValueError
-            The model has no data; an argument is out of range; no cell of the training part was measured in two modalities; early
+            The model has no data; ``query`` for a model that was trained before or whose input layer is learned, or a query that
+            :meth:`embed` refuses; an argument is out of range; no cell of the training part was measured in two modalities; early
             stopping without validation cells; no such graph; a batch with a single cell, which ComBat can not correct; processes that
             are spawned (``strategy="ddp_spawn"``); ``checkpoint`` is unreadable or of a training with other data or arguments.
         FileNotFoundError, IsADirectoryError
@@ -179,6 +187,7 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin):
         path = None if checkpoint is None else check_checkpoint_path(checkpoint)
         if path is not None and "ckpt_path" in trainer_kwargs:
             raise TypeError("`checkpoint` and `ckpt_path` both name a file to go on from. Give one.")
+        query_parts = {} if query is None else self._query_parts(query, recipe)
         positions = modality_positions(mdata, self.modalities)
         datamodule = PairDataModule(positions >= 0, recipe, seed=seed)
         check_paired(positions[datamodule.train_idx], self.modalities, "the training part")
@@ -188,7 +197,7 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin):
             )
         run, earlier = {}, None
         if path is not None:
-            run = self._describe_run(mdata, recipe, margin_graph, early_stopping, seed, plan_kwargs)
+            run = self._describe_run(mdata, query, recipe, margin_graph, early_stopping, seed, plan_kwargs)
             earlier = read_checkpoint(path, run)
         # before anything is fitted: the graph's arguments and batches may be refused
         with _compat.keeping_torch_threads():
@@ -198,7 +207,7 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin):
             # not only the weights: the input layers, through which all cells go below
             self.module.load_state_dict(module_state(earlier))
         elif not self.is_trained_:
-            self._fit_input_layers(matrices, positions[datamodule.train_idx], recipe, seed)
+            self._fit_input_layers(matrices, positions[datamodule.train_idx], recipe, seed, query_parts)
         n_paired = int(((positions[datamodule.train_idx] >= 0).sum(axis=1) > 1).sum())
         self.module.hidden_dropout = recipe.dropout(n_paired)
         projected = recipe.input_layer == "canonical"
@@ -240,7 +249,30 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin):
             seed=seed,
         )
 
-    def _fit_input_layers(self, matrices: dict[str, Any], positions: np.ndarray, recipe: Recipe, seed: int) -> None:
+    def _query_parts(self, query: MuData, recipe: Recipe) -> dict[str, RowsAndMoments]:
+        """Matrix and moments of each modality that the query shares with the model."""
+        if recipe.input_layer != "canonical":
+            raise ValueError(
+                f"`query` goes into principal components, which input_layer={recipe.input_layer!r} does not have. "
+                "Leave out `query`, or make the model with input_layer='canonical'."
+            )
+        if self.is_trained_:
+            raise ValueError(
+                "`query` goes into the input layer, which this model has from an earlier training. Make a new model: `MinNet(mdata).train(query=query)`."
+            )
+        modalities = self._check_cells(query, None, "query", name="query")
+        check_matrices(query, modalities, self._layers)
+        matrices = self._row_matrices(query)
+        return {m: RowsAndMoments(matrices[m], feature_moments(matrices[m])) for m in modalities}
+
+    def _fit_input_layers(
+        self,
+        matrices: dict[str, Any],
+        positions: np.ndarray,
+        recipe: Recipe,
+        seed: int,
+        query: Mapping[str, RowsAndMoments],
+    ) -> None:
         moments = {m: feature_moments(matrix) for m, matrix in matrices.items()}
         for modality, (mean, std) in moments.items():
             self.module.encoder(modality).input.set_moments(mean, std)
@@ -249,9 +281,10 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin):
                 matrices,
                 moments,
                 positions,
-                n_components=recipe.n_components,
+                n_components=recipe.components(with_query=bool(query)),
                 n_canonical=recipe.n_canonical,
                 seed=seed,
+                query=query,
             )
             for modality, (weight, bias) in fitted.items():
                 self.module.encoder(modality).input.set_weights(weight, bias)
@@ -259,6 +292,7 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin):
     def _describe_run(
         self,
         mdata: MuData,
+        query: MuData | None,
         recipe: Recipe,
         margin_graph: str | None,
         early_stopping: bool,
@@ -279,6 +313,7 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin):
             **{f"features of {m}": digest(features[m]) for m in self.modalities},
             labels=digest(self._label_codes(mdata)),
             batches=digest(mdata.obs[BATCH_COLUMN]),
+            query=None if query is None else digest(query.obs_names),
         )
 
     def _recipe_changes(self) -> dict[str, Any]:
