@@ -6,6 +6,7 @@ Faults special to a function are tested beside its other tests; those of the mod
 from __future__ import annotations
 
 import hashlib
+import inspect
 import re
 import warnings
 from collections.abc import Callable, Mapping
@@ -233,7 +234,9 @@ def fingerprint(thing: Any) -> Any:
 
 def promised(function: Callable[..., Any], error: type[Exception]) -> bool:
     """Tell whether the docstring's section of errors has this one."""
-    section = re.search(r"Raises\n\s+-+\n(.*?)(\n\s+\w+\n\s+-+\n|\Z)", function.__doc__ or "", re.DOTALL)
+    section = re.search(
+        r"^Raises\n-+\n(.*?)(\n\w[\w ]*\n-+\n|\Z)", inspect.getdoc(function) or "", re.DOTALL | re.MULTILINE
+    )
     return section is not None and any(base.__name__ in section[1] for base in error.__mro__[:-2])
 
 
