@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
@@ -35,6 +35,7 @@ def standardised(matrix: sparse.csr_matrix, mean: np.ndarray, std: np.ndarray) -
     return np.clip(np.where(std > 0, z, 0), -CLIP, CLIP)
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 50))
 def test_sparse_dense_and_explicit_standardisation_agree(seed: int) -> None:
     layer, matrix = layer_and_data(seed)
