@@ -45,7 +45,7 @@ SETS: dict[str, tuple[str, dict[str, Any]]] = {
 SIZES = ("400", "1000", "4000", "all")
 
 #: What the authors chose for RNA + protein, beside the preset's values for RNA + ATAC.
-PAPER_PROTEIN = ({"activation": "sigmoid"}, {"strategy": "within", "max_epochs": 90})
+PAPER_PROTEIN = ({"activation": "sigmoid"}, {"pair_strategy": "within", "max_epochs": 90})
 
 #: Those ``with query`` see the test cells' modalities, unpaired and without types, in training.
 METHODS = (

@@ -143,7 +143,8 @@ def test_help_has_examples(capsys) -> None:
 @pytest.fixture(scope="module")
 def fitted(paired_file: Path, tmp_path_factory) -> Path:
     model = tmp_path_factory.mktemp("fit") / "model"
-    assert fit(paired_file, model) == 0
+    assert fit(paired_file, model, "--checkpoint", model.with_name("checkpoint")) == 0
+    assert model.with_name("checkpoint").is_file()
     return model
 
 

@@ -45,13 +45,20 @@ def replacing_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         The file or folder to write or replace. Its folder must exist; what is written lies beside it first.
     """
     path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    partial, old = (path.with_name(f".{path.name}.{os.getpid()}.{end}") for end in ("part", "old"))
     try:
         yield partial
         if path.is_dir():
-            shutil.rmtree(path)
-        partial.replace(path)
+            # a folder can not be replaced in one step: put aside, it is still there if the process ends before the new one is in its place
+            path.replace(old)
+        try:
+            partial.replace(path)
+        except OSError:
+            if old.exists():
+                old.replace(path)
+            raise
     finally:
-        if partial.is_dir():
-            shutil.rmtree(partial)
-        partial.unlink(missing_ok=True)
+        for left in (partial, old) if path.exists() else (partial,):
+            if left.is_dir():
+                shutil.rmtree(left)
+            left.unlink(missing_ok=True)

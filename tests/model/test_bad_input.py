@@ -232,10 +232,12 @@ def test_model_refuses(reference: MuData, arguments: dict, words: str) -> None:
         ({"train_size": 0}, "`train_size`"),
         ({"train_size": 1.2}, "`train_size`"),
         ({"pairing": "all"}, "`pairing`.*'in_batch'"),
-        ({"strategy": "across"}, "`strategy`.*'between'"),
+        ({"pair_strategy": "across"}, "`pair_strategy`.*'between'"),
         ({"margin_graph": "mine"}, r"`margin_graph`.*'mine'.*pp\.margin_graph"),
         ({"check_val_every_n_epoch": 0}, "`check_val_every_n_epoch`"),
         ({"early_stopping": True, "train_size": 1.0}, "`early_stopping`.*`train_size`"),
+        ({"strategy": "ddp_spawn"}, "`strategy`.*spawned processes.*'ddp'"),
+        ({"seed": -1}, "`seed`"),
         ({"plan_kwargs": {"loss_form": "hinge"}}, "`loss_form`.*'code'"),
         ({"plan_kwargs": {"lr": 0}}, "`lr`"),
         ({"plan_kwargs": {"contrastive_weight": -1}}, "`contrastive_weight`"),
@@ -389,6 +391,38 @@ def test_loading_refuses_another_class(trained: MinNet, tmp_path) -> None:
     scvi.model.SCVI(adata).save(str(tmp_path / "scvi"))
     with pytest.raises(ValueError, match="is a SCVI, not a MinNet"):
         MinNet.load(tmp_path / "scvi")
+
+
+@pytest.mark.parametrize(("kind", "found"), [({"format": 99, "scminnet": "9.0"}, "9.0"), (None, "of before")])
+def test_loading_refuses_a_model_of_another_version(trained: MinNet, tmp_path, kind: dict | None, found: str) -> None:
+    trained.save(tmp_path / "m")
+    file = tmp_path / "m" / "model.pt"
+    saved = torch.load(file, weights_only=False)
+    if kind is None:
+        del saved["attr_dict"]["written_by_"]
+    else:
+        saved["attr_dict"]["written_by_"] = kind
+    torch.save(saved, file)
+    with pytest.raises(ValueError, match=rf"saved by scminnet {found}.*train it again"):
+        MinNet.load(tmp_path / "m")
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_full_disk_leaves_the_model_that_was_there(trained: MinNet, tmp_path, before: bool) -> None:
+    resource = pytest.importorskip("resource")
+    folder = tmp_path / "m"
+    if before:
+        trained.save(folder)
+    files = {p.name: p.read_bytes() for p in tmp_path.rglob("*.*")}
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))
+    try:
+        with pytest.raises((OSError, RuntimeError)):
+            trained.save(folder, overwrite=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert {p.name: p.read_bytes() for p in tmp_path.rglob("*.*")} == files
+    assert folder.exists() == before
 
 
 def test_saving_does_not_overwrite(trained: MinNet, tmp_path) -> None:

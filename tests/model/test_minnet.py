@@ -144,7 +144,7 @@ def test_query_is_prepared_for_a_model_that_is_not_trained(reference: MuData, qu
 @pytest.mark.parametrize("strategy", ["between", "within"])
 @pytest.mark.parametrize("loss_form", ["code", "text"])
 def test_sampled_pairs_and_both_losses_train(reference: MuData, strategy: str, loss_form: str) -> None:
-    model = fit(setup(reference), pairing="sampled", strategy=strategy, plan_kwargs={"loss_form": loss_form})
+    model = fit(setup(reference), pairing="sampled", pair_strategy=strategy, plan_kwargs={"loss_form": loss_form})
     assert np.isfinite(model.history["train_loss"].to_numpy(dtype=float)).all()
     assert model.recipe_["loss_form"] == loss_form
 

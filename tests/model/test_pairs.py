@@ -59,7 +59,7 @@ def test_cells_go_to_the_modalities_they_were_measured_in() -> None:
 @pytest.mark.parametrize("strategy", ["between", "within"])
 @pytest.mark.parametrize("present", [paired, partly, three], ids=["paired", "partly", "three"])
 def test_sampled_pairs_join_measured_cells_of_the_right_modalities(present: np.ndarray, strategy: str) -> None:
-    pairs = drawn_pairs(sampler(present, pairing="sampled", strategy=strategy))
+    pairs = drawn_pairs(sampler(present, pairing="sampled", pair_strategy=strategy))
     for m, i, other, j in pairs:
         assert present[i, m]
         assert present[j, other]
@@ -93,7 +93,7 @@ def test_partners_come_from_the_split() -> None:
 
 def test_a_cell_with_nobody_to_meet_has_no_pair() -> None:
     present = np.array([[True, False], [True, False], [False, True]])
-    pairs = drawn_pairs(sampler(present, pairing="sampled", strategy="within"))
+    pairs = drawn_pairs(sampler(present, pairing="sampled", pair_strategy="within"))
     assert {(m, i) for m, i, _, _ in pairs} == {(0, 0), (0, 1)}  # the only cell of modality 1 meets no one
 
 

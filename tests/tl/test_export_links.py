@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 
 import scminnet as mn
-from scminnet._files import replacing
 from scminnet.tl.export_links import FORMATS, INTERACT_AS
 
 INTERACT = re.findall(r"^    (?:string|uint|double) (\w+);", INTERACT_AS, re.MULTILINE)
@@ -175,13 +174,6 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch, format:
         mn.tl.export_links(make(), path)
     assert path.read_text() == "old"
     assert {p.name for p in tmp_path.iterdir()} <= {path.name, f"{path.name}.as"}
-
-
-def test_replacing_keeps_what_is_whole(tmp_path) -> None:
-    with replacing(tmp_path / "a") as file:
-        assert not (tmp_path / "a").exists()
-        file.write("new")
-    assert (tmp_path / "a").read_text() == "new"
 
 
 @pytest.mark.parametrize(

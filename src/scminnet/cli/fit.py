@@ -32,6 +32,12 @@ def add(commands: Any) -> None:
     parser.add_argument("--query", type=Path, metavar="QUERY.h5mu", help="cells to embed later, to train with in view")
     parser.add_argument("--preset", choices=["default", "paper"], default="default", help="recipe (%(default)s)")
     parser.add_argument("--max-epochs", type=at_least(1), help="passes over the reference (the preset's)")
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        metavar="FILE",
+        help="keep the state of the training there, and go on from it: run the same command again after an interruption",
+    )
     parser.add_argument("--no-progress", action="store_true", help="no progress bar")
     add_common(parser, _fit)
 
@@ -62,6 +68,7 @@ def _fit(given: argparse.Namespace) -> dict[str, Any]:
         say(f"training on {mdata.n_obs:,} cells ...")
         model.train(
             max_epochs=given.max_epochs,
+            checkpoint=given.checkpoint,
             query=query,
             seed=given.seed,
             enable_progress_bar=not given.no_progress,

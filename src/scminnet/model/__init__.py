@@ -1,5 +1,6 @@
 """The model: :class:`MinNet`, its network, pairs, losses and training plan."""
 
+from scminnet.model.card import model_card
 from scminnet.model.diagnosis import Diagnosis
 from scminnet.model.minnet import MinNet
 from scminnet.model.module import SiameseModule
@@ -16,4 +17,5 @@ __all__ = [
     "Recipe",
     "SiameseModule",
     "SiameseTrainingPlan",
+    "model_card",
 ]

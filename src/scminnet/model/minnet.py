@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from scminnet.model.query import align_query
 from scminnet.model.recipe import Recipe
 from scminnet.model.registration import register
 from scminnet.model.rows import as_row_matrix
-from scminnet.model.saved import check_saved_model
+from scminnet.model.saved import check_saved_model, written_by
 from scminnet.model.training import SiameseTrainingMixin
 
 
@@ -44,7 +45,7 @@ class MinNet(SiameseTrainingMixin, EmbeddingMixin, DiagnoseMixin, BaseModelClass
         Registry of a saved model, given by :meth:`load` when there are no data.
     preset
         ``"default"`` or ``"paper"`` (the published code's values for RNA + ATAC; for RNA + protein the authors used
-        ``activation="sigmoid"`` and ``train(strategy="within", max_epochs=90)``). The preset also sets the defaults of :meth:`train`.
+        ``activation="sigmoid"`` and ``train(pair_strategy="within", max_epochs=90)``). The preset also sets the defaults of :meth:`train`.
     n_hidden
         Width of each modality's hidden layers. ``None``, here and below, takes the preset's value.
     n_layers
@@ -121,6 +122,7 @@ class MinNet(SiameseTrainingMixin, EmbeddingMixin, DiagnoseMixin, BaseModelClass
         self.init_params_ = self._get_init_params(locals())
         # scvi-tools passes the data by position when it loads a model
         self.init_params_["non_kwargs"].pop("mdata", None)
+        self.written_by_ = written_by()
         self._recipe = recipe
         with torch.random.fork_rng():
             torch.manual_seed(seed)
@@ -234,6 +236,50 @@ class MinNet(SiameseTrainingMixin, EmbeddingMixin, DiagnoseMixin, BaseModelClass
         check_mudata(mdata)
         return mdata
 
+    def save(
+        self,
+        dir_path: str | Path,
+        prefix: str | None = None,
+        overwrite: bool = False,
+        save_anndata: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        """Save the model; every file is there as a whole, or as it was before.
+
+        Parameters
+        ----------
+        dir_path
+            Folder, which is made.
+        prefix
+            Put before the names of the files, so that a folder can hold several models.
+        overwrite
+            Allow a folder that is there, and replace its files of the same names.
+        save_anndata
+            Save the data as well.
+        **kwargs
+            As in :meth:`scvi.model.base.BaseModelClass.save`.
+
+        Raises
+        ------
+        ValueError
+            The folder is there, and ``overwrite`` is not given.
+        """
+        folder = Path(dir_path)
+        if folder.exists() and not overwrite:
+            raise ValueError(f"`dir_path`: {str(dir_path)!r} already exists. Give another folder, or overwrite=True.")
+        made = not folder.exists()
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with TemporaryDirectory(dir=folder, prefix=".saving-") as partial:
+                super().save(partial, prefix, overwrite=True, save_anndata=save_anndata, **kwargs)
+                # the model last: a folder without one is refused as such
+                for file in sorted(Path(partial).iterdir()):
+                    file.replace(folder / file.name)
+        except BaseException:
+            if made and not any(folder.iterdir()):
+                folder.rmdir()
+            raise
+
     @classmethod
     def load(
         cls, dir_path: str | Path, adata: MuData | bool | None = None, *, trusted: bool = False, **kwargs: Any
@@ -260,7 +306,7 @@ class MinNet(SiameseTrainingMixin, EmbeddingMixin, DiagnoseMixin, BaseModelClass
         FileNotFoundError
             There is no saved model.
         ValueError
-            It is truncated, of another class, or holds other objects and is not ``trusted``; or ``adata`` has other features.
+            It is truncated, of another class or another version's making, or holds other objects and is not ``trusted``; or ``adata`` has other features.
         """
         check_saved_model(dir_path, cls.__name__, kwargs.get("prefix"), trusted=trusted)
         return super().load(str(dir_path), adata=adata, **kwargs)

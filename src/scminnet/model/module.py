@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from scminnet.model import losses
+from scminnet.model.processes import ALONE, Processes
 from scminnet.model.recipe import Recipe
-from scminnet.model.rows import Rows, SparseRows, n_rows
+from scminnet.model.rows import Rows, SparseRows
 
 #: Standardised values are clipped here (paper, "Training process").
 CLIP = 10.0
@@ -102,9 +103,11 @@ class HiddenLayer(nn.Module):
         """Return what the batch norm takes, cells x n_hidden."""
         return self.activation(self.linear(x))
 
-    def forward(self, x: Tensor, moments: Moments | None = None) -> Tensor:
+    def forward(self, x: Tensor, moments: Moments | None = None, processes: Processes = ALONE) -> Tensor:
         """Apply the layer, with batch norm by ``moments`` where they are given (mean and variance of each unit)."""
         activated, norm = self.activated(x), self.norm
+        if moments is None and self.training and processes.size > 1:
+            return processes.batch_norm(activated, norm)
         if moments is None and self.training and len(x) < 2:
             # one cell has no variance of its own: use the running one
             moments = (norm.running_mean, norm.running_var)
@@ -133,7 +136,14 @@ class Encoder(nn.Module):
         others = [nn.Linear(recipe.n_hidden, recipe.n_hidden) for _ in range(recipe.n_layers - 1)]
         self.layers = nn.ModuleList(HiddenLayer(linear, recipe) for linear in (first, *others))
 
-    def hidden(self, projected: Tensor, moments: Sequence[Moments] | None = None, *, dropout: float = 0.0) -> Tensor:
+    def hidden(
+        self,
+        projected: Tensor,
+        moments: Sequence[Moments] | None = None,
+        *,
+        dropout: float = 0.0,
+        processes: Processes = ALONE,
+    ) -> Tensor:
         """Return the hidden representation of what the input layer gave, cells x n_hidden.
 
         Parameters
@@ -145,10 +155,12 @@ class Encoder(nn.Module):
             the first layers only, what these give.
         dropout
             Share of the units left out after each layer in training.
+        processes
+            Over which the batch is spread in training.
         """
         hidden = projected
         for i, layer in enumerate(self.layers if moments is None else self.layers[: len(moments)]):
-            added = layer(hidden, None if moments is None else moments[i])
+            added = layer(hidden, None if moments is None else moments[i], processes)
             hidden = F.dropout(added if i == 0 else hidden + added, dropout, self.training)
         return hidden
 
@@ -193,7 +205,7 @@ class SiameseModule(BaseModuleClass):
         return self.encoders[self.modalities.index(modality)]
 
     def _get_inference_input(self, tensors: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-        return {"x": tensors["x"], "projected": tensors["projected"]}
+        return {name: tensors[name] for name in ("x", "projected", "processes")}
 
     def _get_generative_input(self, tensors: Any, inference_outputs: Any, **kwargs: Any) -> dict[str, Any]:
         return {}
@@ -210,6 +222,7 @@ class SiameseModule(BaseModuleClass):
         *,
         projected: bool = False,
         moments: Mapping[str, Sequence[Moments]] | None = None,
+        processes: Processes = ALONE,
     ) -> dict[str, Any]:
         """Embed and classify.
 
@@ -221,6 +234,8 @@ class SiameseModule(BaseModuleClass):
             The rows went through the input layer before: a fixed one is applied once, not in each epoch.
         moments
             By modality and hidden layer, mean and variance for its batch norm; ``None``: those of the batch in training, else the running ones.
+        processes
+            Over which the batch is spread in training; ``x`` is this one's part.
 
         Returns
         -------
@@ -228,14 +243,15 @@ class SiameseModule(BaseModuleClass):
         """
         embedding, logits = {}, {}
         for modality, rows in x.items():
-            if n_rows(rows):
-                hidden = self.encoder(modality).hidden(
-                    rows if projected else self.project(modality, rows),
-                    None if moments is None else moments[modality],
-                    dropout=self.hidden_dropout,
-                )
-                embedding[modality] = self.embedding_head(hidden)
-                logits[modality] = self.label_head(hidden)
+            # also without cells: of several processes each takes part in the exchange of every modality
+            hidden = self.encoder(modality).hidden(
+                rows if projected else self.project(modality, rows),
+                None if moments is None else moments[modality],
+                dropout=self.hidden_dropout,
+                processes=processes,
+            )
+            embedding[modality] = self.embedding_head(hidden)
+            logits[modality] = self.label_head(hidden)
         return {"embedding": embedding, "logits": logits}
 
     def position(self, embedding: Tensor) -> Tensor:
@@ -270,8 +286,13 @@ class SiameseModule(BaseModuleClass):
         recipe
             Weights and forms of the losses.
         """
-        embedding, logits = inference_outputs["embedding"], inference_outputs["logits"]
         labels, cells = tensors["labels"], tensors["cells"]
+        embedding, logits = (
+            {m: tensors["processes"].whole(part, len(cells[m])) for m, part in inference_outputs[name].items()}
+            for name in ("embedding", "logits")
+        )
+        # a modality of which the batch has no cells gets gradients of zero, for DDP waits for all
+        nothing = [parts.pop(m).sum() for parts in (embedding, logits) for m in list(parts) if not len(cells[m])]
 
         metrics: dict[str, Tensor] = {}
         metrics["classification_loss"] = self._classification_loss(logits, labels)
@@ -286,6 +307,8 @@ class SiameseModule(BaseModuleClass):
         if recipe.supervised_weight > 0:
             metrics["supervised_loss"] = self._supervised_loss(embedding, labels, recipe.temperature)
             total = total + recipe.supervised_weight * metrics["supervised_loss"]
+        if nothing:
+            total = total + torch.stack(nothing).sum()
         metrics |= self._accuracies(embedding, logits, labels, cells)
         return LossOutput(loss=total, n_obs_minibatch=tensors["n_cells"], extra_metrics=metrics)
 

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from scminnet.graph.geodesic import GeodesicIndex
 from scminnet.model.module import modality_pairs
+from scminnet.model.processes import Processes
 from scminnet.model.recipe import Recipe
 from scminnet.model.rows import take_rows
 
@@ -61,7 +62,7 @@ class PairSampler(Sampler[DrawnBatch]):
     present
         Cells of the MuData x modalities: who was measured in what.
     recipe
-        ``pairing``, ``strategy``, ``positive_share`` and ``batch_size`` are read.
+        ``pairing``, ``pair_strategy``, ``positive_share`` and ``batch_size`` are read.
     seed
         Seed of all epochs.
     frozen
@@ -74,7 +75,7 @@ class PairSampler(Sampler[DrawnBatch]):
 
     ``pairing="sampled"``: besides, each cell of the batch gets, in each of its modalities, one partner: itself in another
     of its modalities with probability ``positive_share``, else another cell of the split, uniformly; from another
-    modality with ``strategy="between"``, from the same with ``"within"``.
+    modality with ``pair_strategy="between"``, from the same with ``"within"``.
     """
 
     def __init__(self, cells: np.ndarray, present: np.ndarray, recipe: Recipe, *, seed: int, frozen: bool) -> None:
@@ -138,7 +139,7 @@ class PairSampler(Sampler[DrawnBatch]):
         positive = (rng.random(len(own)) < self.recipe.positive_share) & measured.any(axis=1)
 
         # another cell: uniform over the pool without the anchor, by skipping its place
-        if self.recipe.strategy == "within":
+        if self.recipe.pair_strategy == "within":
             meets = np.full(len(own), modality)
         else:
             meets = rng.choice(others, size=len(own))
@@ -175,6 +176,11 @@ class PairDataset(Dataset[dict[str, Any]]):
         Distances of the cells on the margin graph.
     graph_rows
         Node of each cell of the MuData in ``geodesics``, -1 for cells without one.
+
+    Attributes
+    ----------
+    processes
+        Over which each batch is spread: every process knows all cells of the batch, and reads the rows of its own.
     """
 
     def __init__(
@@ -194,12 +200,13 @@ class PairDataset(Dataset[dict[str, Any]]):
         self.labels = labels
         self.geodesics = geodesics
         self.graph_rows = graph_rows
+        self.processes = Processes()
 
     def __getitem__(self, drawn: DrawnBatch) -> dict[str, Any]:
         by_modality = dict(zip(self.modalities, drawn.cells, strict=True))
         return {
             "x": {
-                m: take_rows(self.matrices[m], self.positions[cells, i])
+                m: take_rows(self.matrices[m], self.positions[cells[self.processes.own(len(cells))], i])
                 for i, (m, cells) in enumerate(by_modality.items())
             },
             "labels": {m: torch.from_numpy(self.labels[cells]) for m, cells in by_modality.items()},
@@ -207,6 +214,7 @@ class PairDataset(Dataset[dict[str, Any]]):
             "pairs": self._all_pairs(by_modality) if drawn.pairs is None else self._drawn_pairs(drawn),
             "n_cells": drawn.n_cells,
             "projected": self.projected,
+            "processes": self.processes,
         }
 
     def _all_pairs(self, cells: dict[str, np.ndarray]) -> list[Pairs]:
@@ -270,6 +278,10 @@ class PairDataModule(pl.LightningDataModule):
         self.val_idx = np.sort(order[self.n_train :])
         self.test_idx = np.array([], dtype=np.int64)
 
+    def setup(self, stage: str) -> None:
+        """Spread the batches over the processes; Lightning calls this in each."""
+        self.dataset.processes = Processes(self.trainer.global_rank, self.trainer.world_size)
+
     @property
     def n_train_batches(self) -> int:
         """Batches of a training epoch."""
@@ -279,8 +291,14 @@ class PairDataModule(pl.LightningDataModule):
         return PairSampler(cells, self.present, self.recipe, seed=self.seed, frozen=frozen)
 
     def _loader(self, cells: np.ndarray, *, frozen: bool) -> DataLoader:
-        # batch_size=None: the sampler's batches reach the dataset whole
-        return DataLoader(self.dataset, sampler=self._sampler(cells, frozen=frozen), batch_size=None)
+        # batch_size=None: the sampler's batches reach the dataset whole. A generator of its own: the loader draws a number, unused here, from the
+        # common one when it starts, and where that falls among dropout's draws differs in a training that goes on from a checkpoint
+        return DataLoader(
+            self.dataset,
+            sampler=self._sampler(cells, frozen=frozen),
+            batch_size=None,
+            generator=torch.Generator().manual_seed(self.seed),
+        )
 
     def train_dataloader(self) -> DataLoader:
         """Training pairs, redrawn from (seed, epoch)."""

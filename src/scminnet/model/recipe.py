@@ -30,7 +30,7 @@ class Recipe:
     Network: ``n_hidden``, ``n_layers``, ``n_latent``, ``activation``, ``hidden_dropout`` (``None``: by the number of paired cells),
     ``input_layer``, ``n_components`` (``None``: 100, or 30 when trained with the query), ``n_canonical``, ``input_dropout`` (of a learned input layer), ``adapt_norm`` (batch norm of a query
     by its own cells, where it is standardised by them), ``normalise``, ``initialisation``.
-    Pairs: ``pairing``, ``strategy``, ``positive_share``, ``batch_size``.
+    Pairs: ``pairing``, ``pair_strategy``, ``positive_share``, ``batch_size``.
     Loss: ``loss_form``, ``contrastive_weight`` (the paper's λ), ``m0``, ``c``, ``infonce_weight``, ``supervised_weight``,
     ``temperature``, ``classification_weight``.
     Optimisation: ``lr``, ``weight_decay``, ``lr_schedule``, ``max_epochs`` (``None``: as many as ``max_steps`` fill, at most
@@ -51,7 +51,7 @@ class Recipe:
     initialisation: Literal["torch", "published"] = "torch"
 
     pairing: Literal["in_batch", "sampled"] = "in_batch"
-    strategy: Literal["between", "within"] = "between"
+    pair_strategy: Literal["between", "within"] = "between"
     positive_share: float = 0.25
     batch_size: int = 256
 
@@ -121,7 +121,7 @@ class Recipe:
 
 
 #: ``"default"``: the winner of the search in ``benchmarks/``. ``"paper"``: the published code's values for RNA + ATAC; for
-#: RNA + protein the authors used ``activation="sigmoid"``, ``strategy="within"`` and 90 epochs.
+#: RNA + protein the authors used ``activation="sigmoid"``, ``pair_strategy="within"`` and 90 epochs.
 PRESETS: dict[str, Recipe] = {
     "default": Recipe(),
     "paper": Recipe(
@@ -135,7 +135,7 @@ PRESETS: dict[str, Recipe] = {
         normalise=False,
         initialisation="published",
         pairing="sampled",
-        strategy="between",
+        pair_strategy="between",
         positive_share=0.25,
         batch_size=30,
         loss_form="code",

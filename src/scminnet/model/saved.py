@@ -7,6 +7,7 @@ made of can be named: numbers, texts, containers, arrays, tensors and pandas tab
 from __future__ import annotations
 
 import pickle
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -25,6 +26,15 @@ class _Unpickler(pickle.Unpickler):
         if (module, name) not in PICKLED_PARTS:
             raise ForeignObject(f"{module}.{name}")
         return super().find_class(module, name)
+
+
+#: Which parts a saved model has and how they are named; to be raised when a model of before can no longer be loaded.
+FORMAT = 1
+
+
+def written_by() -> dict[str, Any]:
+    """Return what a model says of its own kind when it is saved."""
+    return {"format": FORMAT, "scminnet": version("scminnet")}
 
 
 #: What torch.load takes for the module pickle.
@@ -51,7 +61,8 @@ def check_saved_model(folder: str | Path, class_name: str, prefix: str | None = 
     FileNotFoundError
         There is no such folder or no model in it.
     ValueError
-        The file is truncated or no model, or the model is of another class; or it holds other things than data, and is not ``trusted``.
+        The file is truncated or no model, or the model is of another class or of a version whose models are made otherwise; or it holds
+        other things than data, and is not ``trusted``.
     """
     path = Path(folder) / f"{prefix or ''}model.pt"
     if not path.is_file():
@@ -89,3 +100,9 @@ def check_saved_model(folder: str | Path, class_name: str, prefix: str | None = 
     found = saved["attr_dict"]["registry_"].get("model_name")
     if found != class_name:
         raise ValueError(f"the model in {str(folder)!r} is a {found}, not a {class_name}. Load it with its own class.")
+    kind = saved["attr_dict"].get("written_by_", {})
+    if kind.get("format") != FORMAT:
+        raise ValueError(
+            f"the model in {str(folder)!r} was saved by scminnet {kind.get('scminnet', 'of before 0.1.0')}, whose models this version "
+            f"({version('scminnet')}) can not read. Load it with that version, or train it again."
+        )

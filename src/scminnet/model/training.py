@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,14 @@ from scminnet._constants import BATCH_COLUMN, MARGIN_GRAPH_KEY
 from scminnet._logging import logger
 from scminnet._validate import check_count, layer_matrix, shorten
 from scminnet.graph.geodesic import GeodesicIndex
+from scminnet.model.checkpoint import (
+    TrainingCheckpoint,
+    check_checkpoint_path,
+    describe_run,
+    digest,
+    module_state,
+    read_checkpoint,
+)
 from scminnet.model.embedding import project_rows
 from scminnet.model.pairs import PairDataModule, PairDataset
 from scminnet.model.positions import check_paired, modality_positions
@@ -83,11 +92,12 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin):
         train_size: float | None = None,
         batch_size: int | None = None,
         pairing: str | None = None,
-        strategy: str | None = None,
+        pair_strategy: str | None = None,
         margin_graph: str | None = None,
         query: MuData | None = None,
         early_stopping: bool = False,
         check_val_every_n_epoch: int = 1,
+        checkpoint: str | Path | None = None,
         seed: int = 0,
         plan_kwargs: Mapping[str, Any] | None = None,
         **trainer_kwargs: Any,
@@ -108,7 +118,7 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin):
         pairing
             ``"in_batch"``: all pairs of a batch's cells in different modalities. ``"sampled"``: one partner for each cell and modality,
             the same cell once in four times, redrawn each epoch (paper, "Training process").
-        strategy
+        pair_strategy
             Of sampled pairs: different cells are drawn ``"between"`` modalities or ``"within"`` one.
         margin_graph
             Key of a graph made with :func:`scminnet.pp.margin_graph`. ``None``: the graph at ``uns["margin_graph"]`` where there is
@@ -124,6 +134,10 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin):
             ``plan_kwargs={"lr_schedule": "constant"}`` suits early stopping better.
         check_val_every_n_epoch
             How often to validate.
+        checkpoint
+            File that the state of the training is written to after each epoch. Where the file is there already, the training goes on from
+            it: after an interruption the same call again ends with the same model. The file stays; remove it to train from the
+            start.
         seed
             Seed of split, pairs, dropout and graph.
         plan_kwargs
@@ -132,15 +146,22 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin):
             ``weight_decay``, ``lr_schedule`` (``"one_cycle"`` or ``"constant"``), ``max_steps``; and those of
             :class:`~scminnet.model.SiameseTrainingPlan`.
         **trainer_kwargs
-            Passed to :class:`scvi.train.Trainer` (``enable_checkpointing``, ``callbacks``, ``enable_progress_bar``, ...).
+            Passed to :class:`scvi.train.Trainer` (``enable_progress_bar``, ``callbacks``, ``strategy``, ...). With ``strategy="ddp"`` each
+            batch is spread over ``devices`` times ``num_nodes`` processes, and the loss is that of the whole batch; scvi-tools then
+            leaves early stopping out.
 
         Raises
         ------
         TypeError
-            ``plan_kwargs`` has an unknown name, or one of its names is given as an argument of its own; ``query`` is no MuData.
+            ``plan_kwargs`` has an unknown name, or one of its names is given as an argument of its own; ``query`` is no MuData;
+            ``checkpoint`` beside Lightning's ``ckpt_path``.
         ValueError
-            The model has no data; ``query`` for a model that was trained before or whose input layer is learned, or a query that :meth:`embed` refuses; an argument is out of range; no cell of the training part was measured in two modalities; early
-            stopping without validation cells; no such graph; a batch with a single cell, which ComBat can not correct.
+            The model has no data; ``query`` for a model that was trained before or whose input layer is learned, or a query that
+            :meth:`embed` refuses; an argument is out of range; no cell of the training part was measured in two modalities; early
+            stopping without validation cells; no such graph; a batch with a single cell, which ComBat can not correct; processes that
+            are spawned (``strategy="ddp_spawn"``); ``checkpoint`` is unreadable or of a training with other data or arguments.
+        FileNotFoundError, IsADirectoryError
+            ``checkpoint`` has no folder to be written into, or is one.
         """
         mdata = self._own_data()
         plan_kwargs = dict(plan_kwargs or {})
@@ -153,10 +174,19 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin):
             train_size=train_size,
             batch_size=batch_size,
             pairing=pairing,
-            strategy=strategy,
+            pair_strategy=pair_strategy,
             **changes,
         )
         check_count(check_val_every_n_epoch, "check_val_every_n_epoch")
+        check_count(seed, "seed", minimum=0)
+        if "spawn" in str(trainer_kwargs.get("strategy")):
+            raise ValueError(
+                f"`strategy` is {trainer_kwargs['strategy']!r}, but a model over a MuData can not be sent to spawned processes. Use 'ddp' in "
+                "a script, or 'ddp_notebook'."
+            )
+        path = None if checkpoint is None else check_checkpoint_path(checkpoint)
+        if path is not None and "ckpt_path" in trainer_kwargs:
+            raise TypeError("`checkpoint` and `ckpt_path` both name a file to go on from. Give one.")
         query_parts = {} if query is None else self._query_parts(query, recipe)
         positions = modality_positions(mdata, self.modalities)
         datamodule = PairDataModule(positions >= 0, recipe, seed=seed)
@@ -165,11 +195,18 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin):
             raise ValueError(
                 f"`early_stopping` needs validation cells, and train_size={recipe.train_size} leaves none. Lower `train_size`."
             )
+        run, earlier = {}, None
+        if path is not None:
+            run = self._describe_run(mdata, query, recipe, margin_graph, early_stopping, seed, plan_kwargs)
+            earlier = read_checkpoint(path, run)
         # before anything is fitted: the graph's arguments and batches may be refused
         with _compat.keeping_torch_threads():
             geodesics, graph_rows = self._geodesics(mdata, margin_graph, seed)
         matrices = self._row_matrices(mdata)
-        if not self.is_trained_:
+        if earlier is not None:
+            # not only the weights: the input layers, through which all cells go below
+            self.module.load_state_dict(module_state(earlier))
+        elif not self.is_trained_:
             self._fit_input_layers(matrices, positions[datamodule.train_idx], recipe, seed, query_parts)
         n_paired = int(((positions[datamodule.train_idx] >= 0).sum(axis=1) > 1).sum())
         self.module.hidden_dropout = recipe.dropout(n_paired)
@@ -185,8 +222,12 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin):
         self.module.train()
         trainer_kwargs.setdefault("early_stopping_monitor", "validation_loss")
         trainer_kwargs.setdefault("log_every_n_steps", 1)
+        # the batches are spread over the processes as they are read
+        trainer_kwargs["use_distributed_sampler"] = False
+        if path is not None:
+            callbacks = [*trainer_kwargs.get("callbacks", []), TrainingCheckpoint(path, run, earlier)]
+            trainer_kwargs["callbacks"] = callbacks
         with torch.random.fork_rng():
-            torch.manual_seed(seed)
             super().train(
                 max_epochs=recipe.n_epochs(datamodule.n_train_batches),
                 accelerator=accelerator,
@@ -194,7 +235,7 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin):
                 datamodule=datamodule,
                 early_stopping=early_stopping,
                 check_val_every_n_epoch=check_val_every_n_epoch if datamodule.n_val else None,
-                plan_kwargs={"recipe": recipe, **plan_kwargs},
+                plan_kwargs={"recipe": recipe, "seed": seed, **plan_kwargs},
                 **trainer_kwargs,
             )
         self.recipe_ = recipe.as_dict()
@@ -247,6 +288,33 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin):
             )
             for modality, (weight, bias) in fitted.items():
                 self.module.encoder(modality).input.set_weights(weight, bias)
+
+    def _describe_run(
+        self,
+        mdata: MuData,
+        query: MuData | None,
+        recipe: Recipe,
+        margin_graph: str | None,
+        early_stopping: bool,
+        seed: int,
+        plan_kwargs: Mapping[str, Any],
+    ) -> dict[str, str]:
+        """Return what a training must have in common with an interrupted one; values are told by the names of their cells and features."""
+        features = self.get_var_names()
+        return describe_run(
+            **recipe.as_dict(),
+            plan_kwargs=sorted(plan_kwargs.items()),
+            margin_graph=margin_graph,
+            early_stopping=early_stopping,
+            seed=seed,
+            modalities=self.modalities,
+            cells=digest(mdata.obs_names),
+            **{f"cells of {m}": digest(mdata.mod[m].obs_names) for m in self.modalities if m in mdata.mod},
+            **{f"features of {m}": digest(features[m]) for m in self.modalities},
+            labels=digest(self._label_codes(mdata)),
+            batches=digest(mdata.obs[BATCH_COLUMN]),
+            query=None if query is None else digest(query.obs_names),
+        )
 
     def _recipe_changes(self) -> dict[str, Any]:
         return {name: v for name, v in self.init_params_["non_kwargs"].items() if name not in ("preset", "seed")}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from scvi.train import TrainingPlan
 
@@ -50,11 +51,13 @@ class SiameseTrainingPlan(TrainingPlan):
         The network.
     recipe
         Losses and optimisation.
+    seed
+        Seed of dropout.
     reduce_lr_on_plateau, lr_factor, lr_patience, lr_threshold, lr_min
         As in :class:`scvi.train.TrainingPlan`; monitors ``validation_loss``. Needs ``lr_schedule="constant"``.
     """
 
-    def __init__(self, module: SiameseModule, *, recipe: Recipe, **kwargs: Any) -> None:
+    def __init__(self, module: SiameseModule, *, recipe: Recipe, seed: int = 0, **kwargs: Any) -> None:
         kwargs.setdefault("lr_scheduler_metric", "validation_loss")
         super().__init__(
             module,
@@ -66,6 +69,7 @@ class SiameseTrainingPlan(TrainingPlan):
             **kwargs,
         )
         self.recipe = recipe
+        self.seed = seed
         if self.reduce_lr_on_plateau and recipe.lr_schedule != "constant":
             raise ValueError(
                 f"`reduce_lr_on_plateau` needs lr_schedule='constant', found {recipe.lr_schedule!r}. Choose one of the two."
@@ -78,6 +82,11 @@ class SiameseTrainingPlan(TrainingPlan):
     def initialize_val_metrics(self) -> None:
         """Start the means of a validation epoch; there is no ELBO."""
         self.val_metrics = EpochMeans()
+
+    def on_train_epoch_start(self) -> None:
+        """Draw dropout from seed, epoch and process alone, so that an interrupted training can go on as it would have."""
+        state = np.random.SeedSequence((self.seed, self.current_epoch, self.global_rank)).generate_state(1, np.uint64)
+        torch.manual_seed(int(state[0]))
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> torch.Tensor:
         """Loss of a batch of training pairs."""
