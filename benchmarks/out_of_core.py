@@ -232,11 +232,11 @@ STEPS: dict[str, Callable[[Path, str], None]] = {
 
 SIMULATE = "simulate and write"
 
+COLUMNS = ["cells", "step", "storage", "seconds", "cpu_seconds", "memory_gb"]
+
 
 def differences(folder: Path, storage: str) -> dict[str, float]:
     """Say how far the results over a storage are from those in memory."""
-    import mudata
-
     found = {}
     for m in ("rna", "atac"):
         ours, theirs = (np.load(folder / f"{s}.{m}.npy") for s in (storage, "memory"))
@@ -327,10 +327,9 @@ def main() -> None:
             print(began, row, flush=True)
             if used.status != 0:
                 raise SystemExit(f"{step} over {storage} failed: see {log}")
-            table = pd.read_csv(csv) if csv.exists() else pd.DataFrame(columns=list(row))
-            same = (table[["cells", "step", "storage"]] == [row["cells"], step, storage]).all(axis=1)
-            table = pd.concat([table[~same], pd.DataFrame([row])], ignore_index=True)
-            table.drop(columns=["timed_out"], errors="ignore").round(2).to_csv(csv, index=False)
+            rows = pd.read_csv(csv).to_dict("records") if csv.exists() else []
+            rows = [r for r in rows if (r["cells"], r["step"], r["storage"]) != (row["cells"], step, storage)]
+            pd.DataFrame([*rows, row])[COLUMNS].round(2).to_csv(csv, index=False)
     if arguments.compare:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
