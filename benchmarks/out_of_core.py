@@ -182,25 +182,25 @@ def embed(folder: Path, storage: str) -> None:
         np.save(folder / f"{storage}.{m}.npy", adata.obsm["X_minnet"])
 
 
-def smooth(folder: Path, storage: str, modality: str) -> None:
-    """Sum each cell's counts over its 20 neighbours, and write the sums."""
-    mdata = embedded(folder, storage)
-    mn.tl.minnet_smooth(mdata, n_neighbors=20, layer="counts", modalities=[modality])
-    adata = mdata[modality]
-    AnnData(adata.layers["smoothed"], adata.obs, adata.var).write(folder / f"{storage}.{modality}.h5ad")
-
-
 def bulk(folder: Path, storage: str) -> None:
-    """Sum the smoothed counts of near cells."""
-    import anndata
+    """Sum the counts of near cells."""
+    mn.tl.minibulk(embedded(folder, storage), N_BULKS, groupby="cell_type", layer="counts")
 
+
+def smooth_and_bulk(folder: Path, storage: str) -> None:
+    """Smooth over 20 neighbours, and sum the smoothed counts of near cells; of data on disk, the smoothed counts are never made."""
     mdata = embedded(folder, storage)
-    for m, adata in mdata.mod.items():
-        path = folder / f"{storage}.{m}.h5ad"
-        smoothed = anndata.read_h5ad(path, backed=None if storage == "memory" else "r").X
-        adata.layers["smoothed"] = smoothed
+    mn.tl.minnet_smooth(mdata, n_neighbors=20, layer="counts")
     bulks = mn.tl.minibulk(mdata, N_BULKS, groupby="cell_type", layer="smoothed")
     bulks.write(folder / f"{storage}.bulks.h5mu")
+
+
+def smooth_and_write(folder: Path, storage: str) -> None:
+    """Smooth the counts of RNA over 20 neighbours, and write the sums."""
+    mdata = embedded(folder, storage)
+    mn.tl.minnet_smooth(mdata, n_neighbors=20, layer="counts", modalities=["rna"])
+    adata = mdata["rna"]
+    AnnData(adata.layers["smoothed"], adata.obs, adata.var).write(folder / f"{storage}.smoothed.h5ad")
 
 
 def link(folder: Path, storage: str) -> None:
@@ -223,9 +223,9 @@ STEPS: dict[str, Callable[[Path, str], None]] = {
     "margin graph": graph,
     "train": train,
     "embed": embed,
-    "smooth rna, write sums": lambda folder, storage: smooth(folder, storage, "rna"),
-    "smooth atac, write sums": lambda folder, storage: smooth(folder, storage, "atac"),
     "bulk": bulk,
+    "smooth and bulk": smooth_and_bulk,
+    "smooth RNA and write the sums": smooth_and_write,
     "link bulks": link,
     "link cells": link_cells,
 }
