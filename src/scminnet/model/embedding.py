@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
-from scipy import sparse
 from torch import Tensor
 
+from scminnet._matrix import row_blocks
 from scminnet.model.module import HiddenLayer, Moments, SiameseModule
 from scminnet.model.rows import take_rows
 
@@ -22,7 +23,7 @@ MIN_CELLS_FOR_STATISTICS = 30
 @torch.inference_mode()
 def project_rows(
     module: SiameseModule,
-    matrix: sparse.csr_matrix | np.ndarray,
+    matrix: Any,
     modality: str,
     *,
     moments: tuple[np.ndarray, np.ndarray] | None = None,
@@ -35,7 +36,7 @@ def project_rows(
     module
         The network.
     matrix
-        Cells x features, a row matrix.
+        Cells x features, a row matrix, wherever it is stored.
     modality
         Whose input layer to use.
     moments
@@ -51,8 +52,9 @@ def project_rows(
     module.eval()
     return np.concatenate(
         [
-            module.project(modality, take_rows(matrix, slice(start, start + batch_size)), given).cpu().numpy()
-            for start in range(0, matrix.shape[0], batch_size)
+            module.project(modality, take_rows(block, slice(start, start + batch_size)), given).cpu().numpy()
+            for _, block in row_blocks(matrix)
+            for start in range(0, block.shape[0], batch_size)
         ]
     )
 

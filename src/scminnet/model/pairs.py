@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import lightning.pytorch as pl
 import numpy as np
 import torch
-from scipy import sparse
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -164,7 +163,7 @@ class PairDataset(Dataset[dict[str, Any]]):
     Parameters
     ----------
     matrices
-        By modality, the row matrix of its cells in the modality's own order.
+        By modality, the row matrix of its cells in the modality's own order, wherever it is stored.
     projected
         The matrices went through the network's input layer before.
     positions
@@ -179,7 +178,7 @@ class PairDataset(Dataset[dict[str, Any]]):
 
     def __init__(
         self,
-        matrices: dict[str, sparse.csr_matrix | np.ndarray],
+        matrices: dict[str, Any],
         positions: np.ndarray,
         labels: np.ndarray,
         geodesics: GeodesicIndex,

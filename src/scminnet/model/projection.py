@@ -8,11 +8,13 @@ the network needs to see.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from scipy import sparse
 from sklearn.decomposition import PCA
 
+from scminnet._matrix import take
 from scminnet.model.module import CLIP, modality_pairs
 
 #: Up to here the features' covariance is small enough to be decomposed whole; beyond, ARPACK finds the leading part.
@@ -24,6 +26,21 @@ MIN_RELATIVE_DEVIATION = 1e-3
 #: Canonical correlations of few cells are chance where components are many. Whitening adds to each component's variance this
 #: multiple of the components' total variance per paired cell (the search: ``benchmarks/recipe_search.py``).
 RIDGE = 10.0
+
+
+#: Cells that the components are fitted on, at most as many paired ones and as many others: 100,000 tell components of thousands of features to a
+#: few percent, and their values fit into memory whatever the size of the reference.
+MAX_FITTED = 100_000
+
+
+def _drawn(positions: np.ndarray, seed: int) -> np.ndarray:
+    """Draw the cells to fit on, sorted."""
+    rng = np.random.default_rng(seed)
+    paired = (positions >= 0).sum(axis=1) > 1
+    parts = [np.flatnonzero(paired), np.flatnonzero(~paired)]
+    return np.sort(
+        np.concatenate([p if len(p) <= MAX_FITTED else rng.choice(p, MAX_FITTED, replace=False) for p in parts])
+    )
 
 
 def _scale_and_zero(mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -125,7 +142,7 @@ def canonical_rotations(
 
 
 def fit_projections(
-    matrices: Mapping[str, sparse.csr_matrix | np.ndarray],
+    matrices: Mapping[str, Any],
     moments: Mapping[str, tuple[np.ndarray, np.ndarray]],
     positions: np.ndarray,
     *,
@@ -138,11 +155,12 @@ def fit_projections(
     Parameters
     ----------
     matrices
-        By modality, row matrices of all cells.
+        By modality, row matrices of all cells, wherever they are stored.
     moments
         By modality, mean and standard deviation of each feature.
     positions
-        Cells to fit on x modalities: row in the modality, -1 where not measured.
+        Cells to fit on x modalities: row in the modality, -1 where not measured. Of more than ``MAX_FITTED`` paired cells, and of the others, so
+        many are drawn.
     n_components
         Principal components of each modality, at most.
     n_canonical
@@ -155,12 +173,13 @@ def fit_projections(
     By modality, weights (features x n_canonical) and bias (n_canonical), which turn z, the standardised and clipped values, into
     centred canonical components.
     """
+    positions = positions[_drawn(positions, seed)]
     n_paired = int(((positions >= 0).sum(axis=1) > 1).sum())
     components, scores, local, centres = {}, {}, np.full_like(positions, -1), {}
     for i, (modality, matrix) in enumerate(matrices.items()):
         measured = positions[:, i] >= 0
         local[measured, i] = np.arange(measured.sum())
-        values = standardised_deviation(matrix[positions[measured, i]], *moments[modality])
+        values = standardised_deviation(take(matrix, positions[measured, i]), *moments[modality])
         components[modality] = whitened_components(values, n_components, seed, ridge=RIDGE / n_paired)
         scores[modality] = values @ components[modality]
         centres[modality] = scores[modality].mean(axis=0)

@@ -9,6 +9,8 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
+from scminnet._matrix import Block, fold, in_memory, take
+
 
 class SparseRows(NamedTuple):
     """Some cells' non-zero values in compressed rows.
@@ -28,16 +30,16 @@ class SparseRows(NamedTuple):
 Rows = SparseRows | Tensor
 
 
-def as_row_matrix(matrix: Any) -> sparse.csr_matrix | np.ndarray:
-    """Return a matrix whose rows are quickly taken: CSR for sparse input, an array for dense; no copy where it is one."""
+def as_row_matrix(matrix: Any) -> Any:
+    """Return a matrix whose rows are quickly taken: CSR for sparse input, an array for dense; no copy where it is one, nor of one on disk."""
     if sparse.issparse(matrix):
         return sparse.csr_matrix(matrix)
-    return np.asarray(matrix)
+    return np.asarray(matrix) if in_memory(matrix) else matrix
 
 
-def take_rows(matrix: sparse.csr_matrix | np.ndarray, rows: np.ndarray | slice) -> Rows:
-    """Take rows of a row matrix as tensors."""
-    taken = matrix[rows]
+def take_rows(matrix: Any, rows: np.ndarray | slice) -> Rows:
+    """Take rows of a row matrix, wherever it is stored, as tensors."""
+    taken = take(matrix, rows)
     if sparse.issparse(taken):
         return SparseRows(
             torch.from_numpy(taken.data.astype(np.float32, copy=False)),
@@ -52,33 +54,56 @@ def n_rows(rows: Rows) -> int:
     return len(rows.offsets) if isinstance(rows, SparseRows) else len(rows)
 
 
-def feature_moments(matrix: sparse.csr_matrix | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+#: Cells whose values are summed at a time: their float64 copies are small.
+_BLOCK = 4096
+
+
+class _Sums(NamedTuple):
+    """Number of cells, and mean and sum of squared deviations of each feature over them, float64."""
+
+    n: int
+    mean: np.ndarray
+    squares: np.ndarray
+
+
+def feature_moments(matrix: Any) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of each feature.
 
     Parameters
     ----------
     matrix
-        Cells x features.
+        Cells x features, wherever it is stored; it is read once.
 
     Returns
     -------
     Two float32 arrays of length n_features. The deviation divides by n - 1 as :func:`scanpy.pp.scale` does; it is 0 for
-    a constant feature. Sums run in float64, two passes, so that large means do not swallow small variances.
+    a constant feature. Sums run in float64, over deviations from the mean of a block of cells, so that large means do not swallow small variances.
     """
-    n_cells, n_features = matrix.shape
-    if sparse.issparse(matrix):
-        values = matrix.data.astype(np.float64)
-        columns = matrix.indices
-        mean = np.bincount(columns, weights=values, minlength=n_features) / n_cells
-        squares = np.bincount(columns, weights=np.square(values - mean[columns]), minlength=n_features)
-        n_zero = n_cells - np.bincount(columns, minlength=n_features)
-        squares = squares + n_zero * np.square(mean)
-    else:
-        mean = matrix.mean(axis=0, dtype=np.float64)
-        squares = np.zeros(n_features)
-        for start in range(0, n_cells, 4096):
-            squares += np.square(matrix[start : start + 4096] - mean).sum(axis=0)
+    n_cells, mean, squares = fold(_block_sums, _merge, matrix, size=_BLOCK)
     std = np.sqrt(squares / max(n_cells - 1, 1))
     # a constant feature can have a rounding error for a deviation
     std[std <= 1e-7 * np.abs(mean)] = 0.0
     return mean.astype(np.float32), std.astype(np.float32)
+
+
+def _block_sums(block: Block) -> _Sums:
+    n_cells, n_features = block.shape
+    if not sparse.issparse(block):
+        mean = block.mean(axis=0, dtype=np.float64)
+        return _Sums(n_cells, mean, np.square(block - mean).sum(axis=0))
+    values, columns = block.data.astype(np.float64), block.indices
+    mean = np.bincount(columns, weights=values, minlength=n_features) / n_cells
+    squares = np.bincount(columns, weights=np.square(values - mean[columns]), minlength=n_features)
+    n_zero = n_cells - np.bincount(columns, minlength=n_features)
+    return _Sums(n_cells, mean, squares + n_zero * np.square(mean))
+
+
+def _merge(first: _Sums, second: _Sums) -> _Sums:
+    """Sums over two sets of cells (Chan, Golub and LeVeque, The American Statistician 1983)."""
+    n = first.n + second.n
+    apart = second.mean - first.mean
+    return _Sums(
+        n,
+        first.mean + apart * (second.n / n),
+        first.squares + second.squares + np.square(apart) * (first.n * second.n / n),
+    )
