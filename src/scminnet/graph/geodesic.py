@@ -335,8 +335,12 @@ def _over_landmarks(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:  # pra
             d0, d1, d2, d3 = rows[a, k0], rows[a, k1], rows[a, k2], rows[a, k3]
             d4, d5, d6, d7 = rows[a, k4], rows[a, k5], rows[a, k6], rows[a, k7]
             for b in range(m):
-                first = min(min(d0 + columns[k0, b], d1 + columns[k1, b]), min(d2 + columns[k2, b], d3 + columns[k3, b]))
-                other = min(min(d4 + columns[k4, b], d5 + columns[k5, b]), min(d6 + columns[k6, b], d7 + columns[k7, b]))
+                first = min(
+                    min(d0 + columns[k0, b], d1 + columns[k1, b]), min(d2 + columns[k2, b], d3 + columns[k3, b])
+                )
+                other = min(
+                    min(d4 + columns[k4, b], d5 + columns[k5, b]), min(d6 + columns[k6, b], d7 + columns[k7, b])
+                )
                 result[a, b] = min(result[a, b], min(first, other))
     return result
 

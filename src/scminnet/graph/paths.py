@@ -173,7 +173,9 @@ def _workspace(
 
 
 @njit(cache=True, nogil=True)
-def _clear(best: np.ndarray, place: np.ndarray, open_cells: np.ndarray, settled: np.ndarray) -> None:  # pragma: no cover
+def _clear(
+    best: np.ndarray, place: np.ndarray, open_cells: np.ndarray, settled: np.ndarray
+) -> None:  # pragma: no cover
     """Forget a search: what it touched is settled or still in the heap."""
     for cell in open_cells:
         best[cell] = np.inf
