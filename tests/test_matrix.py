@@ -166,6 +166,38 @@ def test_a_lazy_product_holds_one_block_of_its_source_at_a_time(values: sparse.c
     assert most[0] <= 3, "of 20 blocks of the source"
 
 
+def test_sums_of_a_lazy_product_never_make_it(
+    stored: Any, values: sparse.csr_matrix, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = sparse.random(120, 200, 0.05, format="csr", dtype=np.float32, random_state=2)
+    product = _matrix.left_product(left, stored)
+    groups = np.random.default_rng(0).integers(-1, 4, 120)
+    rows = left.toarray() @ values.toarray()
+    expected = np.stack([rows[groups == g].sum(axis=0) for g in range(4)])
+    if _matrix.is_dask(product):
+        # what is derived from it is no product
+        changed = _matrix.group_sums(product[:, ::-1], groups, 4, np.float32)
+        np.testing.assert_allclose(dense(changed)[:, ::-1], expected, rtol=1e-5)
+    monkeypatch.setattr(_matrix, "_sum_products", lambda *_: pytest.fail("the product is made"))
+    np.testing.assert_allclose(dense(_matrix.group_sums(product, groups, 4, np.float32)), expected, rtol=1e-5)
+
+
+def test_blocks_without_weight_are_not_read(values: sparse.csr_matrix) -> None:
+    read = []
+
+    def count(block: sparse.csr_matrix) -> sparse.csr_matrix:
+        read.append(len(read))
+        return block
+
+    lazy = dask_array.from_array(values, chunks=(50, -1), asarray=False).map_blocks(count, meta=values[:0])
+    product = _matrix.left_product(sparse.identity(200, dtype=np.float32, format="csr"), lazy)
+    np.testing.assert_array_equal(dense(product), values.toarray())
+    assert len(read) == 4
+    nothing = _matrix.left_product(sparse.csr_matrix((3, 200), dtype=np.float32), lazy)
+    assert dense(nothing).shape == (3, 12)
+    assert not dense(nothing).any()
+
+
 def test_two_matrices_are_stacked(values: sparse.csr_matrix) -> None:
     for make in (csr, array, dask_of_sparse, dask_of_dense):
         both = _matrix.stack(make(values, Path()), make(values, Path()))

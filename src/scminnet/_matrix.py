@@ -11,7 +11,7 @@ import operator
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import reduce
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import h5py
 import numpy as np
@@ -30,6 +30,17 @@ ROWS = 8192
 
 #: Rows of a lazy product that are made at a time. Each such block reads the whole matrix once, so they are large.
 PRODUCT_ROWS = 32_768
+
+#: Attribute of a lazy product that tells what it is the product of. What is derived from the array has it no more.
+_FACTORS = "_scminnet_factors"
+
+
+class Factors(NamedTuple):
+    """What a lazy product is the product of."""
+
+    weights: sparse.csr_matrix
+    matrix: Any
+
 
 #: Unwanted rows that are read along rather than asked around: a further request costs as much.
 _GAP = 32
@@ -100,7 +111,7 @@ def fold(
     matrix
         Cells x features, with one cell or more.
     along
-        Arrays with a row a cell.
+        Arrays, or CSR matrices, with a row a cell.
     size
         As in :func:`row_blocks`.
     """
@@ -139,12 +150,21 @@ def group_sums(matrix: Any, groups: np.ndarray, n: int, dtype: Any) -> Block:
     Groups x features; CSR for sparse blocks.
     """
 
-    def of_block(block: Block, groups: np.ndarray) -> Block:
+    def members(groups: np.ndarray) -> sparse.csr_matrix:
         rows = np.flatnonzero(groups >= 0)
-        ones = np.ones(len(rows), dtype=dtype)
-        return sparse.csr_matrix((ones, (groups[rows], rows)), shape=(n, len(groups))) @ block.astype(dtype, copy=False)
+        return sparse.csr_matrix((np.ones(len(rows), dtype=dtype), (groups[rows], rows)), shape=(n, len(groups)))
 
-    return fold(of_block, operator.add, matrix, groups)
+    def of_block(block: Block, groups: np.ndarray) -> Block:
+        return members(groups) @ block.astype(dtype, copy=False)
+
+    def of_weighted(block: Block, weights: sparse.csr_matrix) -> Block:
+        return weights.T @ block.astype(dtype, copy=False)
+
+    factors = getattr(matrix, _FACTORS, None)
+    if factors is None:
+        return fold(of_block, operator.add, matrix, groups)
+    # rows of a product, summed: sum the weights, and the product need never be made
+    return fold(of_weighted, operator.add, factors.matrix, (members(groups) @ factors.weights).T.tocsr())
 
 
 def take(matrix: Any, rows: np.ndarray | slice) -> Block:
@@ -194,7 +214,15 @@ def left_product(weights: sparse.csr_matrix, matrix: Any) -> Any:
     parts = [weights[start : start + PRODUCT_ROWS] for start in starts]
     shapes = [(part.shape[0], matrix.shape[1]) for part in parts]
     made = [delayed(_sum_products)(part, source) for part in parts]
-    return da.concatenate([da.from_delayed(m, shape, meta=meta) for m, shape in zip(made, shapes, strict=True)])
+    product = da.concatenate([da.from_delayed(m, shape, meta=meta) for m, shape in zip(made, shapes, strict=True)])
+    setattr(product, _FACTORS, Factors(weights, matrix))
+    return product
+
+
+def source(matrix: Any) -> Any:
+    """Return the matrix whose rows a lazy product adds up, or the matrix itself where it is none."""
+    factors = getattr(matrix, _FACTORS, None)
+    return matrix if factors is None else factors.matrix
 
 
 def right_product(matrix: Any, weights: sparse.csr_matrix) -> Any:
@@ -253,11 +281,15 @@ class _Held:
 
 def _sum_products(weights: sparse.csr_matrix, source: _Held) -> Block:
     weights = weights.tocsc()
-    products = (
-        weights[:, rows].tocsr() @ _block(chunk.compute(scheduler="synchronous")).astype(weights.dtype, copy=False)
-        for rows, chunk in _chunks(source.array)
-    )
-    return reduce(operator.add, products)
+    shape = weights.shape[0], source.array.shape[1]
+    is_sparse = sparse.issparse(source.array._meta)
+    total = sparse.csr_matrix(shape, dtype=weights.dtype) if is_sparse else np.zeros(shape, weights.dtype)
+    for rows, chunk in _chunks(source.array):
+        part = weights[:, rows].tocsr()
+        # cells are often stored by donor, and smoothed within donors
+        if part.nnz:
+            total = total + part @ _block(chunk.compute(scheduler="synchronous")).astype(weights.dtype, copy=False)
+    return total
 
 
 def _times(block: Any, weights: sparse.csr_matrix) -> Block:
