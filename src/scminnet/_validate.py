@@ -184,13 +184,12 @@ def check_values(matrix: Any, modality: str, *, allow_negative: bool = False, st
 
 def _look_at(block: Any) -> Values:
     values = nonzero_values(block)
-    return Values(
-        int(np.isnan(values).sum()),
-        int(np.isinf(values).sum()),
-        int((values < 0).sum()),
-        float(values.max(initial=0)),
-        holds_whole_numbers(block),
-    )
+    smallest, largest = values.min(initial=0), values.max(initial=0)
+    wrong = (0, 0, 0)
+    # NaN is neither; to count what is wrong takes arrays as long as the values
+    if not (smallest >= 0 and largest < np.inf):
+        wrong = int(np.isnan(values).sum()), int(np.isinf(values).sum()), int((values < 0).sum())
+    return Values(*wrong, float(largest), holds_whole_numbers(block))
 
 
 def _both(first: Values, second: Values) -> Values:

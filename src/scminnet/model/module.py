@@ -74,7 +74,8 @@ class StandardisedLinear(nn.Module):
         if not isinstance(x, SparseRows):
             return ((x - mean) * scale).clamp(-CLIP, CLIP) @ weight + self.bias
         zero = (-mean * scale).clamp(-CLIP, CLIP)
-        values = ((x.values - mean[x.columns]) * scale[x.columns]).clamp(-CLIP, CLIP) - zero[x.columns]
+        mean_at, scale_at, zero_at = (moment.index_select(0, x.columns) for moment in (mean, scale, zero))
+        values = (x.values - mean_at).mul_(scale_at).clamp_(-CLIP, CLIP).sub_(zero_at)
         sums = F.embedding_bag(x.columns, weight, x.offsets, mode="sum", per_sample_weights=values)
         return sums + (zero @ weight + self.bias)
 

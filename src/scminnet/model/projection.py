@@ -8,6 +8,7 @@ the network needs to see.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,14 @@ from scipy import sparse
 from sklearn.decomposition import PCA
 
 from scminnet._matrix import take
+from scminnet._principal import CELLS_PER_FEATURE, principal_axes, sums_of_products
 from scminnet.model.module import CLIP, modality_pairs
 
-#: Up to here the features' covariance is small enough to be decomposed whole; beyond, ARPACK finds the leading part.
+#: Up to here the features' covariance is the cheaper way for any number of cells; beyond, ARPACK is where cells are few.
 MAX_COVARIANCE_FEATURES = 500
+
+#: Cells whose values are made dense at a time.
+_BLOCK = 4096
 
 #: Principal components with less than this share of the first one's deviation are rounding errors of float32 covariances.
 MIN_RELATIVE_DEVIATION = 1e-3
@@ -83,14 +88,19 @@ def whitened_components(
     Features x components, float32.
     """
     n_cells, n_features = values.shape
-    whole = n_features <= MAX_COVARIANCE_FEATURES
+    whole = n_features <= MAX_COVARIANCE_FEATURES or n_cells > CELLS_PER_FEATURE * n_features
     n_components = min(n_components, n_cells - 1, n_features if whole else n_features - 1)
-    solver = "covariance_eigh" if whole else "arpack"
-    pca = PCA(n_components, svd_solver=solver, random_state=seed).fit(values)
-    deviation = np.sqrt(pca.explained_variance_)
+    if whole:
+        blocks = (values[start : start + _BLOCK] for start in range(0, n_cells, _BLOCK))
+        sums = reduce(np.add, (sums_of_products(b.toarray() if sparse.issparse(b) else b) for b in blocks))
+        variances, loadings, _ = principal_axes(sums, n_cells, n_components)
+    else:
+        pca = PCA(n_components, svd_solver="arpack", random_state=seed).fit(values)
+        variances, loadings = pca.explained_variance_, pca.components_.T
+    deviation = np.sqrt(variances)
     kept = deviation > MIN_RELATIVE_DEVIATION * deviation[0]
     variance = np.square(deviation[kept])
-    return (pca.components_[kept].T / np.sqrt(variance + ridge * variance.sum())).astype(np.float32)
+    return (loadings[:, kept] / np.sqrt(variance + ridge * variance.sum())).astype(np.float32)
 
 
 def canonical_rotations(

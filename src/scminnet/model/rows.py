@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numba import njit
 from scipy import sparse
 from torch import Tensor
 
@@ -21,9 +22,9 @@ class SparseRows(NamedTuple):
     values: Tensor
     """Non-zero values, float32, shape ``(n_nonzero,)``."""
     columns: Tensor
-    """Their features, int64, shape ``(n_nonzero,)``."""
+    """Their features, int32 or int64, shape ``(n_nonzero,)``."""
     offsets: Tensor
-    """Where each cell begins, int64, shape ``(n_cells,)``."""
+    """Where each cell begins, shape ``(n_cells,)``, of the same type as ``columns``."""
 
 
 #: Cells x features: sparse rows, or a dense float32 tensor when the user's matrix is dense.
@@ -39,14 +40,24 @@ def as_row_matrix(matrix: Any) -> Any:
 
 def take_rows(matrix: Any, rows: np.ndarray | slice) -> Rows:
     """Take rows of a row matrix, wherever it is stored, as tensors."""
+    if isinstance(rows, slice) and sparse.issparse(matrix):
+        # views of the values, where scipy would copy them
+        start, stop, _ = rows.indices(matrix.shape[0])
+        indptr = matrix.indptr[start : stop + 1]
+        data, indices = (part[indptr[0] : indptr[-1]] for part in (matrix.data, matrix.indices))
+        return _sparse_rows(data, indices, indptr[:-1] - indptr[0])
     taken = take(matrix, rows)
     if sparse.issparse(taken):
-        return SparseRows(
-            torch.from_numpy(taken.data.astype(np.float32, copy=False)),
-            torch.from_numpy(taken.indices.astype(np.int64, copy=False)),
-            torch.from_numpy(taken.indptr[:-1].astype(np.int64, copy=False)),
-        )
+        return _sparse_rows(taken.data, taken.indices, taken.indptr[:-1])
     return torch.from_numpy(np.ascontiguousarray(taken, dtype=np.float32))
+
+
+def _sparse_rows(data: np.ndarray, indices: np.ndarray, offsets: np.ndarray) -> SparseRows:
+    return SparseRows(
+        torch.from_numpy(data.astype(np.float32, copy=False)),
+        torch.from_numpy(indices),
+        torch.from_numpy(offsets.astype(indices.dtype, copy=False)),
+    )
 
 
 def n_rows(rows: Rows) -> int:
@@ -91,11 +102,23 @@ def _block_sums(block: Block) -> _Sums:
     if not sparse.issparse(block):
         mean = block.mean(axis=0, dtype=np.float64)
         return _Sums(n_cells, mean, np.square(block - mean).sum(axis=0))
-    values, columns = block.data.astype(np.float64), block.indices
-    mean = np.bincount(columns, weights=values, minlength=n_features) / n_cells
-    squares = np.bincount(columns, weights=np.square(values - mean[columns]), minlength=n_features)
-    n_zero = n_cells - np.bincount(columns, minlength=n_features)
-    return _Sums(n_cells, mean, squares + n_zero * np.square(mean))
+    return _Sums(n_cells, *_sparse_sums(block.data, block.indices, n_cells, n_features))
+
+
+@njit(cache=True, nogil=True)
+def _sparse_sums(
+    values: np.ndarray, columns: np.ndarray, n_cells: int, n_features: int
+) -> tuple[np.ndarray, np.ndarray]:  # pragma: no cover
+    """Mean and sum of squared deviations of each feature, in two passes over the values that are still in the cache."""
+    mean, squares = np.zeros(n_features), np.zeros(n_features)
+    n_zero = np.full(n_features, n_cells)
+    for k in range(len(values)):
+        mean[columns[k]] += values[k]
+        n_zero[columns[k]] -= 1
+    mean /= n_cells
+    for k in range(len(values)):
+        squares[columns[k]] += (values[k] - mean[columns[k]]) ** 2
+    return mean, squares + n_zero * mean**2
 
 
 def _merge(first: _Sums, second: _Sums) -> _Sums:

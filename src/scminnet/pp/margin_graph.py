@@ -82,7 +82,7 @@ def margin_graph(
     n_top_genes
         Features used: those that vary most within their batches.
     seed
-        Seed of PCA, Harmony and the neighbour search; the same seed gives the same graph (above 4,096 cells, with the same
+        Seed of PCA, Harmony and the neighbour search; the same seed gives the same graph (above 50,000 cells, with the same
         number of numba threads).
     key_added
         Name of the result.

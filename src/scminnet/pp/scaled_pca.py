@@ -6,11 +6,12 @@ import operator
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import linalg, sparse
+from scipy import sparse
 from scipy.sparse.linalg import LinearOperator, svds
 from sklearn.utils.extmath import svd_flip
 
 from scminnet._matrix import Block, fold, in_memory
+from scminnet._principal import CELLS_PER_FEATURE, principal_axes, sums_of_products
 from scminnet.pp.combat import Lines, Moments
 
 #: Cells whose values are changed at a time.
@@ -51,7 +52,7 @@ def scaled_pca(
     Each value becomes ``z = clip((slope * x + intercept - mean) / deviation, -limit, limit)``, with the mean and standard deviation
     of its feature after the correction. All zeros of a feature in a batch become one value, z0. So the matrix of z is z - z0, which
     has the non-zeros of x, plus the rows of z0; the singular vectors of such a sum need no more than products with its two parts.
-    Of a matrix that is not in memory the components come from the covariance of z, which is summed over blocks of cells.
+    Of many cells, and of a matrix that is not in memory, the components come from the covariance of z, which is summed over blocks of cells.
 
     Parameters
     ----------
@@ -83,7 +84,7 @@ def scaled_pca(
     deviation = np.sqrt(sizes @ (lines.slope**2 * variances + (corrected - mean) ** 2) / (n_cells - 1))
     slope, intercept = lines.slope / deviation, (lines.intercept - mean) / deviation
     scaling = _Scaling(slope, intercept, np.clip(intercept, -limit, limit), limit)
-    if not in_memory(matrix):
+    if not in_memory(matrix) or n_cells > CELLS_PER_FEATURE * len(features):
         return _by_covariance(matrix, features, codes, scaling, n_pcs)
     return _by_products(matrix[:, features].astype(np.float64), codes, sizes, scaling, n_pcs, seed)
 
@@ -123,25 +124,16 @@ def _by_covariance(matrix: Any, features: np.ndarray, codes: np.ndarray, scaling
         return values.toarray().astype(np.float32) + scaling.zero.astype(np.float32)[codes]
 
     def products(block: Block, codes: np.ndarray) -> np.ndarray:
-        """Sums of z, and below them of the products of its features."""
         total = np.zeros((n_features + 1, n_features))
         for start in range(0, len(codes), _BLOCK):
-            z = scaled(block[start : start + _BLOCK], codes[start : start + _BLOCK])
-            total[0] += z.sum(axis=0, dtype=np.float64)
-            total[1:] += z.T @ z
+            total += sums_of_products(scaled(block[start : start + _BLOCK], codes[start : start + _BLOCK]))
         return total
 
-    total = fold(products, np.add, matrix, codes)
-    mean = total[0] / n_cells
-    covariance = total[1:] / n_cells - np.outer(mean, mean)
-    loadings = linalg.eigh(covariance, subset_by_index=(n_features - n_pcs, n_features - 1))[1][:, ::-1]
-    loadings = loadings * np.sign(loadings[np.abs(loadings).argmax(axis=0), np.arange(n_pcs)])
+    _, loadings, mean = principal_axes(fold(products, np.add, matrix, codes), n_cells, n_pcs)
+    loadings, offset = loadings.astype(np.float32), (mean @ loadings).astype(np.float32)
 
     def project(block: Block, codes: np.ndarray) -> list[np.ndarray]:
         starts = range(0, len(codes), _BLOCK)
-        return [
-            ((scaled(block[i : i + _BLOCK], codes[i : i + _BLOCK]) - mean) @ loadings).astype(np.float32)
-            for i in starts
-        ]
+        return [scaled(block[i : i + _BLOCK], codes[i : i + _BLOCK]) @ loadings - offset for i in starts]
 
     return np.concatenate(fold(project, operator.add, matrix, codes))
