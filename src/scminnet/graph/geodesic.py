@@ -6,7 +6,7 @@ lies on most of the paths that have none yet. Pairs of near cells, whose shortes
 covered, are stored with their exact distance.
 
 Measured on the margin graph of 8,685 mouse cortex cells (SNARE-seq RNA, 35 edges a cell), 300,000 random pairs, against
-Dijkstra (74 s for all pairs; 128 landmarks with 40 near cells take 3 s, and a block of 256 x 256 cells 1 ms):
+Dijkstra (what it costs: ``benchmarks/speed.py``):
 
 =========  ====================================  ===================  ================
 landmarks  chosen                                mean relative error  rank correlation

@@ -7,16 +7,16 @@ the network needs to see.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import reduce
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
-from sklearn.decomposition import PCA
+from scipy.linalg import eigh
+from scipy.sparse.linalg import LinearOperator, eigsh
 
 from scminnet._matrix import take
-from scminnet._principal import CELLS_PER_FEATURE, principal_axes, sums_of_products
+from scminnet._principal import CELLS_PER_FEATURE, sums_of_products
 from scminnet.model.module import CLIP, modality_pairs
 
 #: Up to here the features' covariance is the cheaper way for any number of cells; beyond, ARPACK is where cells are few.
@@ -48,6 +48,13 @@ def _drawn(positions: np.ndarray, seed: int) -> np.ndarray:
     )
 
 
+class RowsAndMoments(NamedTuple):
+    """A row matrix, wherever it is stored, and the mean and standard deviation of each of its features to standardise it by."""
+
+    matrix: Any
+    moments: tuple[np.ndarray, np.ndarray]
+
+
 def _scale_and_zero(mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return 1 / std, 0 for a constant feature, and each feature's standardised zero."""
     scale = np.divide(1, std, out=np.zeros_like(std), where=std > 0)
@@ -66,15 +73,53 @@ def standardised_deviation(
     return sparse.csr_matrix((values.astype(np.float32), columns, matrix.indptr), shape=matrix.shape)
 
 
+def _drawn_rows(matrix: Any, moments: tuple[np.ndarray, np.ndarray], seed: int) -> sparse.csr_matrix | np.ndarray:
+    """Standardised deviations of a query's cells, of ``MAX_FITTED`` drawn where they are more."""
+    rows = _drawn(np.zeros((matrix.shape[0], 1)), seed)
+    return standardised_deviation(take(matrix, rows), *moments)
+
+
+def leading_components(
+    parts: Sequence[sparse.csr_matrix | np.ndarray], n_components: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Principal components of cells of which each part is centred by itself: variances, falling, and directions (features x components)."""
+    n_cells, n_features = sum(part.shape[0] for part in parts), parts[0].shape[1]
+    if n_features <= MAX_COVARIANCE_FEATURES or n_cells > CELLS_PER_FEATURE * n_features:
+        scatter = np.zeros((n_features, n_features))
+        for part in parts:
+            sums = _sums(part)
+            scatter += sums[1:] - np.outer(sums[0], sums[0]) / part.shape[0]
+        values, vectors = eigh(scatter, subset_by_index=(n_features - n_components, n_features - 1))
+    else:
+        means = [np.asarray(part.mean(axis=0), dtype=np.float32).ravel() for part in parts]
+
+        def scattered(direction: np.ndarray) -> np.ndarray:
+            direction = direction.astype(np.float32, copy=False)
+            return sum(
+                part.T @ (part @ direction) - part.shape[0] * mean * (mean @ direction)
+                for part, mean in zip(parts, means, strict=True)
+            )
+
+        start = np.random.default_rng(seed).uniform(-1, 1, n_features).astype(np.float32)
+        operator = LinearOperator((n_features, n_features), matvec=scattered, dtype=np.float32)
+        values, vectors = eigsh(operator, n_components, v0=start)
+    return np.maximum(values[::-1], 0) / (n_cells - 1), vectors[:, ::-1]
+
+
+def _sums(part: sparse.csr_matrix | np.ndarray) -> np.ndarray:
+    blocks = (part[start : start + _BLOCK] for start in range(0, part.shape[0], _BLOCK))
+    return sum(sums_of_products(block.toarray() if sparse.issparse(block) else block) for block in blocks)
+
+
 def whitened_components(
-    values: sparse.csr_matrix | np.ndarray, n_components: int, seed: int, *, ridge: float = 0.0
+    parts: Sequence[sparse.csr_matrix | np.ndarray], n_components: int, seed: int, *, ridge: float = 0.0
 ) -> np.ndarray:
     """Weights of the principal components, each of unit variance over the cells given, or a little less.
 
     Parameters
     ----------
-    values
-        Cells x features.
+    parts
+        Cells x features; each part is centred by itself, so that what differs between parts is no component.
     n_components
         At most this many; fewer where cells, features or their rank are fewer.
     seed
@@ -87,20 +132,13 @@ def whitened_components(
     -------
     Features x components, float32.
     """
-    n_cells, n_features = values.shape
-    whole = n_features <= MAX_COVARIANCE_FEATURES or n_cells > CELLS_PER_FEATURE * n_features
-    n_components = min(n_components, n_cells - 1, n_features if whole else n_features - 1)
-    if whole:
-        blocks = (values[start : start + _BLOCK] for start in range(0, n_cells, _BLOCK))
-        sums = reduce(np.add, (sums_of_products(b.toarray() if sparse.issparse(b) else b) for b in blocks))
-        variances, loadings, _ = principal_axes(sums, n_cells, n_components)
-    else:
-        pca = PCA(n_components, svd_solver="arpack", random_state=seed).fit(values)
-        variances, loadings = pca.explained_variance_, pca.components_.T
-    deviation = np.sqrt(variances)
-    kept = deviation > MIN_RELATIVE_DEVIATION * deviation[0]
-    variance = np.square(deviation[kept])
-    return (loadings[:, kept] / np.sqrt(variance + ridge * variance.sum())).astype(np.float32)
+    n_features = parts[0].shape[1]
+    whole = n_features <= MAX_COVARIANCE_FEATURES
+    n_components = min(n_components, sum(part.shape[0] for part in parts) - 1, n_features if whole else n_features - 1)
+    variance, directions = leading_components(parts, n_components, seed)
+    kept = np.sqrt(variance) > MIN_RELATIVE_DEVIATION * np.sqrt(variance[0])
+    variance = variance[kept]
+    return (directions[:, kept] / np.sqrt(variance + ridge * variance.sum())).astype(np.float32)
 
 
 def canonical_rotations(
@@ -159,6 +197,7 @@ def fit_projections(
     n_components: int,
     n_canonical: int,
     seed: int,
+    query: Mapping[str, RowsAndMoments] | None = None,
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Fit the projections of all modalities on some cells.
 
@@ -177,6 +216,8 @@ def fit_projections(
         Canonical components.
     seed
         Seed of the decompositions.
+    query
+        Further cells, on which the modalities' principal components are found as well.
 
     Returns
     -------
@@ -190,7 +231,10 @@ def fit_projections(
         measured = positions[:, i] >= 0
         local[measured, i] = np.arange(measured.sum())
         values = standardised_deviation(take(matrix, positions[measured, i]), *moments[modality])
-        components[modality] = whitened_components(values, n_components, seed, ridge=RIDGE / n_paired)
+        parts = [values]
+        if query and modality in query:
+            parts.append(_drawn_rows(*query[modality], seed))
+        components[modality] = whitened_components(parts, n_components, seed, ridge=RIDGE / n_paired)
         scores[modality] = values @ components[modality]
         centres[modality] = scores[modality].mean(axis=0)
     rotations = canonical_rotations(scores, local, n_canonical)
