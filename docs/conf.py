@@ -99,8 +99,9 @@ def _write(name: str, text: str) -> None:
 
 def _results() -> str:
     """Return one ``include`` for each table that the benchmarks wrote."""
-    # the main job first
-    tables = sorted((DOCS.parent / "benchmarks" / "results").glob("*.md"), key=lambda t: (t.stem != "main_job", t.name))
+    # the main job first; speed has a page of its own
+    found = (DOCS.parent / "benchmarks" / "results").glob("*.md")
+    tables = sorted((t for t in found if t.stem != "speed"), key=lambda t: (t.stem != "main_job", t.name))
     return "\n".join(
         f"```{{include}} ../benchmarks/results/{table.name}\n:heading-offset: 1\n```\n" for table in tables
     ) or ("No results are stored in this version of the repository.\n")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from scminnet import _muon as _muon
 from scminnet._accessor import MinNetAccessor
+from scminnet._read_lazy import read_lazy
 from scminnet._versions import print_versions
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ __all__ = [
     "pl",
     "pp",
     "print_versions",
+    "read_lazy",
     "tl",
 ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
@@ -64,6 +64,18 @@ def import_muon() -> ModuleType:
     with without_warning("`__version__` is deprecated"):
         import muon
     return muon
+
+
+def import_lazy_reader(what: str) -> Callable[..., Any]:
+    """Import anndata's reader of dask arrays; raise, saying what needs it, where dask is not installed."""
+    try:
+        import dask.array  # noqa: F401
+        from anndata.experimental import read_elem_lazy
+    except ImportError as error:
+        raise ImportError(
+            f"{what} needs dask and anndata 0.12. Install them: `pip install 'scminnet[scale]'`."
+        ) from error
+    return read_elem_lazy
 
 
 def jaspar_folder() -> Path:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from mudata import MuData
 from scipy import sparse
 
-#: Values looked at at a time.
-_BLOCK = 2**24
+from scminnet import _matrix
+
+#: Values looked at at a time, and looked at first.
+_BLOCK, _FEW = 2**24, 1024
 
 
 def shorten(values: Iterable[Any], limit: int = 5) -> str:
@@ -40,6 +42,16 @@ def check_not_view(mdata: MuData, argument: str = "mdata") -> None:
     """Raise when ``mdata`` is a view, to which nothing can be written."""
     if mdata.is_view:
         raise ValueError(f"`{argument}` is a view, which cannot be written to. Give `{argument}.copy()`.")
+
+
+def check_copyable(mdata: MuData, *, copy: bool) -> None:
+    """Raise when a copy is asked for of data on disk, which would be read whole."""
+    stored = [m for m, a in mdata.mod.items() if any(map(_matrix.on_disk, (a.X, *a.layers.values())))]
+    if copy and stored:
+        raise ValueError(
+            f"`copy` is set, but {shorten(stored)} is on disk, of which there is no copy in memory. Leave `copy` out: results are written into "
+            "the object, not into its file."
+        )
 
 
 def check_modalities(mdata: MuData, modalities: Sequence[str], argument: str = "modalities") -> None:
@@ -105,27 +117,84 @@ def nonzero_values(matrix: Any) -> np.ndarray:
     return np.asarray(matrix).ravel()
 
 
-def check_values(matrix: Any, modality: str, *, allow_negative: bool = False) -> None:
-    """Raise when a matrix is not in memory, or holds NaN, infinite or negative values, or no numbers at all."""
-    if not (sparse.issparse(matrix) or isinstance(matrix, np.ndarray)):
+class Values(NamedTuple):
+    """What the values of a matrix are like, the zeros that a sparse one does not store apart."""
+
+    n_nan: int
+    n_infinite: int
+    n_negative: int
+    largest: float
+    whole: bool
+
+    @property
+    def look_like_counts(self) -> bool:
+        """Whether they are whole numbers, some of them above 1 (binarised data are not counts)."""
+        return self.whole and self.largest > 1
+
+
+def check_values(matrix: Any, modality: str, *, allow_negative: bool = False, stored: bool = False) -> Values:
+    """Raise when a matrix holds NaN, infinite or negative values, or no numbers; return what its values are like.
+
+    Parameters
+    ----------
+    matrix
+        The matrix.
+    modality
+        Its modality, for the texts.
+    allow_negative
+        Do not mind negative values.
+    stored
+        It may be on disk or a dask array, and is read once.
+    """
+    if not (_matrix.in_memory(matrix) or stored):
         raise TypeError(
             f"modality {modality!r} holds a {type(matrix).__name__}: data on disk are not supported here. "
             "Read them into memory, e.g. with `mdata.copy()` or `adata.to_memory()`."
         )
-    values = nonzero_values(matrix)
-    if not (np.issubdtype(values.dtype, np.number) or values.dtype == bool):
-        raise TypeError(f"modality {modality!r} holds {values.dtype} values. Give a numeric matrix.")
+    if _matrix.by_columns(matrix):
+        raise TypeError(
+            f"modality {modality!r} is stored by columns (CSC), so that cells can not be read a few at a time. Write it by rows: "
+            "`adata.X = adata.X.to_memory().tocsr()` where it fits into memory, then write the file again."
+        )
+    if not (_matrix.in_memory(matrix) or _matrix.on_disk(matrix) or _matrix.is_dask(matrix)):
+        raise TypeError(
+            f"modality {modality!r} holds a {type(matrix).__name__}. Give a sparse matrix or an array, in memory, on disk or of dask."
+        )
+    if not (np.issubdtype(matrix.dtype, np.number) or matrix.dtype == bool):
+        raise TypeError(f"modality {modality!r} holds {matrix.dtype} values. Give a numeric matrix.")
+    if _matrix.is_dask(matrix) and np.isnan(matrix.shape[0]):
+        raise ValueError(
+            f"modality {modality!r} is a dask array of unknown length. Call its `compute_chunk_sizes()` first."
+        )
+    # sums of rows are as good as the rows
+    values = _matrix.fold(_look_at, _both, _matrix.source(matrix))
     for what, found, remedy in (
-        ("NaN", np.isnan(values).sum(), "Remove or fill them"),
-        ("infinite", np.isinf(values).sum(), "Remove them"),
+        ("NaN", values.n_nan, "Remove or fill them"),
+        ("infinite", values.n_infinite, "Remove them"),
         (
             "negative",
-            0 if allow_negative else (values < 0).sum(),
+            0 if allow_negative else values.n_negative,
             "Give counts or log-normalised values, which are not scaled or centred",
         ),
     ):
         if found:
             raise ValueError(f"modality {modality!r} holds {found:,} {what} values. {remedy} first.")
+    return values
+
+
+def _look_at(block: Any) -> Values:
+    values = nonzero_values(block)
+    smallest, largest = values.min(initial=0), values.max(initial=0)
+    wrong = (0, 0, 0)
+    # NaN is neither; to count what is wrong takes arrays as long as the values
+    if not (smallest >= 0 and largest < np.inf):
+        wrong = int(np.isnan(values).sum()), int(np.isinf(values).sum()), int((values < 0).sum())
+    return Values(*wrong, float(largest), holds_whole_numbers(block))
+
+
+def _both(first: Values, second: Values) -> Values:
+    sums = (a + b for a, b in zip(first[:3], second[:3], strict=True))
+    return Values(*sums, max(first.largest, second.largest), first.whole and second.whole)
 
 
 def holds_whole_numbers(matrix: Any) -> bool:
@@ -133,7 +202,10 @@ def holds_whole_numbers(matrix: Any) -> bool:
     values = nonzero_values(matrix)
     # in blocks: of the sums of 500,000 cells a rounded copy takes gigabytes
     blocks = (values[start : start + _BLOCK] for start in range(0, len(values), _BLOCK))
-    return all(np.array_equal(block, np.floor(block)) for block in blocks)
+    # the first few tell nearly always
+    return np.array_equal(values[:_FEW], np.floor(values[:_FEW])) and all(
+        np.array_equal(block, np.floor(block)) for block in blocks
+    )
 
 
 def looks_like_counts(matrix: Any) -> bool:
@@ -142,9 +214,9 @@ def looks_like_counts(matrix: Any) -> bool:
     return values.size > 0 and values.max() > 1 and holds_whole_numbers(matrix)
 
 
-def warn_unless_counts(matrices: Mapping[str, Any], what: str) -> None:
-    """Warn, naming the modalities, when some matrices hold other than whole numbers; to be called by a public function."""
-    other = [modality for modality, matrix in matrices.items() if not holds_whole_numbers(matrix)]
+def warn_unless_counts(values: Mapping[str, Values], what: str) -> None:
+    """Warn, naming the modalities, when some hold other than whole numbers; to be called by a public function."""
+    other = [modality for modality, found in values.items() if not found.whole]
     if other:
         warnings.warn(
             f"{shorten(other)}: values that are no whole numbers, so they look normalised. {what} expects counts: name their `layer`, "

@@ -55,16 +55,29 @@ def test_exact_is_the_sorted_list_of_all_others(X, data):
 
 
 def test_exact_agrees_with_sklearn(points, monkeypatch):
-    monkeypatch.setattr(module, "_CHUNK_PAIRS", 1500)  # several chunks, the last one short
-    distances, indices = NearestNeighbors(n_neighbors=8, algorithm="brute").fit(points).kneighbors()
+    monkeypatch.setattr(module, "_CHUNK", 1500)  # several chunks, the last one short
+    distances, indices = NearestNeighbors(n_neighbors=8, algorithm="kd_tree").fit(points).kneighbors()
     found = nearest_neighbors(points, 8)
     np.testing.assert_array_equal(found.indices, indices)
     np.testing.assert_allclose(found.distances, distances, rtol=1e-5)
     query = points[:30] + 0.1
-    distances, indices = NearestNeighbors(n_neighbors=8, algorithm="brute").fit(points).kneighbors(query)
+    distances, indices = NearestNeighbors(n_neighbors=8, algorithm="kd_tree").fit(points).kneighbors(query)
     found = nearest_neighbors(points, 8, query=query)
     np.testing.assert_array_equal(found.indices, indices)
     np.testing.assert_allclose(found.distances, distances, rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_exact_amid_more_duplicates_than_candidates(dtype):
+    X = (np.random.default_rng(0).normal(size=(300, 3)) + 100).astype(dtype)
+    X[50:120] = X[0]
+    found = nearest_neighbors(X, 10)
+    np.testing.assert_array_equal(found.indices[0], np.arange(50, 60))
+    np.testing.assert_array_equal(found.indices[53], [0, 50, 51, 52, *range(54, 60)])
+    np.testing.assert_array_equal(found.distances[0], 0)
+    all_pairs = module._through_all(X, X, np.arange(300), 10)
+    np.testing.assert_array_equal(found.indices, all_pairs[0])
+    np.testing.assert_array_equal(found.distances, all_pairs[1])
 
 
 def test_a_query_point_may_find_itself(points):
@@ -136,7 +149,26 @@ def test_wrong_points(points):
         nearest_neighbors(points, 3, query=np.full((2, 5), np.inf))
 
 
-def test_connectivities_are_umaps(points):
+@pytest.mark.parametrize("n_neighbors", [1, 3, 15])
+def test_connectivities_agree_with_umap_learn(points, n_neighbors):
+    from umap.umap_ import fuzzy_simplicial_set
+
+    points = np.concatenate([points, np.repeat(points[:2], 12, axis=0)])  # duplicates: more than neighbours, or fewer
+    n = len(points)
+    found = nearest_neighbors(points, n_neighbors)
+    expected, _, _ = fuzzy_simplicial_set(
+        X=sparse.coo_matrix((n, 1)),
+        n_neighbors=n_neighbors + 1,
+        random_state=None,
+        metric="euclidean",
+        # the point itself comes first and counts
+        knn_indices=np.column_stack([np.arange(n), found.indices]),
+        knn_dists=np.column_stack([np.zeros(n, dtype=np.float32), found.distances]),
+    )
+    np.testing.assert_allclose(connectivities(found, n).toarray(), expected.toarray(), atol=1e-6)
+
+
+def test_connectivities_are_umaps_formula(points):
     found = nearest_neighbors(points, 10)
     graph = connectivities(found, 200)
     assert isinstance(graph, sparse.csr_matrix)

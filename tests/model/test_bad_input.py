@@ -176,15 +176,6 @@ def test_setup_refuses_cells_of_no_registered_modality(reference: MuData) -> Non
         MinNet.setup_mudata(mdata, ["rna", "atac"], labels_key="cell_type")
 
 
-def test_setup_refuses_backed_data(reference: MuData, tmp_path) -> None:
-    import mudata
-
-    reference.write(tmp_path / "m.h5mu")
-    backed = mudata.read_h5mu(tmp_path / "m.h5mu", backed="r")
-    with pytest.raises(TypeError, match=r"'rna'.*memory"):
-        MinNet.setup_mudata(backed, ["rna", "atac"], **KEYS)
-
-
 def test_counts_are_warned_of_once() -> None:
     mdata = normalised()
     for adata in mdata.mod.values():

@@ -2,8 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
+from scipy import sparse
 
+from scminnet.graph.geodesic import GeodesicIndex
 from scminnet.model import PairDataModule, PairSampler, Recipe
+from scminnet.model.pairs import DrawnBatch, PairDataset
 
 
 def sampler(present: np.ndarray, *, frozen: bool = False, seed: int = 0, cells=None, **changes) -> PairSampler:
@@ -104,3 +108,18 @@ def test_split_is_seeded_and_complete() -> None:
     assert len(a.train_idx) == 40
     np.testing.assert_array_equal(np.sort(np.concatenate([a.train_idx, a.val_idx])), np.arange(50))
     assert PairDataModule(paired, Recipe(train_size=1.0), seed=0).val_dataloader() is None
+
+
+def test_matches_and_labelled_cells_of_a_batch() -> None:
+    present = np.array([[1, 1], [1, 0], [0, 1], [1, 1], [1, 1]], dtype=bool)
+    positions = np.where(present, np.cumsum(present, axis=0) - 1, -1)
+    labels = np.array([0, -1, 1, -1, 1])
+    graph = sparse.csr_matrix(1.0 - np.eye(5))
+    matrices = {"rna": np.ones((4, 3), np.float32), "atac": np.ones((4, 2), np.float32)}
+    dataset = PairDataset(matrices, positions, labels, GeodesicIndex(graph), np.arange(5), projected=False)
+    batch = dataset[DrawnBatch(5, [np.array([4, 1, 3, 0]), np.array([0, 2, 3, 4])], None)]
+    assert {m: rows.tolist() for m, rows in batch["labelled"].items()} == {"rna": [0, 3], "atac": [0, 1, 3]}
+    left, right = batch["matches"]["rna", "atac"]
+    assert left.tolist() == [0, 2, 3]  # cells 4, 3 and 0
+    assert right.tolist() == [3, 2, 0]
+    assert all(rows.dtype == torch.int64 for rows in (left, right))

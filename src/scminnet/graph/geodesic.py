@@ -6,7 +6,7 @@ lies on most of the paths that have none yet. Pairs of near cells, whose shortes
 covered, are stored with their exact distance.
 
 Measured on the margin graph of 8,685 mouse cortex cells (SNARE-seq RNA, 35 edges a cell), 300,000 random pairs, against
-Dijkstra (74 s for all pairs; 128 landmarks with 40 near cells take 3 s, and a block of 256 x 256 cells 1 ms):
+Dijkstra (what it costs: ``benchmarks/speed.py``):
 
 =========  ====================================  ===================  ================
 landmarks  chosen                                mean relative error  rank correlation
@@ -27,14 +27,13 @@ The lower bound max |d(i, l) - d(l, j)| is about 13 % too low; no mean of the tw
 
 from __future__ import annotations
 
-import heapq
-
 import numpy as np
 from numba import njit
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components, dijkstra
 
 from scminnet._validate import check_count
+from scminnet.graph.paths import distances_from, nearest_by_path, paths_from
 
 #: Random cells at the other end of the paths from each sampled cell, for the choice of landmarks.
 _TARGETS = 256
@@ -182,7 +181,8 @@ class GeodesicIndex:
             near = self._near
             # landmarks x cells: the innermost loop then runs over contiguous cells
             columns = np.ascontiguousarray(self._table[known_j].T)
-            distances = _block_distances(self._table, columns, near.indptr, near.indices, near.data, known_i, known_j)
+            distances = _over_landmarks(self._table[known_i], columns)
+            _put_near(distances, near.indptr, near.indices, near.data, known_i, known_j, self.n)
         return self._define(distances, i[:, None], j[None, :])
 
     def _define(self, distances: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.ndarray:
@@ -217,14 +217,17 @@ def _check_graph(graph: sparse.csr_matrix) -> sparse.csr_matrix:
         raise TypeError(f"`graph` must be a sparse matrix, found {type(graph).__name__}.")
     if graph.shape[0] != graph.shape[1]:
         raise ValueError(f"`graph` has shape {graph.shape}. Give a square matrix, cells x cells.")
-    graph = sparse.csr_matrix(graph, dtype=np.float64, copy=True)
+    dtype = np.float32 if graph.dtype == np.float32 else np.float64
+    graph = sparse.csr_matrix(graph, dtype=dtype, copy=True)
     graph.sum_duplicates()
     if graph.nnz == 0:
         raise ValueError("`graph` has no edges. Give a matrix of edge lengths, such as `pp.margin_graph` writes.")
     wrong = int((~(graph.data > 0) | np.isinf(graph.data)).sum())
     if wrong:
         raise ValueError(f"`graph` has {wrong:,} edges whose length is not positive and finite. Give lengths above 0.")
-    if abs(graph - graph.T).max() > 1e-6 * graph.data.max():
+    back = graph.T.tocsr()
+    same_edges = np.array_equal(back.indptr, graph.indptr) and np.array_equal(back.indices, graph.indices)
+    if not same_edges or np.abs(back.data - graph.data).max() > 1e-6 * graph.data.max():
         raise ValueError("`graph` is not symmetric. Give each edge in both directions, e.g. `graph.maximum(graph.T)`.")
     return graph
 
@@ -237,25 +240,20 @@ def _landmark_table(
     Components share columns, for no distance leads from one to another. Where a component has fewer cells than there
     are columns, all its cells are landmarks, some of them repeated.
     """
-    table = np.empty((graph.shape[0], n_landmarks), dtype=np.float32)
+    table = np.full((graph.shape[0], n_landmarks), np.inf, dtype=np.float32)
     by_component = np.argsort(component, kind="stable")
     for cells in np.split(by_component, np.cumsum(np.bincount(component))[:-1]):
-        part = graph[cells][:, cells]
-        landmarks = _landmarks(part, n_landmarks, rng)
-        for column in range(n_landmarks):
-            if column < len(landmarks):
-                table[cells, column] = dijkstra(part, indices=landmarks[column])
-            else:
-                table[cells, column] = table[cells, column % len(landmarks)]
+        landmarks = _landmarks(graph, cells, n_landmarks, rng)
+        distances_from(graph, np.resize(landmarks, n_landmarks), table)
     return table
 
 
-def _landmarks(graph: sparse.csr_matrix, n_landmarks: int, rng: np.random.Generator) -> np.ndarray:
-    """Choose the cells that lie on most shortest paths between random cells of a connected graph, greedily."""
-    n = graph.shape[0]
+def _landmarks(graph: sparse.csr_matrix, cells: np.ndarray, n_landmarks: int, rng: np.random.Generator) -> np.ndarray:
+    """Choose the cells that lie on most shortest paths between random cells of a component, greedily."""
+    n = len(cells)
     if n <= n_landmarks:
-        return np.arange(n)
-    paths = _sample_paths(graph, n_landmarks, rng)
+        return cells
+    paths = _sample_paths(graph, cells, n_landmarks, rng)
     through = paths.T.tocsr()
     open_paths = np.ones(paths.shape[0], dtype=bool)
     n_open = np.bincount(paths.indices, minlength=n)  # open paths through each cell
@@ -269,74 +267,32 @@ def _landmarks(graph: sparse.csr_matrix, n_landmarks: int, rng: np.random.Genera
         open_paths[hit] = False
         n_open -= np.bincount(paths[hit].indices, minlength=n)
         priority[cell] = -1
-    return chosen
+    return cells[chosen]
 
 
-def _sample_paths(graph: sparse.csr_matrix, n_sources: int, rng: np.random.Generator) -> sparse.csr_matrix:
-    """Return the cells (columns) on the shortest paths (rows) from random cells to random others."""
-    n = graph.shape[0]
-    path, cell = [], []
-    for s, source in enumerate(rng.choice(n, n_sources, replace=False)):
-        _, previous = dijkstra(graph, indices=source, return_predecessors=True)
-        # all paths from this source are walked back at once, from their ends
-        walker = s * _TARGETS + np.arange(_TARGETS)
-        at = rng.integers(n, size=_TARGETS)
-        for _ in range(_MAX_HOPS):
-            path.append(walker)
-            cell.append(at)
-            at = previous[at]
-            walker, at = walker[at >= 0], at[at >= 0]
-            if not len(at):
-                break
-    path, cell = np.concatenate(path), np.concatenate(cell)
-    return sparse.csr_matrix((np.ones(len(path), dtype=bool), (path, cell)), shape=(n_sources * _TARGETS, n))
+def _sample_paths(
+    graph: sparse.csr_matrix, cells: np.ndarray, n_sources: int, rng: np.random.Generator
+) -> sparse.csr_matrix:
+    """Return the places in ``cells`` (columns) of those on the shortest paths (rows) from random ones to random others."""
+    n = len(cells)
+    sources = rng.choice(n, n_sources, replace=False)
+    targets = rng.integers(n, size=(n_sources, _TARGETS))
+    on_path = paths_from(graph, cells[sources], cells[targets], _MAX_HOPS).reshape(n_sources * _TARGETS, _MAX_HOPS)
+    path, hop = np.nonzero(on_path >= 0)
+    cell = np.searchsorted(cells, on_path[path, hop])
+    return sparse.csr_matrix((np.ones(len(path), dtype=bool), (path, cell)), shape=(len(on_path), n))
 
 
 def _near_distances(graph: sparse.csr_matrix, n_near: int) -> sparse.csr_matrix:
     """Return the exact float32 distances of each cell and the ``n_near`` cells nearest to it, symmetric."""
     n = graph.shape[0]
-    cells, distances = _nearest_by_path(graph.indptr, graph.indices, graph.data, n_near)
+    cells, distances = nearest_by_path(graph, n_near)
     found = cells >= 0
     indptr = np.concatenate([[0], np.cumsum(found.sum(axis=1))])
     near = sparse.csr_matrix((distances[found], cells[found], indptr), shape=(n, n))
     near = near.maximum(near.T).tocsr()  # a pair is stored when either cell is near the other
     near.sort_indices()
     return near
-
-
-@njit(cache=True, nogil=True)
-def _nearest_by_path(
-    indptr: np.ndarray, neighbors: np.ndarray, lengths: np.ndarray, n_near: int
-) -> tuple[np.ndarray, np.ndarray]:  # pragma: no cover
-    """Run Dijkstra from every cell until ``n_near`` others are settled; -1 marks what a small component lacks."""
-    n = len(indptr) - 1
-    cells = np.full((n, n_near), -1, dtype=np.int64)
-    distances = np.zeros((n, n_near), dtype=np.float32)
-    best = np.full(n, np.inf)
-    for source in range(n):
-        best[source] = 0.0
-        touched = [source]
-        queue = [(0.0, source)]
-        settled = -1  # the first to be settled is the source
-        while queue and settled < n_near:
-            distance, cell = heapq.heappop(queue)
-            if distance > best[cell]:
-                continue
-            if settled >= 0:
-                cells[source, settled] = cell
-                distances[source, settled] = distance
-            settled += 1
-            for edge in range(indptr[cell], indptr[cell + 1]):
-                other = np.int64(neighbors[edge])
-                through = distance + lengths[edge]
-                if through < best[other]:
-                    if best[other] == np.inf:
-                        touched.append(other)
-                    best[other] = through
-                    heapq.heappush(queue, (through, other))
-        for cell in touched:
-            best[cell] = np.inf
-    return cells, distances
 
 
 @njit(cache=True, nogil=True)
@@ -361,25 +317,47 @@ def _pair_distances(
 
 
 @njit(cache=True, nogil=True)
-def _block_distances(
-    table: np.ndarray,
-    columns: np.ndarray,
+def _over_landmarks(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:  # pragma: no cover
+    """Return the distances over the nearest landmark between cells x landmarks and landmarks x cells.
+
+    Eight landmarks a round: the results are then read and written an eighth as often, which is what takes the time.
+    """
+    n, m = len(rows), columns.shape[1]
+    last = rows.shape[1] - 1
+    result = np.empty((n, m), dtype=np.float32)
+    for a in range(n):
+        for b in range(m):
+            result[a, b] = np.inf
+        for k0 in range(0, last + 1, 8):
+            # the last landmark again where there are no more
+            k1, k2, k3, k4 = min(k0 + 1, last), min(k0 + 2, last), min(k0 + 3, last), min(k0 + 4, last)
+            k5, k6, k7 = min(k0 + 5, last), min(k0 + 6, last), min(k0 + 7, last)
+            d0, d1, d2, d3 = rows[a, k0], rows[a, k1], rows[a, k2], rows[a, k3]
+            d4, d5, d6, d7 = rows[a, k4], rows[a, k5], rows[a, k6], rows[a, k7]
+            for b in range(m):
+                first = min(
+                    min(d0 + columns[k0, b], d1 + columns[k1, b]), min(d2 + columns[k2, b], d3 + columns[k3, b])
+                )
+                other = min(
+                    min(d4 + columns[k4, b], d5 + columns[k5, b]), min(d6 + columns[k6, b], d7 + columns[k7, b])
+                )
+                result[a, b] = min(result[a, b], min(first, other))
+    return result
+
+
+@njit(cache=True, nogil=True)
+def _put_near(
+    result: np.ndarray,
     near_indptr: np.ndarray,
     near_cells: np.ndarray,
     near_distances: np.ndarray,
     i: np.ndarray,
     j: np.ndarray,
-) -> np.ndarray:  # pragma: no cover
-    result = np.full((len(i), len(j)), np.inf, dtype=np.float32)
-    for a in range(len(i)):
-        row = result[a]
-        for landmark in range(table.shape[1]):
-            to_landmark = table[i[a], landmark]
-            from_landmark = columns[landmark]
-            for b in range(len(j)):
-                row[b] = min(row[b], to_landmark + from_landmark[b])
+    n: int,
+) -> None:  # pragma: no cover
+    """Put the exact distances of near pairs into a block."""
     # where each cell last stands in j, and where the same cell stands before that
-    last = np.full(len(table), -1, dtype=np.int64)
+    last = np.full(n, -1, dtype=np.int64)
     before = np.empty(len(j), dtype=np.int64)
     for b in range(len(j)):
         before[b] = last[j[b]]
@@ -390,4 +368,3 @@ def _block_distances(
             while b >= 0:
                 result[a, b] = near_distances[entry]
                 b = before[b]
-    return result

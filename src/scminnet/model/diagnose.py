@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from mudata import MuData
-from scipy import sparse
 
+from scminnet._matrix import take
 from scminnet._validate import layer_matrix
 from scminnet.metrics.foscttm import foscttm
 from scminnet.model.checks import (
@@ -150,7 +150,7 @@ class DiagnoseMixin:
 def _modality_findings(
     module: SiameseModule,
     kept: ReferenceRange,
-    matrix: sparse.csr_matrix | np.ndarray,
+    matrix: Any,
     modality: str,
     rows: np.ndarray,
     *,
@@ -160,7 +160,7 @@ def _modality_findings(
     """Hold a modality's cells against the reference: their features by all cells, the network by those in ``rows``."""
     held_out = kept["held_out"].get(modality)
     moments = feature_moments(matrix)
-    sample = matrix[rows]
+    sample = take(matrix, rows)
     by_own, by_reference = (_see(module, sample, modality, given) for given in (moments, None))
     sight, other = (by_own, by_reference) if statistics == "query" else (by_reference, by_own)
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
-from scipy import sparse
-from torch import Tensor
 
-from scminnet.model.module import HiddenLayer, Moments, SiameseModule
+from scminnet._matrix import row_blocks
+from scminnet.model.module import Moments, SiameseModule
 from scminnet.model.rows import take_rows
 
 #: Cells that go through the network at once: large enough to fill it, small enough to need little memory.
@@ -22,7 +22,7 @@ MIN_CELLS_FOR_STATISTICS = 30
 @torch.inference_mode()
 def project_rows(
     module: SiameseModule,
-    matrix: sparse.csr_matrix | np.ndarray,
+    matrix: Any,
     modality: str,
     *,
     moments: tuple[np.ndarray, np.ndarray] | None = None,
@@ -35,7 +35,7 @@ def project_rows(
     module
         The network.
     matrix
-        Cells x features, a row matrix.
+        Cells x features, a row matrix, wherever it is stored.
     modality
         Whose input layer to use.
     moments
@@ -49,12 +49,15 @@ def project_rows(
     """
     given = None if moments is None else tuple(torch.from_numpy(m).to(module.device) for m in moments)
     module.eval()
-    return np.concatenate(
-        [
-            module.project(modality, take_rows(matrix, slice(start, start + batch_size)), given).cpu().numpy()
-            for start in range(0, matrix.shape[0], batch_size)
-        ]
-    )
+    projected = np.empty((matrix.shape[0], module.encoder(modality).input.weight.shape[1]), dtype=np.float32)
+    for rows, block in row_blocks(matrix):
+        for part in _batches(block.shape[0], batch_size):
+            projected[rows][part] = module.project(modality, take_rows(block, part), given).cpu().numpy()
+    return projected
+
+
+def _batches(n_cells: int, batch_size: int) -> list[slice]:
+    return [slice(start, min(start + batch_size, n_cells)) for start in range(0, n_cells, batch_size)]
 
 
 @torch.inference_mode()
@@ -80,18 +83,21 @@ def hidden_moments(
     """
     module.eval()
     encoder = module.encoder(modality)
-    batches = [slice(start, start + batch_size) for start in range(0, len(projected), batch_size)]
     moments: list[Moments] = []
     for layer in encoder.layers:
-
-        def activated(rows: slice, layer: HiddenLayer = layer) -> Tensor:
+        n, mean, squares = 0, torch.zeros((), device=module.device), torch.zeros((), device=module.device)
+        for rows in _batches(len(projected), batch_size):
             below = encoder.hidden(torch.from_numpy(projected[rows]).to(module.device), moments)
-            return layer.activated(below).double()
-
-        # two passes, so that large means do not swallow small variances
-        mean = sum(activated(rows).sum(0) for rows in batches) / len(projected)
-        variance = sum((activated(rows) - mean).square().sum(0) for rows in batches) / len(projected)
-        moments.append((mean.float(), variance.float()))
+            activated = layer.activated(below)
+            # deviations from the batch's own mean, so that large means do not swallow small variances; then added up as Chan, Golub and
+            # LeVeque do (The American Statistician 1983)
+            own_n, own_mean = len(activated), activated.mean(0)
+            own_squares = (activated - own_mean).square_().sum(0).double()
+            apart = own_mean.double() - mean
+            squares = squares + own_squares + apart.square() * (n * own_n / (n + own_n))
+            mean = mean + apart * (own_n / (n + own_n))
+            n += own_n
+        moments.append((mean.float(), (squares / n).float()))
     return moments
 
 
@@ -124,15 +130,14 @@ def embed_projected(
     Embedding (cells x n_latent) and type probabilities (cells x n_labels), float32.
     """
     module.eval()
-    embeddings, probabilities = [], []
-    for start in range(0, len(projected), batch_size):
-        rows = torch.from_numpy(projected[start : start + batch_size])
-        out = module.inference(
-            {modality: rows}, projected=True, moments=None if moments is None else {modality: moments}
-        )
-        embeddings.append(module.position(out["embedding"][modality]).cpu().numpy())
-        probabilities.append(out["logits"][modality].softmax(dim=1).cpu().numpy())
-    return np.concatenate(embeddings), np.concatenate(probabilities)
+    heads = module.embedding_head, module.label_head
+    embedding, probabilities = (np.empty((len(projected), head.out_features), dtype=np.float32) for head in heads)
+    given = None if moments is None else {modality: moments}
+    for rows in _batches(len(projected), batch_size):
+        out = module.inference({modality: torch.from_numpy(projected[rows])}, projected=True, moments=given)
+        embedding[rows] = module.position(out["embedding"][modality]).cpu().numpy()
+        probabilities[rows] = out["logits"][modality].softmax(dim=1).cpu().numpy()
+    return embedding, probabilities
 
 
 def mean_over_modalities(parts: list[np.ndarray], positions: np.ndarray) -> np.ndarray:

@@ -106,7 +106,7 @@ def supervised_contrast(a: Tensor, b: Tensor, left: Tensor, right: Tensor, *, te
     a, b
         Embeddings of cells in two modalities, cells x dimensions; their directions are compared (cosine).
     left, right
-        Their label codes; unlabelled cells (-1) have no say.
+        Their label codes; each cell has one.
     temperature
         Divides the cosines.
 
@@ -114,8 +114,6 @@ def supervised_contrast(a: Tensor, b: Tensor, left: Tensor, right: Tensor, *, te
     -------
     The mean over both directions, and in each over the cells whose type the other modality has; 0 where there are none.
     """
-    a, b = a[left >= 0], b[right >= 0]
-    left, right = left[left >= 0], right[right >= 0]
     cosines = F.normalize(a, dim=1) @ F.normalize(b, dim=1).T / temperature
     same = (left.unsqueeze(1) == right.unsqueeze(0)).to(cosines.dtype)
     terms = []
@@ -145,5 +143,5 @@ def pair_accuracy(distances: Tensor, first: Tensor, second: Tensor) -> tuple[Ten
     for matrix, own, other in ((distances, first, second), (distances.T, second, first)):
         nearest = other[matrix.argmin(dim=1)]
         paired = torch.isin(own, other)
-        shares.append((nearest == own)[paired].float().mean())
+        shares.append(((nearest == own) & paired).sum() / paired.sum())
     return shares[0], shares[1]

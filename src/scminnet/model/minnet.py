@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 import torch
 from mudata import MuData
-from scipy import sparse
 from scvi import REGISTRY_KEYS
 from scvi.model.base import BaseModelClass
 
@@ -222,7 +221,7 @@ class MinNet(SiameseTrainingMixin, EmbeddingMixin, DiagnoseMixin, BaseModelClass
     def _layers(self) -> dict[str, str | None]:
         return self.registry_["setup_args"]["layers"]
 
-    def _row_matrices(self, mdata: MuData) -> dict[str, sparse.csr_matrix | np.ndarray]:
+    def _row_matrices(self, mdata: MuData) -> dict[str, Any]:
         return {m: as_row_matrix(layer_matrix(mdata, m, self._layers[m])) for m in self.modalities if m in mdata.mod}
 
     def _own_data(self) -> MuData:

@@ -75,7 +75,8 @@ class StandardisedLinear(nn.Module):
         if not isinstance(x, SparseRows):
             return ((x - mean) * scale).clamp(-CLIP, CLIP) @ weight + self.bias
         zero = (-mean * scale).clamp(-CLIP, CLIP)
-        values = ((x.values - mean[x.columns]) * scale[x.columns]).clamp(-CLIP, CLIP) - zero[x.columns]
+        mean_at, scale_at, zero_at = (moment.index_select(0, x.columns) for moment in (mean, scale, zero))
+        values = (x.values - mean_at).mul_(scale_at).clamp_(-CLIP, CLIP).sub_(zero_at)
         sums = F.embedding_bag(x.columns, weight, x.offsets, mode="sum", per_sample_weights=values)
         return sums + (zero @ weight + self.bias)
 
@@ -302,10 +303,12 @@ class SiameseModule(BaseModuleClass):
             + recipe.contrastive_weight * metrics["contrastive_loss"]
         )
         if recipe.infonce_weight > 0:
-            metrics["infonce_loss"] = self._infonce_loss(embedding, cells, recipe.temperature)
+            metrics["infonce_loss"] = self._infonce_loss(embedding, tensors["matches"], recipe.temperature)
             total = total + recipe.infonce_weight * metrics["infonce_loss"]
         if recipe.supervised_weight > 0:
-            metrics["supervised_loss"] = self._supervised_loss(embedding, labels, recipe.temperature)
+            metrics["supervised_loss"] = self._supervised_loss(
+                embedding, labels, tensors["labelled"], recipe.temperature
+            )
             total = total + recipe.supervised_weight * metrics["supervised_loss"]
         if nothing:
             total = total + torch.stack(nothing).sum()
@@ -345,21 +348,30 @@ class SiameseModule(BaseModuleClass):
             positive_share=recipe.positive_share,
         )
 
-    def _infonce_loss(self, embedding: Mapping[str, Tensor], cells: Mapping[str, Tensor], temperature: float) -> Tensor:
-        terms = []
-        for first, second in modality_pairs(tuple(embedding)):
-            matches = (cells[first].unsqueeze(1) == cells[second].unsqueeze(0)).nonzero(as_tuple=True)
-            if len(matches[0]) > 1:
-                a, b = embedding[first][matches[0]], embedding[second][matches[1]]
-                terms.append(losses.info_nce(a, b, temperature=temperature))
+    def _infonce_loss(
+        self,
+        embedding: Mapping[str, Tensor],
+        matches: Mapping[tuple[str, str], tuple[Tensor, Tensor]],
+        temperature: float,
+    ) -> Tensor:
+        terms = [
+            losses.info_nce(embedding[first][left], embedding[second][right], temperature=temperature)
+            for (first, second), (left, right) in matches.items()
+            if len(left) > 1
+        ]
         return torch.stack(terms).mean() if terms else torch.zeros((), device=self.device)
 
     def _supervised_loss(
-        self, embedding: Mapping[str, Tensor], labels: Mapping[str, Tensor], temperature: float
+        self,
+        embedding: Mapping[str, Tensor],
+        labels: Mapping[str, Tensor],
+        labelled: Mapping[str, Tensor],
+        temperature: float,
     ) -> Tensor:
+        known = {m: (cells[labelled[m]], labels[m][labelled[m]]) for m, cells in embedding.items()}
         terms = [
             losses.supervised_contrast(
-                embedding[first], embedding[second], labels[first], labels[second], temperature=temperature
+                known[first][0], known[second][0], known[first][1], known[second][1], temperature=temperature
             )
             for first, second in modality_pairs(tuple(embedding))
         ]
@@ -377,7 +389,8 @@ class SiameseModule(BaseModuleClass):
         found: dict[str, Tensor] = {}
         for modality, predicted in logits.items():
             known = labels[modality] >= 0
-            found[f"accuracy_{modality}"] = (predicted.argmax(1) == labels[modality])[known].float().mean()
+            right = (predicted.argmax(1) == labels[modality]) & known
+            found[f"accuracy_{modality}"] = right.sum() / known.sum()
         shares: dict[str, list[Tensor]] = {}
         for first, second in modality_pairs(tuple(embedding)):
             a, b = self.position(embedding[first]), self.position(embedding[second])

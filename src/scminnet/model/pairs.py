@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import lightning.pytorch as pl
 import numpy as np
 import torch
-from scipy import sparse
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -165,7 +164,7 @@ class PairDataset(Dataset[dict[str, Any]]):
     Parameters
     ----------
     matrices
-        By modality, the row matrix of its cells in the modality's own order.
+        By modality, the row matrix of its cells in the modality's own order, wherever it is stored.
     projected
         The matrices went through the network's input layer before.
     positions
@@ -185,7 +184,7 @@ class PairDataset(Dataset[dict[str, Any]]):
 
     def __init__(
         self,
-        matrices: dict[str, sparse.csr_matrix | np.ndarray],
+        matrices: dict[str, Any],
         positions: np.ndarray,
         labels: np.ndarray,
         geodesics: GeodesicIndex,
@@ -211,6 +210,13 @@ class PairDataset(Dataset[dict[str, Any]]):
             },
             "labels": {m: torch.from_numpy(self.labels[cells]) for m, cells in by_modality.items()},
             "cells": {m: torch.from_numpy(cells) for m, cells in by_modality.items()},
+            # found here, where they are known: found on the device, each batch would wait for it
+            "labelled": {
+                m: torch.from_numpy(np.flatnonzero(self.labels[cells] >= 0)) for m, cells in by_modality.items()
+            },
+            "matches": {
+                pair: _matches(by_modality[pair[0]], by_modality[pair[1]]) for pair in modality_pairs(self.modalities)
+            },
             "pairs": self._all_pairs(by_modality) if drawn.pairs is None else self._drawn_pairs(drawn),
             "n_cells": drawn.n_cells,
             "projected": self.projected,
@@ -242,6 +248,13 @@ class PairDataset(Dataset[dict[str, Any]]):
                 )
             )
         return lists
+
+
+def _matches(left: np.ndarray, right: np.ndarray) -> tuple[Tensor, Tensor]:
+    """Positions of the cells that stand in both arrays, in the order of the first."""
+    _, at_left, at_right = np.intersect1d(left, right, assume_unique=True, return_indices=True)
+    order = np.argsort(at_left)
+    return torch.from_numpy(at_left[order]), torch.from_numpy(at_right[order])
 
 
 class PairDataModule(pl.LightningDataModule):

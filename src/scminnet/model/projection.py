@@ -8,17 +8,22 @@ the network needs to see.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
 from scipy.linalg import eigh
 from scipy.sparse.linalg import LinearOperator, eigsh
 
+from scminnet._matrix import take
+from scminnet._principal import CELLS_PER_FEATURE, sums_of_products
 from scminnet.model.module import CLIP, modality_pairs
 
-#: Up to here the features' covariance is small enough to be decomposed whole; beyond, ARPACK finds the leading part.
+#: Up to here the features' covariance is the cheaper way for any number of cells; beyond, ARPACK is where cells are few.
 MAX_COVARIANCE_FEATURES = 500
+
+#: Cells whose values are made dense at a time.
+_BLOCK = 4096
 
 #: Principal components with less than this share of the first one's deviation are rounding errors of float32 covariances.
 MIN_RELATIVE_DEVIATION = 1e-3
@@ -28,10 +33,25 @@ MIN_RELATIVE_DEVIATION = 1e-3
 RIDGE = 10.0
 
 
-class RowsAndMoments(NamedTuple):
-    """A row matrix, and the mean and standard deviation of each of its features to standardise it by."""
+#: Cells that the components are fitted on, at most as many paired ones and as many others: 100,000 tell components of thousands of features to a
+#: few percent, and their values fit into memory whatever the size of the reference.
+MAX_FITTED = 100_000
 
-    matrix: sparse.csr_matrix | np.ndarray
+
+def _drawn(positions: np.ndarray, seed: int) -> np.ndarray:
+    """Draw the cells to fit on, sorted."""
+    rng = np.random.default_rng(seed)
+    paired = (positions >= 0).sum(axis=1) > 1
+    parts = [np.flatnonzero(paired), np.flatnonzero(~paired)]
+    return np.sort(
+        np.concatenate([p if len(p) <= MAX_FITTED else rng.choice(p, MAX_FITTED, replace=False) for p in parts])
+    )
+
+
+class RowsAndMoments(NamedTuple):
+    """A row matrix, wherever it is stored, and the mean and standard deviation of each of its features to standardise it by."""
+
+    matrix: Any
     moments: tuple[np.ndarray, np.ndarray]
 
 
@@ -53,20 +73,25 @@ def standardised_deviation(
     return sparse.csr_matrix((values.astype(np.float32), columns, matrix.indptr), shape=matrix.shape)
 
 
+def _drawn_rows(matrix: Any, moments: tuple[np.ndarray, np.ndarray], seed: int) -> sparse.csr_matrix | np.ndarray:
+    """Standardised deviations of a query's cells, of ``MAX_FITTED`` drawn where they are more."""
+    rows = _drawn(np.zeros((matrix.shape[0], 1)), seed)
+    return standardised_deviation(take(matrix, rows), *moments)
+
+
 def leading_components(
     parts: Sequence[sparse.csr_matrix | np.ndarray], n_components: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Principal components of cells of which each part is centred by itself: variances, falling, and directions (features x components)."""
-    n_features = parts[0].shape[1]
-    means = [np.asarray(part.mean(axis=0), dtype=np.float32).ravel() for part in parts]
-    if n_features <= MAX_COVARIANCE_FEATURES:
+    n_cells, n_features = sum(part.shape[0] for part in parts), parts[0].shape[1]
+    if n_features <= MAX_COVARIANCE_FEATURES or n_cells > CELLS_PER_FEATURE * n_features:
         scatter = np.zeros((n_features, n_features))
-        for part, mean in zip(parts, means, strict=True):
-            products = part.T @ part
-            scatter += products.toarray() if sparse.issparse(products) else products
-            scatter -= part.shape[0] * np.outer(mean, mean)
+        for part in parts:
+            sums = _sums(part)
+            scatter += sums[1:] - np.outer(sums[0], sums[0]) / part.shape[0]
         values, vectors = eigh(scatter, subset_by_index=(n_features - n_components, n_features - 1))
     else:
+        means = [np.asarray(part.mean(axis=0), dtype=np.float32).ravel() for part in parts]
 
         def scattered(direction: np.ndarray) -> np.ndarray:
             direction = direction.astype(np.float32, copy=False)
@@ -78,8 +103,12 @@ def leading_components(
         start = np.random.default_rng(seed).uniform(-1, 1, n_features).astype(np.float32)
         operator = LinearOperator((n_features, n_features), matvec=scattered, dtype=np.float32)
         values, vectors = eigsh(operator, n_components, v0=start)
-    n_cells = sum(part.shape[0] for part in parts)
     return np.maximum(values[::-1], 0) / (n_cells - 1), vectors[:, ::-1]
+
+
+def _sums(part: sparse.csr_matrix | np.ndarray) -> np.ndarray:
+    blocks = (part[start : start + _BLOCK] for start in range(0, part.shape[0], _BLOCK))
+    return sum(sums_of_products(block.toarray() if sparse.issparse(block) else block) for block in blocks)
 
 
 def whitened_components(
@@ -161,7 +190,7 @@ def canonical_rotations(
 
 
 def fit_projections(
-    matrices: Mapping[str, sparse.csr_matrix | np.ndarray],
+    matrices: Mapping[str, Any],
     moments: Mapping[str, tuple[np.ndarray, np.ndarray]],
     positions: np.ndarray,
     *,
@@ -175,11 +204,12 @@ def fit_projections(
     Parameters
     ----------
     matrices
-        By modality, row matrices of all cells.
+        By modality, row matrices of all cells, wherever they are stored.
     moments
         By modality, mean and standard deviation of each feature.
     positions
-        Cells to fit on x modalities: row in the modality, -1 where not measured.
+        Cells to fit on x modalities: row in the modality, -1 where not measured. Of more than ``MAX_FITTED`` paired cells, and of the others, so
+        many are drawn.
     n_components
         Principal components of each modality, at most.
     n_canonical
@@ -194,15 +224,16 @@ def fit_projections(
     By modality, weights (features x n_canonical) and bias (n_canonical), which turn z, the standardised and clipped values, into
     centred canonical components.
     """
+    positions = positions[_drawn(positions, seed)]
     n_paired = int(((positions >= 0).sum(axis=1) > 1).sum())
     components, scores, local, centres = {}, {}, np.full_like(positions, -1), {}
     for i, (modality, matrix) in enumerate(matrices.items()):
         measured = positions[:, i] >= 0
         local[measured, i] = np.arange(measured.sum())
-        values = standardised_deviation(matrix[positions[measured, i]], *moments[modality])
+        values = standardised_deviation(take(matrix, positions[measured, i]), *moments[modality])
         parts = [values]
         if query and modality in query:
-            parts.append(standardised_deviation(query[modality].matrix, *query[modality].moments))
+            parts.append(_drawn_rows(*query[modality], seed))
         components[modality] = whitened_components(parts, n_components, seed, ridge=RIDGE / n_paired)
         scores[modality] = values @ components[modality]
         centres[modality] = scores[modality].mean(axis=0)

@@ -11,7 +11,7 @@ from anndata import AnnData
 from mudata import MuData
 from scipy import sparse
 
-from scminnet import _compat
+from scminnet import _compat, _matrix
 from scminnet._logging import logger
 from scminnet._validate import shorten
 
@@ -19,7 +19,8 @@ from scminnet._validate import shorten
 def align_features(adata: AnnData, features: pd.Index) -> AnnData:
     """Return the cells of ``adata`` over ``features``: known ones moved, missing ones zero, others left out.
 
-    ``X`` and layers keep their kind (sparse or dense) and type; ``obs``, ``obsm``, ``obsp`` and ``uns`` are copied.
+    ``X`` and layers keep their kind (sparse or dense) and type; ``obs``, ``obsm``, ``obsp`` and ``uns`` are copied. Matrices on disk stay there
+    where no feature moves, and become dask arrays otherwise.
     """
     source = adata.var_names.get_indexer(features)
     known = np.flatnonzero(source >= 0)
@@ -29,8 +30,10 @@ def align_features(adata: AnnData, features: pd.Index) -> AnnData:
     )
 
     def moved(matrix: Any) -> Any:
-        result = matrix @ selection.astype(matrix.dtype)
-        return sparse.csr_matrix(result) if sparse.issparse(matrix) else np.asarray(result)
+        if _matrix.on_disk(matrix) and adata.var_names.equals(features):
+            return matrix
+        result = _matrix.right_product(matrix, selection.astype(matrix.dtype))
+        return sparse.csr_matrix(result) if sparse.issparse(result) else result
 
     return AnnData(
         X=None if adata.X is None else moved(adata.X),
@@ -41,6 +44,11 @@ def align_features(adata: AnnData, features: pd.Index) -> AnnData:
         obsp=dict(adata.obsp),
         uns=dict(adata.uns),
     )
+
+
+def _taken_over(adata: AnnData) -> AnnData:
+    stored = any(map(_matrix.on_disk, (adata.X, *adata.layers.values())))
+    return adata if stored else adata.copy()
 
 
 def align_query(mdata: MuData, features: Mapping[str, Sequence[str]]) -> MuData:
@@ -84,7 +92,7 @@ def align_query(mdata: MuData, features: Mapping[str, Sequence[str]]) -> MuData:
         ", ".join(f"{m} {counts[m]:,} of {len(features[m]):,}" for m in shared),
     )
     aligned = {
-        m: align_features(adata, pd.Index(features[m])) if m in features else adata.copy()
+        m: align_features(adata, pd.Index(features[m])) if m in features else _taken_over(adata)
         for m, adata in mdata.mod.items()
     }
     with _compat.new_mudata_manner():

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from scminnet._matrix import group_sums, take
 from scminnet.graph.neighbors import nearest_neighbors
 from scminnet.metrics.foscttm import foscttm
 from scminnet.model.checks import level_correlation
@@ -64,7 +65,7 @@ class ReferenceRange(TypedDict):
 
 def learn_range(
     module: SiameseModule,
-    matrices: Mapping[str, sparse.csr_matrix | np.ndarray],
+    matrices: Mapping[str, Any],
     positions: np.ndarray,
     train: np.ndarray,
     held_out: np.ndarray,
@@ -105,8 +106,8 @@ def learn_range(
         if len(chosen) < N_NEIGHBORS or len(of_held_out) < MIN_HELD_OUT:
             continue
         kept[modality] = of_held_out
-        landmarks, _ = embed_projected(module, project_rows(module, matrix[chosen], modality), modality)
-        values = matrix[rows[held_out[of_held_out]]]
+        landmarks, _ = embed_projected(module, project_rows(module, take(matrix, chosen), modality), modality)
+        values = take(matrix, rows[held_out[of_held_out]])
         projected = project_rows(module, values, modality)
         embedding, probabilities = embed_projected(module, projected, modality)
         result["landmarks"][modality] = landmarks
@@ -127,18 +128,16 @@ def learn_range(
     return result
 
 
-def _levels_between_batches(matrix: sparse.csr_matrix | np.ndarray, rows: np.ndarray, batches: np.ndarray) -> float:
+def _levels_between_batches(matrix: Any, rows: np.ndarray, batches: np.ndarray) -> float:
     """Correlate each batch's feature means with the other batches'; return the lowest."""
     measured = np.flatnonzero(rows >= 0)
     codes, names = pd.factorize(batches[measured])
     if len(names) < 2:
         return 1.0
-    # sums by a product: taking the rows of a batch would copy them
-    members = sparse.csr_matrix(
-        (np.ones(len(measured), dtype=matrix.dtype), (codes, rows[measured])), shape=(len(names), matrix.shape[0])
-    )
-    sums = members @ matrix
-    sums = (sums.toarray() if sparse.issparse(sums) else sums).astype(np.float64)
+    batch_of = np.full(matrix.shape[0], -1, dtype=np.int64)
+    batch_of[rows[measured]] = codes
+    sums = group_sums(matrix, batch_of, len(names), np.float64)
+    sums = sums.toarray() if sparse.issparse(sums) else sums
     sizes = np.bincount(codes)
     found = [
         level_correlation(own / n, (sums.sum(axis=0) - own) / (sizes.sum() - n))

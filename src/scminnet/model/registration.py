@@ -17,7 +17,6 @@ from scminnet._validate import (
     check_values,
     layer_matrix,
     layer_names,
-    looks_like_counts,
     shorten,
 )
 from scminnet.model._scvi import AnnDataManagerValidationCheck
@@ -107,8 +106,7 @@ def check_matrices(mdata: MuData, modalities: Sequence[str], layers: Mapping[str
     counts = []
     for modality in modalities:
         matrix = layer_matrix(mdata, modality, layers[modality])
-        check_values(matrix, modality)
-        if looks_like_counts(matrix):
+        if check_values(matrix, modality, stored=True).look_like_counts:
             counts.append(modality)
     if counts:
         warnings.warn(

@@ -6,8 +6,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numba import njit
 from scipy import sparse
 from torch import Tensor
+
+from scminnet._matrix import Block, fold, in_memory, take
 
 
 class SparseRows(NamedTuple):
@@ -19,32 +22,42 @@ class SparseRows(NamedTuple):
     values: Tensor
     """Non-zero values, float32, shape ``(n_nonzero,)``."""
     columns: Tensor
-    """Their features, int64, shape ``(n_nonzero,)``."""
+    """Their features, int32 or int64, shape ``(n_nonzero,)``."""
     offsets: Tensor
-    """Where each cell begins, int64, shape ``(n_cells,)``."""
+    """Where each cell begins, shape ``(n_cells,)``, of the same type as ``columns``."""
 
 
 #: Cells x features: sparse rows, or a dense float32 tensor when the user's matrix is dense.
 Rows = SparseRows | Tensor
 
 
-def as_row_matrix(matrix: Any) -> sparse.csr_matrix | np.ndarray:
-    """Return a matrix whose rows are quickly taken: CSR for sparse input, an array for dense; no copy where it is one."""
+def as_row_matrix(matrix: Any) -> Any:
+    """Return a matrix whose rows are quickly taken: CSR for sparse input, an array for dense; no copy where it is one, nor of one on disk."""
     if sparse.issparse(matrix):
         return sparse.csr_matrix(matrix)
-    return np.asarray(matrix)
+    return np.asarray(matrix) if in_memory(matrix) else matrix
 
 
-def take_rows(matrix: sparse.csr_matrix | np.ndarray, rows: np.ndarray | slice) -> Rows:
-    """Take rows of a row matrix as tensors."""
-    taken = matrix[rows]
+def take_rows(matrix: Any, rows: np.ndarray | slice) -> Rows:
+    """Take rows of a row matrix, wherever it is stored, as tensors."""
+    if isinstance(rows, slice) and sparse.issparse(matrix):
+        # views of the values, where scipy would copy them
+        start, stop, _ = rows.indices(matrix.shape[0])
+        indptr = matrix.indptr[start : stop + 1]
+        data, indices = (part[indptr[0] : indptr[-1]] for part in (matrix.data, matrix.indices))
+        return _sparse_rows(data, indices, indptr[:-1] - indptr[0])
+    taken = take(matrix, rows)
     if sparse.issparse(taken):
-        return SparseRows(
-            torch.from_numpy(taken.data.astype(np.float32, copy=False)),
-            torch.from_numpy(taken.indices.astype(np.int64, copy=False)),
-            torch.from_numpy(taken.indptr[:-1].astype(np.int64, copy=False)),
-        )
+        return _sparse_rows(taken.data, taken.indices, taken.indptr[:-1])
     return torch.from_numpy(np.ascontiguousarray(taken, dtype=np.float32))
+
+
+def _sparse_rows(data: np.ndarray, indices: np.ndarray, offsets: np.ndarray) -> SparseRows:
+    return SparseRows(
+        torch.from_numpy(data.astype(np.float32, copy=False)),
+        torch.from_numpy(indices),
+        torch.from_numpy(offsets.astype(indices.dtype, copy=False)),
+    )
 
 
 def n_rows(rows: Rows) -> int:
@@ -52,33 +65,68 @@ def n_rows(rows: Rows) -> int:
     return len(rows.offsets) if isinstance(rows, SparseRows) else len(rows)
 
 
-def feature_moments(matrix: sparse.csr_matrix | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+#: Cells whose values are summed at a time: their float64 copies are small.
+_BLOCK = 4096
+
+
+class _Sums(NamedTuple):
+    """Number of cells, and mean and sum of squared deviations of each feature over them, float64."""
+
+    n: int
+    mean: np.ndarray
+    squares: np.ndarray
+
+
+def feature_moments(matrix: Any) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of each feature.
 
     Parameters
     ----------
     matrix
-        Cells x features.
+        Cells x features, wherever it is stored; it is read once.
 
     Returns
     -------
     Two float32 arrays of length n_features. The deviation divides by n - 1 as :func:`scanpy.pp.scale` does; it is 0 for
-    a constant feature. Sums run in float64, two passes, so that large means do not swallow small variances.
+    a constant feature. Sums run in float64, over deviations from the mean of a block of cells, so that large means do not swallow small variances.
     """
-    n_cells, n_features = matrix.shape
-    if sparse.issparse(matrix):
-        values = matrix.data.astype(np.float64)
-        columns = matrix.indices
-        mean = np.bincount(columns, weights=values, minlength=n_features) / n_cells
-        squares = np.bincount(columns, weights=np.square(values - mean[columns]), minlength=n_features)
-        n_zero = n_cells - np.bincount(columns, minlength=n_features)
-        squares = squares + n_zero * np.square(mean)
-    else:
-        mean = matrix.mean(axis=0, dtype=np.float64)
-        squares = np.zeros(n_features)
-        for start in range(0, n_cells, 4096):
-            squares += np.square(matrix[start : start + 4096] - mean).sum(axis=0)
+    n_cells, mean, squares = fold(_block_sums, _merge, matrix, size=_BLOCK)
     std = np.sqrt(squares / max(n_cells - 1, 1))
     # a constant feature can have a rounding error for a deviation
     std[std <= 1e-7 * np.abs(mean)] = 0.0
     return mean.astype(np.float32), std.astype(np.float32)
+
+
+def _block_sums(block: Block) -> _Sums:
+    n_cells, n_features = block.shape
+    if not sparse.issparse(block):
+        mean = block.mean(axis=0, dtype=np.float64)
+        return _Sums(n_cells, mean, np.square(block - mean).sum(axis=0))
+    return _Sums(n_cells, *_sparse_sums(block.data, block.indices, n_cells, n_features))
+
+
+@njit(cache=True, nogil=True)
+def _sparse_sums(
+    values: np.ndarray, columns: np.ndarray, n_cells: int, n_features: int
+) -> tuple[np.ndarray, np.ndarray]:  # pragma: no cover
+    """Mean and sum of squared deviations of each feature, in two passes over the values that are still in the cache."""
+    mean, squares = np.zeros(n_features), np.zeros(n_features)
+    n_zero = np.full(n_features, n_cells)
+    for k in range(len(values)):
+        mean[columns[k]] += values[k]
+        n_zero[columns[k]] -= 1
+    mean /= n_cells
+    for k in range(len(values)):
+        squares[columns[k]] += (values[k] - mean[columns[k]]) ** 2
+    return mean, squares + n_zero * mean**2
+
+
+def _merge(first: _Sums, second: _Sums) -> _Sums:
+    """Sums over two sets of cells (Chan, Golub and LeVeque, The American Statistician 1983)."""
+    n = first.n + second.n
+    apart = second.mean - first.mean
+    return _Sums(
+        n,
+        first.mean + apart * (second.n / n),
+        first.squares + second.squares + np.square(apart) * (first.n * second.n / n),
+    )

@@ -8,10 +8,12 @@ scanpy's dense matrix of corrected values is never needed; the tests compare bot
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
+
+from scminnet._matrix import Block, fold
 
 #: Cells whose values are looked at a time.
 _BLOCK = 4096
@@ -35,13 +37,13 @@ class Lines(NamedTuple):
     intercept: np.ndarray
 
 
-def batch_moments(matrix: sparse.csr_matrix, codes: np.ndarray) -> Moments:
+def batch_moments(matrix: Any, codes: np.ndarray) -> Moments:
     """Mean and variance of each feature in each batch, summed in float64 over blocks of cells.
 
     Parameters
     ----------
     matrix
-        Cells x features, without duplicate entries.
+        Cells x features, sparse or dense, wherever it is stored.
     codes
         Number of each cell's batch, from 0 on without gaps.
 
@@ -50,14 +52,18 @@ def batch_moments(matrix: sparse.csr_matrix, codes: np.ndarray) -> Moments:
     The moments, float64. A variance that is but the rounding of its sums is 0.
     """
     sizes = np.bincount(codes)
-    sums, squares = np.zeros((2, len(sizes), matrix.shape[1]))
-    for start in range(0, len(codes), _BLOCK):
-        own = codes[start : start + _BLOCK]
-        block = matrix[start : start + _BLOCK].astype(np.float64)
-        of_batch = sparse.csr_matrix((np.ones(len(own)), (own, np.arange(len(own)))), shape=(len(sizes), len(own)))
-        sums += (of_batch @ block).toarray()
-        block.data **= 2
-        squares += (of_batch @ block).toarray()
+
+    def sum_block(block: Block, codes: np.ndarray) -> np.ndarray:
+        of_batch = sparse.csr_matrix(
+            (np.ones(len(codes)), (codes, np.arange(len(codes)))), shape=(len(sizes), len(codes))
+        )
+        values = sparse.csr_matrix(block, dtype=np.float64, copy=True)
+        values.sum_duplicates()
+        squared = values.copy()
+        squared.data **= 2
+        return np.stack([(of_batch @ part).toarray() for part in (values, squared)])
+
+    sums, squares = fold(sum_block, np.add, matrix, codes, size=_BLOCK)
     means = sums / sizes[:, None]
     squares /= sizes[:, None]
     variances = squares - means**2

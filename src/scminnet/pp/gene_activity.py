@@ -149,7 +149,8 @@ def gene_activity(
     if not kept.any():
         raise ValueError(why_no_overlap(sums.chroms, starts, counted))
     if fragments is None:
-        _validate.warn_unless_counts({atac: _validate.layer_matrix(mdata, atac, layer, "layer")}, "Gene activity")
+        found = _validate.check_values(_validate.layer_matrix(mdata, atac, layer, "layer"), atac)
+        _validate.warn_unless_counts({atac: found}, "Gene activity")
     activity = sums.matrix[:, kept]
     activity.sort_indices()
     var = _places(starts, genes)[kept].assign(**{f"n_{counted}": sums.n_counted[kept]})

@@ -11,7 +11,7 @@ import pandas as pd
 from mudata import MuData
 from scipy import sparse
 
-from scminnet import _validate
+from scminnet import _matrix, _validate
 from scminnet._constants import MARGIN_GRAPH_KEY
 from scminnet.graph.neighbors import connectivities, nearest_neighbors
 from scminnet.pp.combat import Lines, Moments, batch_moments, combat
@@ -56,7 +56,8 @@ def margin_graph(
     connectivity c is 1.01 - c long.
 
     No dense matrix of cells x features is made: beside the input, memory holds its non-zeros of the features used once more,
-    cells x ``n_pcs`` and batches x features.
+    cells x ``n_pcs`` and batches x features. Values on disk, and dask arrays, are read three times by blocks of cells; memory then holds
+    the covariances of the features used in place of their non-zeros.
 
     Parameters
     ----------
@@ -81,7 +82,7 @@ def margin_graph(
     n_top_genes
         Features used: those that vary most within their batches.
     seed
-        Seed of PCA, Harmony and the neighbour search; the same seed gives the same graph (above 4,096 cells, with the same
+        Seed of PCA, Harmony and the neighbour search; the same seed gives the same graph (above 50,000 cells, with the same
         number of numba threads).
     key_added
         Name of the result.
@@ -106,7 +107,7 @@ def margin_graph(
     Raises
     ------
     TypeError
-        ``mdata`` is no MuData, or its values are no numbers.
+        ``mdata`` is no MuData, or its values are no numbers, or stored by columns on disk.
     ImportError
         ``batch_correction`` is ``"harmony"`` and harmonypy is not installed.
     KeyError
@@ -122,11 +123,12 @@ def margin_graph(
     """
     _validate.check_mudata(mdata)
     _validate.check_not_view(mdata)
+    _validate.check_copyable(mdata, copy=copy)
     _validate.check_modalities(mdata, [modality], "modality")
     matrix = _validate.layer_matrix(mdata, modality, layer)
-    _validate.check_values(matrix, modality)
+    found = _validate.check_values(matrix, modality, stored=True)
     batches = None if batch_key is None else _validate.modality_column(mdata, batch_key, modality, "batch_key")
-    if _validate.looks_like_counts(matrix):
+    if found.look_like_counts:
         warnings.warn(
             f"modality {modality!r} looks like raw counts. The margin graph expects log-normalised values: run "
             "`sc.pp.normalize_total` and `sc.pp.log1p` first, or name their `layer`.",
@@ -169,7 +171,7 @@ def margin_graph(
 
 
 def build_margin_graph(
-    matrix: np.ndarray | sparse.spmatrix | sparse.sparray,
+    matrix: Any,
     batches: Any = None,
     *,
     batch_correction: str | None = "combat",
@@ -183,7 +185,7 @@ def build_margin_graph(
     Parameters
     ----------
     matrix
-        Log-normalised values, cells x features, sparse or dense. Not changed.
+        Log-normalised values, cells x features, sparse or dense, in memory, on disk or a dask array. Not changed.
     batches
         One batch a cell, none missing. ``None``: all cells are one batch.
     batch_correction, n_pcs, n_neighbors, n_top_genes, seed
@@ -210,7 +212,7 @@ def build_margin_graph(
     if batch_correction == "harmony":
         _import_harmonypy()
 
-    matrix = _rows(matrix)
+    matrix = _rows(matrix) if _matrix.in_memory(matrix) else matrix
     moments = batch_moments(matrix, codes)
     # within batches, so that what only tells batches apart is not chosen
     variances = moments.sizes @ moments.variances
@@ -223,7 +225,7 @@ def build_margin_graph(
     unchanged = Lines(np.ones_like(moments.means), np.zeros_like(moments.means))
     lines = combat(moments) if batch_correction == "combat" and codes.any() else unchanged
     n_pcs = min(n_pcs, n_cells - 1, len(top))
-    pca = scaled_pca(matrix[:, top], codes, moments, lines, n_pcs, limit=_MAX_SCALED, seed=seed)
+    pca = scaled_pca(matrix, top, codes, moments, lines, n_pcs, limit=_MAX_SCALED, seed=seed)
     if batch_correction == "harmony" and codes.any():
         pca = _harmony(pca, codes, seed)
     weights = connectivities(nearest_neighbors(pca, n_neighbors, seed=seed), n_cells)

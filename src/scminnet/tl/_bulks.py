@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from scipy import sparse
 from tqdm.auto import tqdm
 
 from scminnet._constants import SHOW_PROGRESS_FROM
+from scminnet._matrix import group_sums
 from scminnet.graph.ward import ward_order
 
 
@@ -163,13 +165,13 @@ def cut(places: np.ndarray, groups: np.ndarray, bulks: np.ndarray, seed: int) ->
     return bulk_of
 
 
-def sum_cells(values: sparse.spmatrix | np.ndarray, bulk_of: np.ndarray, n_bulks: int) -> sparse.csr_matrix:
+def sum_cells(values: Any, bulk_of: np.ndarray, n_bulks: int) -> sparse.csr_matrix:
     """Sum the rows of a matrix over the bulks.
 
     Parameters
     ----------
     values
-        Cells x features, sparse or dense.
+        Cells x features, sparse or dense, in memory, on disk or a dask array.
     bulk_of
         Bulk of each row, int array, negative for none.
     n_bulks
@@ -179,9 +181,6 @@ def sum_cells(values: sparse.spmatrix | np.ndarray, bulk_of: np.ndarray, n_bulks
     -------
     float32 matrix, bulks x features.
     """
-    cells = np.flatnonzero(bulk_of >= 0)
-    one = np.ones(len(cells), dtype=np.float32)
-    member = sparse.csr_matrix((one, (bulk_of[cells], cells)), shape=(n_bulks, len(bulk_of)))
-    sums = sparse.csr_matrix(member @ values, dtype=np.float32)
+    sums = sparse.csr_matrix(group_sums(values, bulk_of, n_bulks, np.float32))
     sums.sort_indices()
     return sums

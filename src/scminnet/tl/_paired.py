@@ -8,17 +8,40 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from mudata import MuData
-from scipy import sparse
 
 from scminnet import _validate
+from scminnet._matrix import Block, columns, fold
+
+
+class Observed(NamedTuple):
+    """Values of n observations: chosen rows of a matrix, or all, of which only the columns in use are read into memory."""
+
+    matrix: Any
+    rows: np.ndarray | None = None
+
+    def columns(self, chosen: np.ndarray) -> Block:
+        """Return the values of some features, (n, chosen)."""
+        values = columns(self.matrix, chosen)
+        return values if self.rows is None else values[self.rows]
+
+    def totals(self, observations: np.ndarray) -> np.ndarray:
+        """Sum each feature over some of the observations."""
+        chosen = np.zeros(self.matrix.shape[0])
+        chosen[observations if self.rows is None else self.rows[observations]] = 1
+
+        # a product, for rows of all features would be a copy
+        def of_block(block: Block, chosen: np.ndarray) -> np.ndarray:
+            return np.asarray(chosen @ block).ravel()
+
+        return fold(of_block, np.add, self.matrix, chosen)
 
 
 class Paired(NamedTuple):
-    """``names`` of n observations, and the values there of the genes, (n, genes), and of the peaks, (n, peaks)."""
+    """``names`` of n observations, and the values there of the genes and of the peaks."""
 
     names: pd.Index
-    rna: Any
-    atac: Any
+    rna: Observed
+    atac: Observed
 
 
 def paired_matrices(mdata: MuData, rna: str, atac: str, layer: str | Mapping[str, str | None] | None) -> Paired:
@@ -40,11 +63,11 @@ def paired_matrices(mdata: MuData, rna: str, atac: str, layer: str | Mapping[str
     matrices = {}
     for modality, name in _validate.layer_names(layer, [rna, atac], "layer").items():
         matrix = _validate.layer_matrix(mdata, modality, name, "layer")
-        _validate.check_values(matrix, modality, allow_negative=True)
+        _validate.check_values(matrix, modality, allow_negative=True, stored=True)
         matrices[modality] = matrix
     ours, theirs = mdata.mod[rna].obs_names, mdata.mod[atac].obs_names
     if ours.equals(theirs):
-        return Paired(ours, matrices[rna], matrices[atac])
+        return Paired(ours, Observed(matrices[rna]), Observed(matrices[atac]))
     names = ours[ours.isin(theirs)]
     if names.empty:
         raise ValueError(
@@ -52,7 +75,9 @@ def paired_matrices(mdata: MuData, rna: str, atac: str, layer: str | Mapping[str
             f"{_validate.shorten(theirs, 2)}). Make bulks of both with `scminnet.tl.minibulk`, or give paired cells."
         )
     return Paired(
-        names, _rows(matrices[rna], ours.get_indexer(names)), _rows(matrices[atac], theirs.get_indexer(names))
+        names,
+        Observed(matrices[rna], ours.get_indexer(names)),
+        Observed(matrices[atac], theirs.get_indexer(names)),
     )
 
 
@@ -71,7 +96,3 @@ def observation_groups(
     known = np.flatnonzero(column.notna())
     codes, groups = pd.factorize(column.to_numpy()[known], sort=True)
     return {group: known[codes == i] for i, group in enumerate(groups)}
-
-
-def _rows(matrix: Any, rows: np.ndarray) -> Any:
-    return matrix.tocsr()[rows] if sparse.issparse(matrix) else matrix[rows]

@@ -17,7 +17,7 @@ from scminnet._logging import logger
 from scminnet.genomics import check_annotation, gc_content, parse_intervals
 from scminnet.tl._correlation import Columns, check_method, correlate_pairs, prepare
 from scminnet.tl._null import POOL, Background, false_discovery_rate, matched_null, theoretical_null
-from scminnet.tl._paired import observation_groups, paired_matrices, recorded_layer
+from scminnet.tl._paired import Observed, observation_groups, paired_matrices, recorded_layer
 from scminnet.tl._pairs import window_pairs
 
 #: What correlations are compared with.
@@ -157,7 +157,7 @@ def cre_links(
     Raises
     ------
     TypeError
-        ``mdata`` is no MuData, its values are no numbers in memory, or ``tss`` is neither table nor path.
+        ``mdata`` is no MuData, its values are no numbers, or stored by columns on disk, or ``tss`` is neither table nor path.
     KeyError
         ``groupby`` is no column.
     FileNotFoundError
@@ -181,6 +181,7 @@ def cre_links(
     """
     _validate.check_mudata(mdata)
     _validate.check_not_view(mdata)
+    _validate.check_copyable(mdata, copy=copy)
     for value, argument in ((upstream, "upstream"), (downstream, "downstream")):
         _validate.check_count(value, argument, minimum=0)
     check_method(method, nonzero=nonzero)
@@ -221,7 +222,7 @@ def cre_links(
     used = np.union1d(pairs.table["peak"], pool)
     first, second = np.searchsorted(linked, pairs.table["gene"]), np.searchsorted(used, pairs.table["peak"])
     gc = None if genome is None else _gc_content(peaks.iloc[used], genome)
-    expression, accessibility = paired.rna[:, linked], paired.atac[:, used]
+    expression, accessibility = paired.rna.columns(linked), paired.atac.columns(used)
 
     tables, left_out = [], list(pairs.left_out.items())
     for group, rows in groups.items():
@@ -311,12 +312,9 @@ def _gc_content(peaks: pd.DataFrame, genome: str | os.PathLike[str]) -> np.ndarr
     return gc
 
 
-def _covariates(accessibility: Any, rows: np.ndarray, used: np.ndarray, gc: np.ndarray | None) -> np.ndarray:
+def _covariates(accessibility: Observed, rows: np.ndarray, used: np.ndarray, gc: np.ndarray | None) -> np.ndarray:
     """What peaks are matched by, as quantiles: (used peaks, 1 or 2)."""
-    chosen = np.zeros(accessibility.shape[0])
-    chosen[rows] = 1
-    # a product, for rows of all peaks would be a copy
-    total = np.asarray(chosen @ accessibility).ravel()
+    total = accessibility.totals(rows)
     covariates = [stats.rankdata(total)[used] / len(total)]
     if gc is not None:
         covariates.append(stats.rankdata(gc) / len(gc))

@@ -117,7 +117,7 @@ def differential_links(
     Raises
     ------
     TypeError
-        ``mdata`` is no MuData, its values are no numbers in memory, or ``links`` is neither table nor MuData.
+        ``mdata`` is no MuData, its values are no numbers, or stored by columns on disk, or ``links`` is neither table nor MuData.
     KeyError
         ``condition`` or ``groupby`` is no column, or there are no links.
     ValueError
@@ -128,6 +128,7 @@ def differential_links(
     """
     _validate.check_mudata(mdata)
     _validate.check_not_view(mdata)
+    _validate.check_copyable(mdata, copy=copy)
     check_method(method, nonzero=nonzero)
     _validate.check_count(n_permutations, "n_permutations", minimum=0)
     paired = paired_matrices(mdata, rna, atac, layer)
@@ -149,7 +150,7 @@ def differential_links(
     pairs = pairs.astype({"gene": str, "peak": str}).drop_duplicates(["gene", "peak"], ignore_index=True)
     genes, first = np.unique(_positions(mdata, rna, pairs["gene"]), return_inverse=True)
     peaks, second = np.unique(_positions(mdata, atac, pairs["peak"]), return_inverse=True)
-    expression, accessibility = paired.rna[:, genes], paired.atac[:, peaks]
+    expression, accessibility = paired.rna.columns(genes), paired.atac.columns(peaks)
 
     def correlate(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         x, y = prepare(expression[rows], method), prepare(accessibility[rows], method)

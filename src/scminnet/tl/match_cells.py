@@ -94,6 +94,7 @@ def match_cells(
     """
     _validate.check_mudata(mdata)
     _validate.check_not_view(mdata)
+    _validate.check_copyable(mdata, copy=copy)
     if source == target:
         raise ValueError(f"`target` is {target!r}, as is `source`. Name two modalities.")
     _validate.check_modalities(mdata, [source], "source")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import scanpy as sc
 from anndata import AnnData
 from mudata import MuData
-from scipy import sparse
 
 from scminnet import _compat, _validate
 from scminnet._constants import EMBEDDING_KEY
@@ -66,7 +66,8 @@ def minibulk(
     modalities
         Modalities to sum. ``None``: all that have the embedding.
     layer
-        Layer of raw counts, or smoothed ones, for all modalities or each its own. ``None``: ``X``.
+        Layer of raw counts, or smoothed ones, for all modalities or each its own. ``None``: ``X``. Values on disk and dask arrays are summed
+        block by block.
     use_rep
         Key of the embeddings in the modalities' ``obsm``, arrays (cells of the modality, d).
     min_cells
@@ -106,7 +107,7 @@ def minibulk(
     Raises
     ------
     TypeError
-        ``mdata`` is no MuData, or values are no numbers in memory.
+        ``mdata`` is no MuData, or values are no numbers, or stored by columns on disk.
     KeyError
         No modality has the embedding, or a column is nowhere.
     ValueError
@@ -138,8 +139,7 @@ def minibulk(
     names = check_used_modalities(mdata, modalities, use_rep)
     layers = _validate.layer_names(layer, names, "layer")
     values = {m: _validate.layer_matrix(mdata, m, layers[m], "layer") for m in names}
-    for m in names:
-        _validate.check_values(values[m], m)
+    found = {m: _validate.check_values(values[m], m, stored=True) for m in names}
     labels = cell_groups(mdata, groupby, condition, names)
     if key_added in labels.columns:
         raise ValueError(
@@ -152,7 +152,7 @@ def minibulk(
     of_groups = cells_of(groups, rows, len(table))
     groups, reasons = leave_short(groups, reasons, of_groups, min_cells, names, "group")
     planned = plan(groups, of_groups, n_bulks, min_cells)
-    _validate.warn_unless_counts(values, "`minibulk`")
+    _validate.warn_unless_counts(found, "`minibulk`")
 
     bulks = cut(places, groups, planned, seed)
     of_bulks = cells_of(bulks, rows, n_bulks)
@@ -238,9 +238,7 @@ def _groups(labels: pd.DataFrame, reasons: np.ndarray, condition: str | None) ->
     return groups, grouped.size().reset_index()[list(labels.columns)]
 
 
-def _summed(
-    adata: AnnData, values: sparse.spmatrix | np.ndarray, bulks: np.ndarray, bulk_names: Sequence[str]
-) -> AnnData:
+def _summed(adata: AnnData, values: Any, bulks: np.ndarray, bulk_names: Sequence[str]) -> AnnData:
     """Put a modality's sums into an AnnData, log-normalised in ``X``."""
     counts = sum_cells(values, bulks, len(bulk_names))
     result = AnnData(counts.copy(), obs=pd.DataFrame(index=bulk_names), var=adata.var.copy(), layers={"counts": counts})

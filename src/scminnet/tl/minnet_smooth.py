@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ from anndata import AnnData
 from mudata import MuData
 from scipy import sparse
 
-from scminnet import _compat, _validate
+from scminnet import _compat, _matrix, _validate
 from scminnet._constants import EMBEDDING_KEY
 from scminnet.graph.neighbors import Neighbors, nearest_neighbors
 from scminnet.tl._cells import cell_places, cell_rows, check_used_modalities
@@ -65,7 +66,9 @@ def minnet_smooth(
     has the embedding of its cells, which are those of the same ``obs_names``. A cell that lacks a modality, or its embedding there, stands
     at the mean of its embeddings elsewhere.
 
-    Memory is that of the sums: they have up to ``n_neighbors + 1`` times the non-zeros of the values.
+    Memory is that of the sums: they have up to ``n_neighbors + 1`` times the non-zeros of the values. Of values on disk or in a dask array, sums
+    are a dask array, of which nothing is computed before it is used: :func:`minibulk` sums it, and writing the MuData writes it, block by block.
+    For bulks and links nothing need be stored. See :doc:`/scale`.
 
     Parameters
     ----------
@@ -99,7 +102,7 @@ def minnet_smooth(
     ``None``, or the copy. Written, for ``key = key_added`` and each modality ``m``:
 
     ``mdata[m].layers[key]``
-        The sums, float32; CSR where the values are sparse.
+        The sums, float32; CSR where the values are sparse. A dask array where the values are not in memory.
     ``mdata[m].obsp["{key}_connectivities"]``
         The graph, binary, each cell joined to itself.
     ``mdata.mod["{m}_{key}"]``
@@ -112,14 +115,16 @@ def minnet_smooth(
     Raises
     ------
     TypeError
-        ``mdata`` is no MuData, or values are no numbers in memory.
+        ``mdata`` is no MuData, or values are no numbers, or stored by columns on disk.
+    ImportError
+        Values are on disk, and dask is not installed.
     KeyError
         No modality has the embedding, or ``condition`` is no column.
     ValueError
         ``mdata`` is a view, or its ``obs`` lacks cells of a modality; a modality is unknown or empty, lacks the layer, has cells
         without an embedding, or no more cells than ``n_neighbors``, at some level of ``condition``; a cell has no level; embeddings or values are not finite, or values negative; embeddings
-        differ in width; a parameter is out of its range; ``key_added`` is the layer smoothed; or the MuData has a modality of the name
-        to be added.
+        differ in width; a parameter is out of its range; ``key_added`` is the layer smoothed; the MuData has a modality of the name
+        to be added; or ``copy`` is set for data on disk.
 
     Warns
     -----
@@ -128,13 +133,13 @@ def minnet_smooth(
     """
     _validate.check_mudata(mdata)
     _validate.check_not_view(mdata)
+    _validate.check_copyable(mdata, copy=copy)
     _validate.check_count(n_neighbors, "n_neighbors")
     _validate.check_fraction(quantile, "quantile", upper_open=False)
     names = check_used_modalities(mdata, modalities, use_rep)
     layers = _validate.layer_names(layer, names, "layer")
     values = {m: _validate.layer_matrix(mdata, m, layers[m], "layer") for m in names}
     for m in names:
-        _validate.check_values(values[m], m)
         if layers[m] == key_added:
             raise ValueError(f"`key_added` is {key_added!r}, as is the `layer` of modality {m!r}. Give another name.")
     rows = {m: cell_rows(mdata, m) for m in names}
@@ -153,7 +158,7 @@ def minnet_smooth(
             raise ValueError(
                 f"`key_added` is {key_added!r}, but mdata has a modality {m}_{key_added}. Remove it or give another name."
             )
-    _validate.warn_unless_counts(values, "Smoothing")
+    _validate.warn_unless_counts({m: _validate.check_values(values[m], m, stored=True) for m in names}, "Smoothing")
 
     graphs = {
         m: smoothing_graph(
@@ -165,7 +170,7 @@ def minnet_smooth(
         for m in names
     }
     values = {m: _float32(matrix) for m, matrix in values.items()}
-    sums = {m: graph @ values[m] for m, graph in graphs.items()}
+    sums = {m: _matrix.left_product(graph, values[m]) for m, graph in graphs.items()}
     imputed = {}
     if across:
         for m in names:
@@ -252,24 +257,17 @@ def _near(
     return Neighbors(indices, distances)
 
 
-def _float32(values: sparse.spmatrix | np.ndarray) -> sparse.csr_matrix | np.ndarray:
-    if sparse.issparse(values):
-        return sparse.csr_matrix(values, dtype=np.float32)
-    return np.asarray(values, dtype=np.float32)
+def _float32(values: Any) -> Any:
+    if not _matrix.in_memory(values):
+        return values
+    return sparse.csr_matrix(values, dtype=np.float32) if sparse.issparse(values) else np.asarray(values, np.float32)
 
 
 def _completed(
-    adata: AnnData,
-    own: sparse.csr_matrix | np.ndarray,
-    own_graph: sparse.csr_matrix,
-    lacking: pd.Index,
-    graph: sparse.csr_matrix,
-    values: sparse.csr_matrix | np.ndarray,
+    adata: AnnData, own: Any, own_graph: sparse.csr_matrix, lacking: pd.Index, graph: sparse.csr_matrix, values: Any
 ) -> AnnData:
     """Put a modality's own sums and the imputed ones of other cells into one AnnData."""
-    imputed = graph @ values
-    together = sparse.vstack([own, imputed], format="csr") if sparse.issparse(own) else np.vstack([own, imputed])
-    result = AnnData(together, var=adata.var.copy())
+    result = AnnData(_matrix.stack(own, _matrix.left_product(graph, values)), var=adata.var.copy())
     result.obs_names = [*adata.obs_names, *lacking]
     result.obs["imputed"] = np.arange(result.n_obs) >= adata.n_obs
     result.obs["n_neighbors"] = np.concatenate([own_graph.getnnz(axis=1), graph.getnnz(axis=1)]).astype(np.int64)

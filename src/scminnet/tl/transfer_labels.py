@@ -95,6 +95,7 @@ def transfer_labels(
     """
     _validate.check_mudata(mdata)
     _validate.check_not_view(mdata)
+    _validate.check_copyable(mdata, copy=copy)
     if source == target:
         raise ValueError(f"`target` is {target!r}, as is `source`. Name two modalities.")
     _validate.check_modalities(mdata, [source], "source")
