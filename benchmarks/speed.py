@@ -89,7 +89,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=os.environ.get("SCMINNET_DATA"), help="folder of the data sets")
     parser.add_argument("--parts", nargs="+", default=speed_page.PARTS, choices=speed_page.PARTS)
-    parser.add_argument("--sizes", nargs="+", type=int, default=[5_000, 20_000, 100_000], help="simulated cells")
+    parser.add_argument("--sizes", nargs="*", type=int, default=[5_000, 20_000, 100_000], help="simulated cells")
     parser.add_argument("--training-cells", type=int, default=30_000, help="simulated cells to train on")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1, help="threads of torch, numba and BLAS")
