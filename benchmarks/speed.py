@@ -29,8 +29,8 @@ HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 COLUMNS = ["part", "data", "cells", "threads", "device", "way", "repeat", "measure", "value"]
 
-#: Cells up to which a case is run: exact distances of all pairs, and scanpy's dense scaling.
-MAX_EXACT, MAX_SCANPY = 11_000, 20_000
+#: Cells up to which scanpy's dense scaling is run.
+MAX_SCANPY = 20_000
 
 
 def cases(arguments: argparse.Namespace) -> list[tuple[str, str, dict[str, Any]]]:
@@ -43,7 +43,7 @@ def cases(arguments: argparse.Namespace) -> list[tuple[str, str, dict[str, Any]]
         found.append(("machine", "", {"cells": 0}))
     if "graph" in arguments.parts:
         for data, cells, folder in [*cortex, *sets]:
-            small = {"exact": bool(folder), "scanpy": bool(folder) or cells <= MAX_SCANPY}
+            small = {"exact": bool(folder) and arguments.all_pairs, "scanpy": bool(folder) or cells <= MAX_SCANPY}
             found.append(
                 ("graph", data, {"cells": cells, "repeats": n if cells <= 50_000 else 1, "data": folder, **small})
             )
@@ -55,20 +55,19 @@ def cases(arguments: argparse.Namespace) -> list[tuple[str, str, dict[str, Any]]
     return found
 
 
-def training(arguments: argparse.Namespace, run: Any) -> None:
-    """Train as published, then by default until held-out cells are found as well."""
-    sets = [("simulated", arguments.training_cells, None)]
+def training(arguments: argparse.Namespace) -> list[tuple[str, str, dict[str, Any]]]:
+    """Train as published, and by default."""
+    sets = [] if arguments.real_only else [("simulated", arguments.training_cells, None)]
     if arguments.data and not arguments.simulated_only:
         sets.append(("snareseq_mouse_cortex", 0, str(arguments.data)))
-    if not arguments.cells_too:
-        sets = sets[1:] or sets
-    for data, cells, folder in sets:
-        settings = {"cells": cells, "data": folder, "seed": 0, "preset": "paper", "target": None}
-        rows = run("training", data, settings)
-        epochs = rows[rows["measure"] == "foscttm"]
-        target = float(epochs["value"].iloc[-1])
-        for seed in range(arguments.repeats):
-            run("training", data, {**settings, "seed": seed, "preset": "default", "target": target})
+    presets = [("paper", arguments.paper_epochs, 1), ("default", None, arguments.repeats)]
+    return [
+        ("training", data, {"cells": cells, "data": folder, "seed": seed, "preset": preset, "epochs": epochs})
+        for data, cells, folder in sets
+        for preset, epochs, repeats in presets
+        if preset in arguments.presets
+        for seed in range(repeats)
+    ]
 
 
 def merged(new: pd.DataFrame, path: Path) -> pd.DataFrame:
@@ -77,11 +76,12 @@ def merged(new: pd.DataFrame, path: Path) -> pd.DataFrame:
     if not path.is_file():
         return new
     old = pd.read_csv(path, keep_default_na=False)
-    key = [*case, "way"] if (new["part"] == "training").all() else case
-    kept = ~pd.MultiIndex.from_frame(old[key]).isin(pd.MultiIndex.from_frame(new[key]))
+    again = pd.MultiIndex.from_frame(old[case]).isin(pd.MultiIndex.from_frame(new[case]))
     if (new["part"] == "training").all():
-        kept |= old["repeat"] != new["repeat"].iloc[0]
-    return pd.concat([old[kept], new], ignore_index=True)
+        # each seed of a preset is a process of its own
+        preset = new["way"].iloc[0].split(":")[0]
+        again &= (old["repeat"] == new["repeat"].iloc[0]) & old["way"].str.startswith(preset)
+    return pd.concat([old[~again], new], ignore_index=True)
 
 
 def main() -> None:
@@ -89,20 +89,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=os.environ.get("SCMINNET_DATA"), help="folder of the data sets")
     parser.add_argument("--parts", nargs="+", default=speed_page.PARTS, choices=speed_page.PARTS)
-    parser.add_argument("--sizes", nargs="+", type=int, default=[5_000, 20_000, 100_000], help="simulated cells")
+    parser.add_argument("--sizes", nargs="*", type=int, default=[5_000, 20_000, 100_000], help="simulated cells")
     parser.add_argument("--training-cells", type=int, default=30_000, help="simulated cells to train on")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1, help="threads of torch, numba and BLAS")
     parser.add_argument("--device", default="cpu", help="where torch works: cpu, gpu, mps")
     parser.add_argument("--limit", type=float, default=3_600, help="seconds a case may take")
     parser.add_argument("--simulated-only", action="store_true", help="leave the data sets out")
-    parser.add_argument("--real-only", dest="cells_too", action="store_false", help="train on the data sets only")
+    parser.add_argument("--real-only", action="store_true", help="train on the data sets only")
+    parser.add_argument("--presets", nargs="+", default=["paper", "default"], choices=["paper", "default"])
+    parser.add_argument("--paper-epochs", type=int, default=35, help="fewer are scaled up to 35")
+    parser.add_argument(
+        "--all-pairs", action="store_true", help="exact distances of all pairs of the data set's cells as well"
+    )
     parser.add_argument("--page-only", action="store_true", help="write the tables and figures of what was measured")
     arguments = parser.parse_args()
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / "speed.csv"
 
-    def run(part: str, data: str, settings: dict[str, Any]) -> pd.DataFrame:
+    def run(part: str, data: str, settings: dict[str, Any]) -> None:
         threads, device = arguments.threads, arguments.device
         settings = {"threads": threads, "device": device, **settings}
         variables = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -125,13 +130,10 @@ def main() -> None:
         rows = rows.assign(part=part, data=data, threads=threads, device=device)[COLUMNS]
         merged(rows, path).to_csv(path, index=False, float_format="%.6g")
         print(f"{part}, {data}, {settings['cells']:,} cells: {used.seconds:.0f} s", flush=True)
-        return rows
 
     if not arguments.page_only:
-        for part, data, settings in cases(arguments):
+        for part, data, settings in cases(arguments) + training(arguments) * ("training" in arguments.parts):
             run(part, data, settings)
-        if "training" in arguments.parts:
-            training(arguments, run)
     speed_page.write(pd.read_csv(path, keep_default_na=False), RESULTS)
 
 

@@ -306,6 +306,12 @@ def test_embed_writes_the_joint_and_each_modality_s_own(trained: MinNet) -> None
     assert result.uns["X_minnet"]["params"]["statistics"] == "query"
 
 
+def test_embed_writes_the_types_that_predict_gives(trained: MinNet, query: MuData) -> None:
+    embedded = trained.embed(query, label_added="type", copy=True)
+    np.testing.assert_array_equal(embedded.obs["type"], trained.predict(query))
+    assert "type" not in query.obs
+
+
 def test_accessor_embeds_and_reports(trained: MinNet, query: MuData) -> None:
     query.minnet.embed(trained, key_added="X_mine")
     assert query.obsm["X_mine"].shape == (query.n_obs, 32)

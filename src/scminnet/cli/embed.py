@@ -48,8 +48,8 @@ def _embed(given: argparse.Namespace) -> dict[str, Any]:
         embedded = MinNet.prepare_query_mudata(query, model, inplace=False)
         shared = [m for m in model.modalities if m in embedded.mod]
         say("values: " + "; ".join(normalise_counts(embedded, shared)))
-        model.embed(embedded)
-        query.obs[PREDICTED] = model.predict(embedded)
+        model.embed(embedded, label_added=PREDICTED)
+        query.obs[PREDICTED] = embedded.obs[PREDICTED]
         query.obsm[EMBEDDING_KEY] = embedded.obsm[EMBEDDING_KEY]
         for modality in shared:
             query.mod[modality].obsm[EMBEDDING_KEY] = embedded.mod[modality].obsm[EMBEDDING_KEY]

@@ -117,11 +117,12 @@ class EmbeddingMixin:
         mdata: MuData | None = None,
         *,
         key_added: str = EMBEDDING_KEY,
+        label_added: str | None = None,
         statistics: Statistics = "query",
         batch_size: int = BATCH_SIZE,
         copy: bool = False,
     ) -> MuData | None:
-        """Write the embedding into a MuData.
+        """Write the embedding into a MuData, and the predicted types if wished.
 
         Parameters
         ----------
@@ -129,6 +130,8 @@ class EmbeddingMixin:
             As in :meth:`get_latent_representation`.
         key_added
             Key of ``mdata.obsm`` (every cell, the mean over its modalities) and of each modality's ``obsm`` (its own embedding).
+        label_added
+            Column of ``mdata.obs`` for the types that :meth:`predict` would give, at no further cost. ``None``: none.
         copy
             Return a changed copy and leave ``mdata`` as it is.
 
@@ -148,6 +151,9 @@ class EmbeddingMixin:
         for modality, (embedding, _) in parts.items():
             target.mod[modality].obsm[key_added] = embedding
         target.obsm[key_added] = mean_over_modalities([embedding for embedding, _ in parts.values()], positions)
+        if label_added is not None:
+            shares = mean_over_modalities([probabilities for _, probabilities in parts.values()], positions)
+            target.obs[label_added] = self.labels[shares.argmax(axis=1)]
         target.uns[key_added] = {"params": {"modalities": list(parts), "statistics": statistics}}
         return target if copy else None
 
