@@ -23,7 +23,7 @@ def test_notebooks_are_numbered_and_listed() -> None:
     readme, page = ((ROOT / place).read_text() for place in ("tutorials/README.md", "docs/tutorials.md"))
     for path in NOTEBOOKS:
         assert f"({path.name})" in readme
-        assert f"\ntutorials/{path.stem}\n" in page
+        assert f" <tutorials/{path.stem}>\n" in page
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
