@@ -50,7 +50,9 @@ def embed(model: mn.MinNet, mdata: MuData) -> MuData:
 def measure(mdata: MuData, modalities: Sequence[str], out: Path, name: str, batch_key: str | None, seed: int) -> None:
     """Measure paired, annotated cells whose modalities were embedded apart; write the table and figures."""
     source, target = modalities
-    report = mn.metrics.integration_report(mdata, modalities=modalities, labels_key="cell_type", batch_key=batch_key, seed=seed)
+    report = mn.metrics.integration_report(
+        mdata, modalities=modalities, labels_key="cell_type", batch_key=batch_key, seed=seed
+    )
     report.to_csv(out / f"{name}_report.csv", index=False)
     print(report.to_string(index=False))
     mn.tl.transfer_labels(mdata, source, target, "cell_type", seed=seed)
