@@ -90,25 +90,33 @@ def figure(table: pd.DataFrame, path: Path) -> None:
     """One row of panels a data set, one column a measure; each point a seed, methods below one another."""
     by_seed = wide(table[table["scenario"] == "standard"]).reset_index()
     data_sets = list(by_seed["data"].unique())
-    methods = [m for m in METHODS if m in set(by_seed["method"])]
-    height = 0.45 + len(data_sets) * (0.14 * len(methods) + 0.5)
+    methods = {data: [m for m in METHODS if m in set(part["method"])] for data, part in by_seed.groupby("data")}
+    rows = [len(methods[data]) for data in data_sets]
+    height = 0.45 + 0.14 * sum(rows) + 0.5 * len(rows)
     with mpl.rc_context({"font.size": SMALL, "axes.titlesize": TEXT, "axes.labelsize": TEXT}):
         shape = len(data_sets), len(SHOWN)
-        chart, axes = plt.subplots(*shape, figsize=(PAGE, height), squeeze=False, layout="constrained", sharey=True)
+        chart, axes = plt.subplots(
+            *shape,
+            figsize=(PAGE, height),
+            squeeze=False,
+            layout="constrained",
+            sharey="row",
+            height_ratios=[n + 2 for n in rows],
+        )
         for row, data in zip(axes, data_sets, strict=True):
             part = by_seed[by_seed["data"] == data]
             for ax, metric in zip(row, SHOWN, strict=True):
                 for given, (colour, marker) in MARKS.items():
                     points = part[part["given"] == given]
-                    at = points["method"].map(methods.index)
+                    at = points["method"].map(methods[data].index)
                     ax.scatter(points[metric], at, s=14, color=colour, marker=marker, linewidths=0, alpha=0.8)
                 better = "lower is better" if metric == "foscttm_mean" else "higher is better"
                 ax.set_xlabel(f"{METRICS[metric]}\n({better})")
                 ax.grid(axis="both", color=NEUTRAL, alpha=0.25, linewidth=0.5)
                 ax.set_axisbelow(True)
                 ax.spines[["top", "right"]].set_visible(False)
-            row[0].set_yticks(range(len(methods)), methods)
-            row[0].set_ylim(len(methods) - 0.5, -0.5)
+            row[0].set_yticks(range(len(methods[data])), methods[data])
+            row[0].set_ylim(len(methods[data]) - 0.5, -0.5)
             row[0].set_title(data, loc="left")
         handles = [
             mpl.lines.Line2D([], [], color=colour, marker=marker, linestyle="", markersize=4, label=f"given {given}")

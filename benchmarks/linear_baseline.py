@@ -18,23 +18,32 @@ def _dense(matrix: sparse.spmatrix | np.ndarray) -> np.ndarray:
     return matrix.toarray() if sparse.issparse(matrix) else np.asarray(matrix)
 
 
-def embed(data: DevelopmentSet, *, seed: int, unit_length: bool, n_components: int = 50, n_canonical: int = 20) -> None:
+def embed(
+    data: DevelopmentSet,
+    *,
+    seed: int,
+    unit_length: bool,
+    with_query: bool = False,
+    n_components: int = 50,
+    n_canonical: int = 20,
+) -> None:
     """Write the canonical components of the test cells, weighted by their correlations, into ``obsm["X_cca"]``.
 
     Fifty principal components of each modality's standardised features, whitened; the singular vectors of their
-    cross-covariance over the training pairs. The test cells are standardised by their own statistics, as for the network.
+    cross-covariance over the training pairs. The test cells are standardised by their own statistics, as for the network; ``with_query`` they go into
+    the principal components.
     """
-    scores, components = [], []
+    scores, queries = [], []
     for modality in data.modalities:
-        train = _standardise(_dense(data.train[modality].X))
+        train, test = (_standardise(_dense(part[modality].X)) for part in (data.train, data.test))
         n = min(n_components, train.shape[1] - 1)
-        pca = PCA(n, whiten=True, random_state=seed).fit(train)
+        pca = PCA(n, whiten=True, random_state=seed).fit(np.concatenate([train, test]) if with_query else train)
         scores.append(pca.transform(train))
-        components.append(pca)
+        queries.append(pca.transform(test))
     left, correlations, right = np.linalg.svd(scores[0].T @ scores[1] / len(scores[0]), full_matrices=False)
     turns = (left[:, :n_canonical] * correlations[:n_canonical], right.T[:, :n_canonical] * correlations[:n_canonical])
-    for modality, pca, turn in zip(data.modalities, components, turns, strict=True):
-        embedding = pca.transform(_standardise(_dense(data.test[modality].X))) @ turn
+    for modality, query, turn in zip(data.modalities, queries, turns, strict=True):
+        embedding = query @ turn
         if unit_length:
             embedding /= np.linalg.norm(embedding, axis=1, keepdims=True)
         data.test[modality].obsm["X_cca"] = embedding.astype(np.float32)

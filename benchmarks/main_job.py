@@ -30,6 +30,7 @@ import torch
 from development_sets import DevelopmentSet
 
 import scminnet as mn
+from scminnet.model import Recipe
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -46,7 +47,18 @@ SIZES = ("400", "1000", "4000", "all")
 #: What the authors chose for RNA + protein, beside the preset's values for RNA + ATAC.
 PAPER_PROTEIN = ({"activation": "sigmoid"}, {"strategy": "within", "max_epochs": 90})
 
-METHODS = ("default", "paper", "cca", "cca, unit length")
+#: Those ``with query`` see the test cells' modalities, unpaired and without types, in training.
+METHODS = (
+    "default",
+    "default, with query",
+    "paper",
+    "cca",
+    "cca, unit length",
+    "cca, unit length, with query",
+)
+
+#: Principal components of the linear baseline with the query, as many as the network's.
+N_COMPONENTS_WITH_QUERY = Recipe().components(with_query=True)
 COLUMNS = ["data", "reference", "method", "seed", "metric", "modalities", "value", "better", "seconds"]
 
 
@@ -60,13 +72,17 @@ def drawn(data: DevelopmentSet, size: str, seed: int) -> DevelopmentSet:
 
 def embed(method: str, data: DevelopmentSet, seed: int) -> str:
     """Embed the test cells; return the key of the embedding."""
-    if method.startswith("cca"):
-        linear_baseline.embed(data, seed=seed, unit_length=method != "cca")
+    preset, *words = method.split(", ")
+    with_query = "with query" in words
+    if preset == "cca":
+        components = {"n_components": N_COMPONENTS_WITH_QUERY} if with_query else {}
+        linear_baseline.embed(data, seed=seed, unit_length="unit length" in words, with_query=with_query, **components)
         return "X_cca"
     network, training = PAPER_PROTEIN if method == "paper" and "adt" in data.modalities else ({}, {})
     mn.MinNet.setup_mudata(data.train, data.modalities, labels_key=data.labels_key, batch_key=data.batch_key)
-    model = mn.MinNet(data.train, preset=method, seed=seed, **network)
-    model.train(seed=seed, enable_progress_bar=False, accelerator="cpu", **training)
+    model = mn.MinNet(data.train, preset=preset, seed=seed, **network)
+    query = data.test if with_query else None
+    model.train(query=query, seed=seed, enable_progress_bar=False, accelerator="cpu", **training)
     model.embed(data.test)
     return "X_minnet"
 

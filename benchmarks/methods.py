@@ -31,10 +31,15 @@ class Method(NamedTuple):
 METHODS: dict[str, Method] = {
     "default": Method(TYPED, "run_minnet.py", ("default",)),
     "default, peaks": Method(TYPED, "run_minnet.py", ("default", "peaks"), second=("chromatin",)),
+    "default, with query": Method(TYPED, "run_minnet.py", ("default, with query",)),
+    "default, with query, peaks": Method(
+        TYPED, "run_minnet.py", ("default, with query", "peaks"), second=("chromatin",)
+    ),
     "paper": Method(TYPED, "run_minnet.py", ("paper",)),
     "cca": Method(PAIRED, "run_minnet.py", ("cca",)),
     "cca, unit length": Method(PAIRED, "run_minnet.py", ("cca, unit length",)),
     "cca, unit length, peaks": Method(PAIRED, "run_minnet.py", ("cca, unit length", "peaks"), second=("chromatin",)),
+    "cca, unit length, with query": Method(PAIRED, "run_minnet.py", ("cca, unit length, with query",)),
     "shared PCA": Method(NOTHING, "run_shared.py", ("pca",)),
     "Harmony": Method(NOTHING, "run_shared.py", ("harmony",)),
     "MaxFuse": Method(NOTHING, "run_maxfuse.py", environment="maxfuse"),

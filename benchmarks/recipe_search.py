@@ -7,9 +7,9 @@ Run from the repository's root::
 
 writes ``benchmarks/results/recipe_search.csv``, a row as it is found, and ``recipe_search.md``. Rows that are there already are not found again, so a
 search that was cut short goes on; delete the table to begin anew. The validation cells are those of ``ablation.py``; references of 400
-and 1,000 cells are random parts of the others. Chromatin is the peaks beside gene activity, but for the question that asks. Three questions, each
+and 1,000 cells are random parts of the others. Chromatin is the peaks beside gene activity, but for the question that asks. Four questions, each
 with the rest as in the default recipe: what the model shall see of chromatin, how the canonical components are regularised (both answered without a
-network, by the components scaled to unit length, as is the linear baseline), and the network.
+network, by the components scaled to unit length, as is the linear baseline), the number of components when the query takes part in them, and the network.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,7 +30,6 @@ import torch
 from ablation import validation_split
 from development_sets import DevelopmentSet
 from scipy import sparse
-from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 from torch.nn import functional as F
 
@@ -39,14 +38,17 @@ from scminnet.metrics import foscttm, label_transfer_accuracy, silhouette_label,
 from scminnet.model import PairDataModule, Recipe, SiameseModule
 from scminnet.model.embedding import hidden_moments
 from scminnet.model.pairs import PairDataset
-from scminnet.model.projection import RIDGE, standardised_deviation
+from scminnet.model.projection import RIDGE, leading_components, standardised_deviation
 from scminnet.model.rows import as_row_matrix, feature_moments
 from scminnet.model.training_plan import WARM_UP
 from scminnet.pp.margin_graph import build_margin_graph
 
 RESULTS = Path(__file__).parent / "results"
 MAX_COMPONENTS = 200
+N_COMPONENTS = Recipe().components(with_query=False)
 N_CANONICAL = Recipe().n_canonical
+#: Of the forms of chromatin; for proteins there is one.
+BEST = "activity and peaks"
 KEYS = ["data", "cells", "question", "variant"]
 SIZES = ("400", "1000", "all")
 BASELINE = "no network: linear baseline"
@@ -55,6 +57,10 @@ BASELINE = "no network: linear baseline"
 REGULARISATIONS: dict[str, tuple[int, float]] = {
     f"{k} components, ridge {ridge:g}": (k, ridge) for k in (50, 100, 200) for ridge in (0, 3, 10, 30)
 }
+
+
+#: Principal components that the validation cells take part in.
+WITH_QUERY = (20, 30, 50, 100)
 
 
 class Network(NamedTuple):
@@ -158,8 +164,8 @@ class Components(NamedTuple):
     variance: np.ndarray
 
 
-def components(train: Any, validation: Any, *, standardise: bool) -> Components:
-    """Fit on the reference; validation cells are standardised by their own statistics, as a query is."""
+def components(train: Any, validation: Any, *, standardise: bool, with_query: bool = False) -> Components:
+    """Fit on the reference, or on the validation cells as well; these are standardised by their own statistics, as a query is."""
     sides, zeros = [], []
     for matrix in (as_row_matrix(train), as_row_matrix(validation)):
         mean, std = feature_moments(matrix)
@@ -169,16 +175,11 @@ def components(train: Any, validation: Any, *, standardise: bool) -> Components:
             continue
         sides.append(standardised_deviation(matrix, mean, std))
         zeros.append(np.clip(-mean / np.where(std > 0, std, np.inf), -10, 10))
-    few = train.shape[1] <= MAX_COMPONENTS
-    pca = PCA(
-        train.shape[1] if few else min(MAX_COMPONENTS, train.shape[0] - 1),
-        svd_solver="covariance_eigh" if few else "arpack",
-        random_state=0,
-    ).fit(sides[0])
-    centre = pca.mean_ @ pca.components_.T
-    scores = [side @ pca.components_.T - centre for side in sides]
-    scores[1] += (zeros[1] - zeros[0]) @ pca.components_.T
-    return Components(scores[0], scores[1], pca.explained_variance_)
+    n_components = min(MAX_COMPONENTS, train.shape[0] - 1, train.shape[1])
+    variance, directions = leading_components(sides if with_query else sides[:1], n_components, 0)
+    scores = [side @ directions for side in sides]
+    centre = scores[0].mean(axis=0)
+    return Components(scores[0] - centre, scores[1] - centre + (zeros[1] - zeros[0]) @ directions, variance)
 
 
 def canonical(a: Components, b: Components, n_components: int, ridge: float) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -319,68 +320,116 @@ class Table:
         print(*self.rows[-1].values(), flush=True)
 
 
-def search(name: str, folder: Path, sizes: list[str], n_seeds: int, table: Table) -> None:
-    """Answer the three questions on one data set, with references of these sizes."""
-    data = validation_split(development_sets.load(name, folder))
-    types = data.train.obs[data.labels_key].astype(str).to_numpy()
-    codes = pd.factorize(types, sort=True)[0].astype(np.int64)
-    held_out = data.test.obs[data.labels_key].astype(str).to_numpy()
-    forms = chromatin(data, folder) if "activity" in data.modalities else {}
-    best = "activity and peaks"
-    forms = forms or {best: (data.train["adt"].X, data.test["adt"].X, True)}
-    rna = as_row_matrix(data.train["rna"].X)
-    batches = data.train.obs[data.batch_key].astype(str).to_numpy() if data.batch_key else np.full(len(types), "all")
+class Reference:
+    """Some of the training cells, and the validation cells that are to be embedded."""
 
-    for size in (data.train.n_obs if size == "all" else int(size) for size in sizes):
-        small = size <= 1000
-        part = np.sort(np.random.default_rng(0).choice(data.train.n_obs, size, replace=False))
-        key = {"data": name, "cells": size}
-        left = components(rna[part], data.test["rna"].X, standardise=True)
-        sides = {
-            form: components(sparse.csr_matrix(train)[part], validation, standardise=standardise)
-            for form, (train, validation, standardise) in forms.items()
-        }
+    def __init__(self, name: str, folder: Path, data: DevelopmentSet, size: int) -> None:
+        self.part = np.sort(np.random.default_rng(0).choice(data.train.n_obs, size, replace=False))
+        self.key = {"data": name, "cells": size}
+        self.data = data
+        types = data.train.obs[data.labels_key].astype(str).to_numpy()
+        self.codes = pd.factorize(types, sort=True)[0].astype(np.int64)[self.part]
+        self.held_out = data.test.obs[data.labels_key].astype(str).to_numpy()
+        self.forms = chromatin(data, folder) if "activity" in data.modalities else {}
+        self.forms = self.forms or {BEST: (data.train["adt"].X, data.test["adt"].X, True)}
+        self.components = cache(self._components)
 
-        def linear(
-            form: str, n_components: int, ridge: float, left: Components = left, sides: dict = sides
-        ) -> Callable[[], list[np.ndarray]]:
-            return lambda: unit_length(canonical(left, sides[form], n_components, ridge))
+    def _components(self, form: str, with_query: bool = False) -> Components:
+        """Principal components of RNA, or of a form of the other modality."""
+        rna = (self.data.train["rna"].X, self.data.test["rna"].X, True)
+        train, validation, standardise = rna if form == "rna" else self.forms[form]
+        train = as_row_matrix(train)[self.part]
+        return components(train, validation, standardise=standardise, with_query=with_query)
 
-        def network(variant: Network, seed: int, graph: Any, left: Components = left, sides: dict = sides) -> Any:
-            n_components = variant.recipe.get("n_components", Recipe().n_components)
-            projected = canonical(left, sides[best], n_components, RIDGE)
-            members = [
-                trained(variant, projected, graph.codes, graph.geodesics, 100 * seed + member)
-                for member in range(variant.n_networks)
-            ]
-            return [np.concatenate(side, axis=1) for side in zip(*members, strict=True)]
-
-        for form in sides if len(sides) > 1 else ():
-            question = {"question": "chromatin", "variant": form, "seed": 0}
-            table.find({**key, **question}, linear(form, Recipe().n_components, RIDGE), held_out)
-        for variant, (n_components, ridge) in REGULARISATIONS.items():
-            question = {"question": "regularisation", "variant": variant, "seed": 0}
-            table.find({**key, **question}, linear(best, n_components, ridge), held_out)
-        question = {"question": "network", "variant": BASELINE, "seed": 0}
-        table.find({**key, **question}, linear(best, 50, 0), held_out)
-
-        distances = build_margin_graph(rna[part], batches[part], seed=0).distances
+    @cached_property
+    def geodesics(self) -> GeodesicIndex:
+        """Distances on the margin graph."""
+        train, batch_key = self.data.train, self.data.batch_key
+        batches = train.obs[batch_key].astype(str).to_numpy() if batch_key else np.full(train.n_obs, "all")
+        graph = build_margin_graph(as_row_matrix(train["rna"].X)[self.part], batches[self.part], seed=0)
         torch.set_num_threads(1)  # numba's first parallel function changes them
-        graph = Margins(codes[part], GeodesicIndex(distances, seed=0))
-        variants = DECISIVE | (OTHERS if not small else {v: OTHERS[v] for v in SMALL})
-        for seed in range(n_seeds):
-            for variant, changes in variants.items():
-                if seed < 2 or variant in DECISIVE:
-                    question = {"question": "network", "variant": variant, "seed": seed}
-                    table.find({**key, **question}, partial(network, changes, seed, graph), held_out)
-                    write(table)
+        return GeodesicIndex(graph.distances, seed=0)
+
+    def canonical(self, form: str, n_components: int, ridge: float, *, with_query: bool = False) -> Any:
+        """Canonical components of RNA and a form of the other modality."""
+        sides = (self.components(side, with_query) for side in ("rna", form))
+        return canonical(*sides, n_components, ridge)
+
+    def linear(self, *arguments: Any, **kwargs: Any) -> list[np.ndarray]:
+        """Embed without a network."""
+        return unit_length(self.canonical(*arguments, **kwargs))
+
+    def network(self, variant: Network, n_components: int, seed: int, *, with_query: bool = False) -> list[np.ndarray]:
+        """Embed with a network, or with several."""
+        projected = self.canonical(BEST, n_components, RIDGE, with_query=with_query)
+        members = [
+            trained(variant, projected, self.codes, self.geodesics, 100 * seed + member)
+            for member in range(variant.n_networks)
+        ]
+        return [np.concatenate(side, axis=1) for side in zip(*members, strict=True)]
 
 
-class Margins(NamedTuple):
-    """Types and graph of the reference."""
+Found = Callable[[str, int, Callable[[], list[np.ndarray]]], None]
 
-    codes: np.ndarray
-    geodesics: GeodesicIndex
+
+def ask_chromatin(cells: Reference, n_seeds: int, found: Found) -> None:
+    """What shall the model see of chromatin?"""
+    for form in cells.forms if len(cells.forms) > 1 else ():
+        found(form, 0, partial(cells.linear, form, N_COMPONENTS, RIDGE))
+
+
+def ask_regularisation(cells: Reference, n_seeds: int, found: Found) -> None:
+    """How many components, how regularised?"""
+    for variant, (n_components, ridge) in REGULARISATIONS.items():
+        found(variant, 0, partial(cells.linear, BEST, n_components, ridge))
+
+
+def ask_query(cells: Reference, n_seeds: int, found: Found) -> None:
+    """How many components, when the query takes part in them?"""
+    for k in WITH_QUERY:
+        found(f"no network, {k} components", 0, partial(cells.linear, BEST, k, RIDGE, with_query=True))
+        for seed in range(min(n_seeds, 2)):
+            found(f"{k} components", seed, partial(cells.network, Network(), k, seed, with_query=True))
+
+
+def ask_network(cells: Reference, n_seeds: int, found: Found) -> None:
+    """Which network, which losses, which training?"""
+    found(BASELINE, 0, partial(cells.linear, BEST, 50, 0))
+    others = {v: OTHERS[v] for v in SMALL} if len(cells.part) <= 1000 else OTHERS
+    for seed in range(n_seeds):
+        for variant, network in (DECISIVE | others).items():
+            if seed < 2 or variant in DECISIVE:
+                n_components = network.recipe.get("n_components", N_COMPONENTS)
+                found(variant, seed, partial(cells.network, network, n_components, seed))
+
+
+QUESTIONS = {
+    "chromatin": ask_chromatin,
+    "regularisation": ask_regularisation,
+    "with the query": ask_query,
+    "network": ask_network,
+}
+
+
+def search(name: str, folder: Path, sizes: list[str], questions: list[str], n_seeds: int, table: Table) -> None:
+    """Ask the questions on one data set, with references of these sizes."""
+    data = validation_split(development_sets.load(name, folder))
+    for size in sizes:
+        cells = Reference(name, folder, data, data.train.n_obs if size == "all" else int(size))
+        for question in questions:
+
+            def found(
+                variant: str,
+                seed: int,
+                embed: Callable[[], list[np.ndarray]],
+                question: str = question,
+                cells: Reference = cells,
+            ) -> None:
+                key = {**cells.key, "question": question, "variant": variant, "seed": seed}
+                table.find(key, embed, cells.held_out)
+                write(table)
+
+            QUESTIONS[question](cells, n_seeds, found)
 
 
 def write(table: Table) -> None:
@@ -409,13 +458,14 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--sets", nargs="+", default=development_sets.NAMES, choices=development_sets.NAMES)
     parser.add_argument("--sizes", nargs="+", default=SIZES, choices=SIZES, help="cells of the reference")
+    parser.add_argument("--questions", nargs="+", default=list(QUESTIONS), choices=list(QUESTIONS))
     arguments = parser.parse_args()
     if arguments.data is None:
         parser.error("give --data, or set SCMINNET_DATA")
     RESULTS.mkdir(exist_ok=True)
     table = Table(RESULTS / "recipe_search.csv")
     for name in arguments.sets:
-        search(name, arguments.data, arguments.sizes, arguments.seeds, table)
+        search(name, arguments.data, arguments.sizes, arguments.questions, arguments.seeds, table)
     write(table)
 
 

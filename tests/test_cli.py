@@ -152,6 +152,16 @@ def fit(data: Path, model: Path, *more: object) -> int:
     return run("fit", data, "-o", model, "--modalities", "rna", "atac", *columns, *QUICK, *more)
 
 
+def test_fit_with_a_query_in_view(tmp_path, paired_file: Path, fitted: Path, capsys) -> None:
+    query = tmp_path / "query.h5mu"
+    mudata.MuData({"rna": mudata.read_h5mu(paired_file)["rna"][:200, ::-1].copy()}).write(query)
+    model = tmp_path / "model"
+    assert fit(paired_file, model, "--query", query) == 0
+    assert "values of the query: rna: counts, log-normalised" in capsys.readouterr().err
+    with_query, without = (MinNet.load(path, adata=False).module for path in (model, fitted))
+    assert not np.allclose(with_query.encoder("rna").input.weight, without.encoder("rna").input.weight)
+
+
 def test_fit_embed_links_from_file_to_file(tmp_path, paired_file: Path, fitted: Path, capsys) -> None:
     out = tmp_path / "embedded.h5mu"
     assert run("embed", fitted, paired_file, "-o", out) == 0

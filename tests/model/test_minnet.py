@@ -12,6 +12,7 @@ from scvi.train._callbacks import SaveCheckpoint
 
 import scminnet
 from scminnet import MinNet
+from scminnet.model import Recipe
 
 from .conftest import QUIET, normalised, setup
 
@@ -73,6 +74,71 @@ def test_training_leaves_the_number_of_threads_alone(reference: MuData) -> None:
         assert torch.get_num_threads() == before + 1
     finally:
         torch.set_num_threads(before)
+
+
+# ---- training with the query in view
+
+
+def test_query_changes_the_input_layer_of_its_modalities(query: MuData) -> None:
+    before = [(m, a.X.sum(), list(a.obs), list(a.obsm)) for m, a in query.mod.items()]
+    models = {}
+    for name, given in (("alone", None), ("together", query), ("rna", MuData({"rna": query["rna"].copy()}))):
+        # as many canonical components: they span the principal ones
+        models[name] = MinNet(setup(normalised()), n_hidden=16, n_components=10, n_canonical=10)
+        models[name].train(max_epochs=1, query=given, **QUIET)
+    assert [(m, a.X.sum(), list(a.obs), list(a.obsm)) for m, a in query.mod.items()] == before
+    weights = {
+        name: {m: model.module.encoder(m).input.weight.numpy() for m in ("rna", "atac")}
+        for name, model in models.items()
+    }
+    spans = {name: {m: np.linalg.qr(w[m])[0] for m in w} for name, w in weights.items()}
+
+    def same(m: str, first: str, second: str) -> bool:
+        return bool(np.allclose(np.linalg.svd(spans[first][m].T @ spans[second][m])[1], 1, atol=1e-2))
+
+    assert same("rna", "together", "rna")
+    assert same("atac", "alone", "rna")
+    assert not same("rna", "alone", "together")
+    assert not same("atac", "alone", "together")
+    assert models["together"].get_latent_representation(query).shape == (query.n_obs, 32)
+
+
+def test_query_has_fewer_components_unless_told() -> None:
+    assert Recipe().components(with_query=False) == 100
+    assert Recipe().components(with_query=True) == 30
+    assert Recipe(n_components=7).components(with_query=True) == 7
+
+
+def test_labels_and_pairs_of_the_query_are_not_looked_at(query_source: MuData) -> None:
+    shuffled = query_source.copy()
+    shuffled.mod["rna"].obs_names = [f"other_{name}" for name in shuffled["rna"].obs_names]
+    unpaired = MuData({m: shuffled[m].copy() for m in ("rna", "atac")})
+    unpaired.obs = unpaired.obs[[]]
+    first, second = (fit(setup(normalised()), query=q).get_latent_representation() for q in (query_source, unpaired))
+    np.testing.assert_array_equal(first, second)
+
+
+def test_query_for_a_model_that_cannot_take_it(trained: MinNet, reference: MuData, query: MuData) -> None:
+    with pytest.raises(ValueError, match="`query`.*earlier training.*new model"):
+        trained.train(max_epochs=1, query=query, **QUIET)
+    setup(reference)
+    with pytest.raises(ValueError, match="`query`.*input_layer='learned'"):
+        MinNet(reference, input_layer="learned").train(max_epochs=1, query=query, **QUIET)
+    with pytest.raises(TypeError, match="`query` must be a MuData"):
+        MinNet(reference, **SMALL).train(query=query["rna"])
+    few = MuData({"rna": query["rna"][:10].copy()})
+    with pytest.raises(ValueError, match="`query` has 10 cells.*Train without `query`"):
+        MinNet(reference, **SMALL).train(query=few)
+    other = MuData({"rna": query["rna"][:, :20].copy()})
+    with pytest.raises(ValueError, match="prepare_query_mudata"):
+        MinNet(reference, **SMALL).train(query=other)
+
+
+def test_query_is_prepared_for_a_model_that_is_not_trained(reference: MuData, query: MuData) -> None:
+    model = MinNet(setup(reference), **SMALL)
+    turned = MuData({"rna": query["rna"][:, ::-1].copy()})
+    MinNet.prepare_query_mudata(turned, model)
+    assert list(turned["rna"].var_names) == list(reference["rna"].var_names)
 
 
 @pytest.mark.parametrize("strategy", ["between", "within"])

@@ -5,6 +5,7 @@ import pytest
 from scipy import sparse
 
 from scminnet.model.projection import (
+    RowsAndMoments,
     canonical_rotations,
     fit_projections,
     standardised_deviation,
@@ -32,7 +33,7 @@ def test_components_are_white_and_sorted_as_an_svd_finds_them(kind, n_features: 
     rng = np.random.default_rng(0)
     values = rng.random((300, n_features)) * (rng.random((300, n_features)) < 0.3) * np.linspace(4, 1, n_features)
     values = values.astype(np.float32)
-    components = whitened_components(kind(values), 10, seed=0)
+    components = whitened_components([kind(values)], 10, seed=0)
     scores = values @ components
     np.testing.assert_allclose(np.cov(scores.T), np.eye(10), atol=2e-3)
     u = np.linalg.svd(values - values.mean(0), full_matrices=False)[0][:, :10]
@@ -40,11 +41,26 @@ def test_components_are_white_and_sorted_as_an_svd_finds_them(kind, n_features: 
     np.testing.assert_allclose(agreement, 1, atol=1e-3)
 
 
+@pytest.mark.parametrize("kind", [sparse.csr_matrix, np.asarray])
+@pytest.mark.parametrize("n_features", [40, 600])
+def test_what_differs_between_parts_is_no_component(kind, n_features: int) -> None:
+    rng = np.random.default_rng(0)
+    signal = rng.normal(size=(300, 3)) @ rng.normal(size=(3, n_features)) * 3
+    values = (signal + rng.normal(size=signal.shape)).astype(np.float32)
+    centred = np.concatenate([values[:100] - values[:100].mean(0), values[100:] - values[100:].mean(0)])
+    shifted = [kind(values[:100]), kind(values[100:] + 50)]
+    found = whitened_components(shifted, 3, seed=0)
+    expected = np.linalg.svd(centred, full_matrices=False)[2][:3].T
+    # the same space, whatever its axes' signs
+    np.testing.assert_allclose(np.linalg.svd(np.linalg.qr(found)[0].T @ expected)[1], 1, atol=1e-4)
+    np.testing.assert_allclose(np.var(centred @ found, axis=0), 1, atol=0.02)
+
+
 def test_ridge_divides_by_variance_and_a_share_of_all_variances() -> None:
     rng = np.random.default_rng(0)
     values = (rng.normal(size=(200, 6)) * [9, 5, 3, 2, 1, 0.5]).astype(np.float32)
     variances = np.sort(np.linalg.eigvalsh(np.cov(values.T)))[::-1][:4]
-    scores = values @ whitened_components(values, 4, seed=0, ridge=0.1)
+    scores = values @ whitened_components([values], 4, seed=0, ridge=0.1)
     np.testing.assert_allclose(scores.var(0, ddof=1), variances / (variances + 0.1 * variances.sum()), rtol=1e-3)
 
 
@@ -62,12 +78,12 @@ def test_chance_correlations_of_few_cells_shrink() -> None:
 def test_components_stop_at_the_rank() -> None:
     rng = np.random.default_rng(0)
     values = (rng.normal(size=(50, 2)) @ rng.normal(size=(2, 8))).astype(np.float32)
-    assert whitened_components(values, 8, seed=0).shape == (8, 2)
+    assert whitened_components([values], 8, seed=0).shape == (8, 2)
 
 
 def test_two_modalities_are_canonical_correlations_scaled_by_themselves() -> None:
     a, b = shared_signal()
-    scores = {"a": a @ whitened_components(a, 10, 0), "b": b @ whitened_components(b, 10, 0)}
+    scores = {"a": a @ whitened_components([a], 10, 0), "b": b @ whitened_components([b], 10, 0)}
     scores = {m: s - s.mean(0) for m, s in scores.items()}
     rotations = canonical_rotations(scores, everyone(400), 5)
     u, correlations, vt = np.linalg.svd(scores["a"].T @ scores["b"] / 399)
@@ -80,7 +96,7 @@ def test_two_modalities_are_canonical_correlations_scaled_by_themselves() -> Non
 
 def test_three_modalities_agree_though_no_cell_has_all() -> None:
     parts = shared_signal(600, (30, 25, 20))
-    scores = {m: x @ whitened_components(x, 8, 0) for m, x in zip("abc", parts, strict=True)}
+    scores = {m: x @ whitened_components([x], 8, 0) for m, x in zip("abc", parts, strict=True)}
     positions = everyone(600, 3)
     for i in range(3):
         positions[i * 200 : (i + 1) * 200, i] = -1
@@ -93,7 +109,7 @@ def test_three_modalities_agree_though_no_cell_has_all() -> None:
 
 def test_fewer_components_than_asked_leave_zero_columns() -> None:
     a, b = shared_signal(100, (3, 2))
-    scores = {"a": a @ whitened_components(a, 10, 0), "b": b @ whitened_components(b, 10, 0)}
+    scores = {"a": a @ whitened_components([a], 10, 0), "b": b @ whitened_components([b], 10, 0)}
     rotations = canonical_rotations(scores, everyone(100), 9)
     assert rotations["a"].shape == (3, 9)
     assert (rotations["a"][:, 5:] == 0).all()
@@ -115,6 +131,31 @@ def test_fitted_projections_give_centred_agreeing_components(kind) -> None:
     x, y = projected[0], projected[1][::-1]
     np.testing.assert_allclose(x[:300].mean(0), 0, atol=1e-3)
     assert np.corrcoef(x[300:, 0], y[300:, 0])[0, 1] > 0.9  # cells that it was not fitted on
+
+
+def test_query_tells_the_components_that_few_cells_do_not() -> None:
+    rng = np.random.default_rng(0)
+    signal = rng.normal(size=(1060, 2))
+    turns = [rng.normal(size=(2, 400)) for _ in "ab"]
+    cells = {
+        m: (signal @ t + rng.normal(size=(1060, 400)) * 8 + 30).astype(np.float32)
+        for m, t in zip("ab", turns, strict=True)
+    }
+    matrices = {m: x[:60] for m, x in cells.items()}
+    moments = {m: feature_moments(x) for m, x in matrices.items()}
+    # the query's modalities are measured in different cells, and are shifted
+    further = {"a": cells["a"][60:560] + 3, "b": cells["b"][560:]}
+    query = {m: RowsAndMoments(x, feature_moments(x)) for m, x in further.items()}
+
+    def agreement(**kwargs) -> float:
+        fitted = fit_projections(matrices, moments, everyone(60), n_components=10, n_canonical=2, seed=0, **kwargs)
+        held_out = [
+            np.clip((cells[m] - moments[m][0]) / moments[m][1], -10, 10)[60:] @ fitted[m][0] + fitted[m][1]
+            for m in "ab"
+        ]
+        return np.corrcoef(held_out[0][:, 0], held_out[1][:, 0])[0, 1]
+
+    assert agreement(query=query) > agreement() + 0.05
 
 
 def test_deviation_is_zero_where_the_matrix_is() -> None:

@@ -17,6 +17,7 @@ Other values are taken as they are.
 examples:
   scminnet fit reference.h5mu --modalities rna adt --labels-key cell_type --batch-key donor -o model
   scminnet fit reference.h5mu --modalities rna activity --labels-key cell_type -o model --seed 1
+  scminnet fit reference.h5mu --modalities rna adt --labels-key cell_type -o model --query query.h5mu
 """
 
 
@@ -28,6 +29,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--modalities", nargs="+", required=True, metavar="NAME", help="two or more, e.g. rna adt")
     parser.add_argument("--labels-key", required=True, metavar="COLUMN", help="column of obs with the cells' types")
     parser.add_argument("--batch-key", metavar="COLUMN", help="column of obs with donors, samples or sites")
+    parser.add_argument("--query", type=Path, metavar="QUERY.h5mu", help="cells to embed later, to train with in view")
     parser.add_argument("--preset", choices=["default", "paper"], default="default", help="recipe (%(default)s)")
     parser.add_argument("--max-epochs", type=at_least(1), help="passes over the reference (the preset's)")
     parser.add_argument("--no-progress", action="store_true", help="no progress bar")
@@ -35,7 +37,7 @@ def add(commands: Any) -> None:
 
 
 def _fit(given: argparse.Namespace) -> dict[str, Any]:
-    check_paths(given, given.reference)
+    check_paths(given, given.reference, given.query)
     with quiet(given.threads):
         from mudata import read_h5mu
 
@@ -49,9 +51,21 @@ def _fit(given: argparse.Namespace) -> dict[str, Any]:
         say("values: " + "; ".join(normalise_counts(mdata, given.modalities)))
         MinNet.setup_mudata(mdata, given.modalities, labels_key=given.labels_key, batch_key=given.batch_key)
         model = MinNet(mdata, preset=given.preset, seed=given.seed)
+        query = None
+        if given.query is not None:
+            query = read_h5mu(given.query)
+            MinNet.prepare_query_mudata(query, model)
+            say(
+                "values of the query: "
+                + "; ".join(normalise_counts(query, [m for m in given.modalities if m in query.mod]))
+            )
         say(f"training on {mdata.n_obs:,} cells ...")
         model.train(
-            max_epochs=given.max_epochs, seed=given.seed, enable_progress_bar=not given.no_progress, accelerator="cpu"
+            max_epochs=given.max_epochs,
+            query=query,
+            seed=given.seed,
+            enable_progress_bar=not given.no_progress,
+            accelerator="cpu",
         )
         with replacing_path(given.out) as partial:
             model.save(str(partial))

@@ -9,7 +9,7 @@ import pandas as pd
 from mudata import MuData
 
 from scminnet._constants import EMBEDDING_KEY
-from scminnet._validate import check_choice, check_count, check_modalities, layer_matrix, shorten
+from scminnet._validate import check_choice, check_count, check_modalities, check_mudata, layer_matrix, shorten
 from scminnet.model.embedding import (
     BATCH_SIZE,
     MIN_CELLS_FOR_STATISTICS,
@@ -148,29 +148,36 @@ class EmbeddingMixin:
         """Return the data, the modalities to embed and the cells' positions in these, or raise."""
         self._check_if_trained(warn=False, message="the model is not trained. Call `model.train()` first.")
         data = self._data(mdata)
-        check_choice(statistics, ("query", "reference"), "statistics")
-        if modality is not None:
-            check_choice(modality, self.modalities, "modality")
-        wanted = [modality] if modality else [m for m in self.modalities if m in data.mod]
-        if not wanted:
-            raise ValueError(
-                f"`mdata` has modalities {shorten(data.mod)}, the model {shorten(self.modalities)}: none in common."
-            )
-        check_modalities(data, wanted, "mdata")
-        features = self.get_var_names()
-        for m in wanted:
-            check_features(data, m, features[m])
-            if statistics == "query" and data.mod[m].n_obs < MIN_CELLS_FOR_STATISTICS:
-                raise ValueError(
-                    f"modality {m!r} has {data.mod[m].n_obs} cells, too few to standardise by their own statistics "
-                    f"(at least {MIN_CELLS_FOR_STATISTICS}). Use statistics='reference'."
-                )
+        wanted = self._check_cells(data, modality, statistics)
         if mdata is not None:
             check_matrices(data, wanted, self._layers)
         positions = modality_positions(data, wanted)
         if modality is None:
             check_measured(data, positions, wanted)
         return data, wanted, positions
+
+    def _check_cells(self, data: MuData, modality: str | None, statistics: str, *, name: str = "mdata") -> list[str]:
+        """Return the modalities that are asked for, or raise on what the network can not take."""
+        check_mudata(data, name)
+        check_choice(statistics, ("query", "reference"), "statistics")
+        if modality is not None:
+            check_choice(modality, self.modalities, "modality")
+        wanted = [modality] if modality else [m for m in self.modalities if m in data.mod]
+        if not wanted:
+            raise ValueError(
+                f"`{name}` has modalities {shorten(data.mod)}, the model {shorten(self.modalities)}: none in common."
+            )
+        check_modalities(data, wanted, name)
+        features = self.get_var_names()
+        for m in wanted:
+            check_features(data, m, features[m])
+            if statistics == "query" and data.mod[m].n_obs < MIN_CELLS_FOR_STATISTICS:
+                advice = "Use statistics='reference'." if name == "mdata" else f"Train without `{name}`."
+                raise ValueError(
+                    f"modality {m!r} of `{name}` has {data.mod[m].n_obs} cells, too few to standardise by their own "
+                    f"statistics (at least {MIN_CELLS_FOR_STATISTICS}). {advice}"
+                )
+        return wanted
 
     def _embed(
         self, data: MuData, modalities: list[str], statistics: str, batch_size: int

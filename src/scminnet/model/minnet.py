@@ -61,7 +61,8 @@ class MinNet(SiameseTrainingMixin, EmbeddingMixin, DiagnoseMixin, BaseModelClass
         (principal components, then canonical correlations) comes before the hidden layer. ``"learned"``: the hidden layer
         sees the features themselves, as in the paper.
     n_components, n_canonical
-        Principal components of each modality (at most), and canonical components, of the ``"canonical"`` input layer.
+        Principal components of each modality (at most), and canonical components, of the ``"canonical"`` input layer. ``n_components=None`` with
+        ``preset="default"``: 100, or 30 where :meth:`train` is given the query.
     input_dropout
         Share of a modality's features left out of a training batch by the ``"learned"`` input layer, in [0, 1).
     adapt_norm
@@ -321,7 +322,7 @@ class MinNet(SiameseTrainingMixin, EmbeddingMixin, DiagnoseMixin, BaseModelClass
     ) -> MuData | dict[str, pd.Index] | None:
         """Bring a query's features into the model's order; missing ones become zeros.
 
-        Says once how many of the model's features were found. Modalities that the query lacks stay away.
+        Says once how many of the model's features were found. Modalities that the query lacks stay away. The model need not be trained.
 
         Parameters
         ----------
@@ -341,7 +342,10 @@ class MinNet(SiameseTrainingMixin, EmbeddingMixin, DiagnoseMixin, BaseModelClass
         ValueError
             The query has none of the modalities, or a modality none of the model's features; the saved model is unusable.
         """
-        _, names, _, _ = loaded_data(cls._reference(reference_model), device="cpu")
+        if isinstance(reference_model, cls):
+            names = reference_model.get_var_names()
+        else:
+            _, names, _, _ = loaded_data(cls._reference(reference_model), device="cpu")
         features = {m: pd.Index(n) for m, n in names.items()}
         if return_reference_var_names:
             return features

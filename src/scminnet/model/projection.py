@@ -7,11 +7,13 @@ the network needs to see.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
-from sklearn.decomposition import PCA
+from scipy.linalg import eigh
+from scipy.sparse.linalg import LinearOperator, eigsh
 
 from scminnet.model.module import CLIP, modality_pairs
 
@@ -24,6 +26,13 @@ MIN_RELATIVE_DEVIATION = 1e-3
 #: Canonical correlations of few cells are chance where components are many. Whitening adds to each component's variance this
 #: multiple of the components' total variance per paired cell (the search: ``benchmarks/recipe_search.py``).
 RIDGE = 10.0
+
+
+class RowsAndMoments(NamedTuple):
+    """A row matrix, and the mean and standard deviation of each of its features to standardise it by."""
+
+    matrix: sparse.csr_matrix | np.ndarray
+    moments: tuple[np.ndarray, np.ndarray]
 
 
 def _scale_and_zero(mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -44,15 +53,44 @@ def standardised_deviation(
     return sparse.csr_matrix((values.astype(np.float32), columns, matrix.indptr), shape=matrix.shape)
 
 
+def leading_components(
+    parts: Sequence[sparse.csr_matrix | np.ndarray], n_components: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Principal components of cells of which each part is centred by itself: variances, falling, and directions (features x components)."""
+    n_features = parts[0].shape[1]
+    means = [np.asarray(part.mean(axis=0), dtype=np.float32).ravel() for part in parts]
+    if n_features <= MAX_COVARIANCE_FEATURES:
+        scatter = np.zeros((n_features, n_features))
+        for part, mean in zip(parts, means, strict=True):
+            products = part.T @ part
+            scatter += products.toarray() if sparse.issparse(products) else products
+            scatter -= part.shape[0] * np.outer(mean, mean)
+        values, vectors = eigh(scatter, subset_by_index=(n_features - n_components, n_features - 1))
+    else:
+
+        def scattered(direction: np.ndarray) -> np.ndarray:
+            direction = direction.astype(np.float32, copy=False)
+            return sum(
+                part.T @ (part @ direction) - part.shape[0] * mean * (mean @ direction)
+                for part, mean in zip(parts, means, strict=True)
+            )
+
+        start = np.random.default_rng(seed).uniform(-1, 1, n_features).astype(np.float32)
+        operator = LinearOperator((n_features, n_features), matvec=scattered, dtype=np.float32)
+        values, vectors = eigsh(operator, n_components, v0=start)
+    n_cells = sum(part.shape[0] for part in parts)
+    return np.maximum(values[::-1], 0) / (n_cells - 1), vectors[:, ::-1]
+
+
 def whitened_components(
-    values: sparse.csr_matrix | np.ndarray, n_components: int, seed: int, *, ridge: float = 0.0
+    parts: Sequence[sparse.csr_matrix | np.ndarray], n_components: int, seed: int, *, ridge: float = 0.0
 ) -> np.ndarray:
     """Weights of the principal components, each of unit variance over the cells given, or a little less.
 
     Parameters
     ----------
-    values
-        Cells x features.
+    parts
+        Cells x features; each part is centred by itself, so that what differs between parts is no component.
     n_components
         At most this many; fewer where cells, features or their rank are fewer.
     seed
@@ -65,15 +103,13 @@ def whitened_components(
     -------
     Features x components, float32.
     """
-    n_cells, n_features = values.shape
+    n_features = parts[0].shape[1]
     whole = n_features <= MAX_COVARIANCE_FEATURES
-    n_components = min(n_components, n_cells - 1, n_features if whole else n_features - 1)
-    solver = "covariance_eigh" if whole else "arpack"
-    pca = PCA(n_components, svd_solver=solver, random_state=seed).fit(values)
-    deviation = np.sqrt(pca.explained_variance_)
-    kept = deviation > MIN_RELATIVE_DEVIATION * deviation[0]
-    variance = np.square(deviation[kept])
-    return (pca.components_[kept].T / np.sqrt(variance + ridge * variance.sum())).astype(np.float32)
+    n_components = min(n_components, sum(part.shape[0] for part in parts) - 1, n_features if whole else n_features - 1)
+    variance, directions = leading_components(parts, n_components, seed)
+    kept = np.sqrt(variance) > MIN_RELATIVE_DEVIATION * np.sqrt(variance[0])
+    variance = variance[kept]
+    return (directions[:, kept] / np.sqrt(variance + ridge * variance.sum())).astype(np.float32)
 
 
 def canonical_rotations(
@@ -132,6 +168,7 @@ def fit_projections(
     n_components: int,
     n_canonical: int,
     seed: int,
+    query: Mapping[str, RowsAndMoments] | None = None,
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Fit the projections of all modalities on some cells.
 
@@ -149,6 +186,8 @@ def fit_projections(
         Canonical components.
     seed
         Seed of the decompositions.
+    query
+        Further cells, on which the modalities' principal components are found as well.
 
     Returns
     -------
@@ -161,7 +200,10 @@ def fit_projections(
         measured = positions[:, i] >= 0
         local[measured, i] = np.arange(measured.sum())
         values = standardised_deviation(matrix[positions[measured, i]], *moments[modality])
-        components[modality] = whitened_components(values, n_components, seed, ridge=RIDGE / n_paired)
+        parts = [values]
+        if query and modality in query:
+            parts.append(standardised_deviation(query[modality].matrix, *query[modality].moments))
+        components[modality] = whitened_components(parts, n_components, seed, ridge=RIDGE / n_paired)
         scores[modality] = values @ components[modality]
         centres[modality] = scores[modality].mean(axis=0)
     rotations = canonical_rotations(scores, local, n_canonical)

@@ -17,12 +17,18 @@ DROPOUT = 8.0
 MAX_DROPOUT = 0.3
 
 
+#: Principal components of each modality, when none are given: of the reference alone, and with the query's cells among them, which tell the
+#: leading ones so much better that the others bring noise (the search: ``benchmarks/recipe_search.py``).
+N_COMPONENTS = 100
+N_COMPONENTS_WITH_QUERY = 30
+
+
 @dataclass(frozen=True)
 class Recipe:
     """One choice of everything. The defaults are those of ``preset="default"``; ``docs/decisions.md`` says why.
 
     Network: ``n_hidden``, ``n_layers``, ``n_latent``, ``activation``, ``hidden_dropout`` (``None``: by the number of paired cells),
-    ``input_layer``, ``n_components``, ``n_canonical``, ``input_dropout`` (of a learned input layer), ``adapt_norm`` (batch norm of a query
+    ``input_layer``, ``n_components`` (``None``: 100, or 30 when trained with the query), ``n_canonical``, ``input_dropout`` (of a learned input layer), ``adapt_norm`` (batch norm of a query
     by its own cells, where it is standardised by them), ``normalise``, ``initialisation``.
     Pairs: ``pairing``, ``strategy``, ``positive_share``, ``batch_size``.
     Loss: ``loss_form``, ``contrastive_weight`` (the paper's λ), ``m0``, ``c``, ``infonce_weight``, ``supervised_weight``,
@@ -38,7 +44,7 @@ class Recipe:
     hidden_dropout: float | None = None
     input_dropout: float = 0.0
     input_layer: Literal["canonical", "learned"] = "canonical"
-    n_components: int = 100
+    n_components: int | None = None
     n_canonical: int = 30
     adapt_norm: bool = True
     normalise: bool = True
@@ -66,10 +72,11 @@ class Recipe:
     train_size: float = 0.9
 
     def __post_init__(self) -> None:
-        for name in ("n_hidden", "n_layers", "n_latent", "n_components", "n_canonical", "max_steps"):
+        for name in ("n_hidden", "n_layers", "n_latent", "n_canonical", "max_steps"):
             check_count(getattr(self, name), name)
-        if self.max_epochs is not None:
-            check_count(self.max_epochs, "max_epochs")
+        for name in ("n_components", "max_epochs"):
+            if getattr(self, name) is not None:
+                check_count(getattr(self, name), name)
         check_count(self.batch_size, "batch_size", minimum=2)
         for name in ("input_dropout", "positive_share"):
             check_fraction(getattr(self, name), name)
@@ -103,6 +110,10 @@ class Recipe:
     def dropout(self, n_paired: int) -> float:
         """Return the hidden dropout for so many paired cells: the fewer there are, the sooner a network knows them by heart."""
         return min(DROPOUT / n_paired**0.5, MAX_DROPOUT) if self.hidden_dropout is None else self.hidden_dropout
+
+    def components(self, *, with_query: bool) -> int:
+        """Return the principal components of each modality."""
+        return self.n_components or (N_COMPONENTS_WITH_QUERY if with_query else N_COMPONENTS)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the recipe as a plain dictionary."""

@@ -19,9 +19,10 @@ from scminnet.graph.geodesic import GeodesicIndex
 from scminnet.model.embedding import project_rows
 from scminnet.model.pairs import PairDataModule, PairDataset
 from scminnet.model.positions import check_paired, modality_positions
-from scminnet.model.projection import fit_projections
+from scminnet.model.projection import RowsAndMoments, fit_projections
 from scminnet.model.recipe import Recipe
 from scminnet.model.reference_range import learn_range
+from scminnet.model.registration import check_matrices
 from scminnet.model.rows import feature_moments
 from scminnet.model.training_plan import SiameseTrainingPlan
 from scminnet.pp.margin_graph import build_margin_graph
@@ -84,6 +85,7 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin):
         pairing: str | None = None,
         strategy: str | None = None,
         margin_graph: str | None = None,
+        query: MuData | None = None,
         early_stopping: bool = False,
         check_val_every_n_epoch: int = 1,
         seed: int = 0,
@@ -111,6 +113,11 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin):
         margin_graph
             Key of a graph made with :func:`scminnet.pp.margin_graph`. ``None``: the graph at ``uns["margin_graph"]`` where there is
             one, else one is built from the first modality with that function's defaults and not stored.
+        query
+            The cells to be embedded afterwards, over the model's features (see :meth:`prepare_query_mudata`), measured in any of its modalities. Their values, each modality
+            standardised by itself, go into the principal components of the ``"canonical"`` input layer; labels and pairs that they
+            may have are not looked at. The fewer cells the reference has, the more this brings. The model then suits this query best, and is
+            no worse for others.
         early_stopping
             Stop when ``validation_loss`` no longer falls; ``early_stopping_patience`` and others are taken as well. The default
             preset's learning rate comes down towards the last epoch, which is then not reached:
@@ -130,9 +137,9 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin):
         Raises
         ------
         TypeError
-            ``plan_kwargs`` has an unknown name, or one of its names is given as an argument of its own.
+            ``plan_kwargs`` has an unknown name, or one of its names is given as an argument of its own; ``query`` is no MuData.
         ValueError
-            The model has no data; an argument is out of range; no cell of the training part was measured in two modalities; early
+            The model has no data; ``query`` for a model that was trained before or whose input layer is learned, or a query that :meth:`embed` refuses; an argument is out of range; no cell of the training part was measured in two modalities; early
             stopping without validation cells; no such graph; a batch with a single cell, which ComBat can not correct.
         """
         mdata = self._own_data()
@@ -150,6 +157,7 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin):
             **changes,
         )
         check_count(check_val_every_n_epoch, "check_val_every_n_epoch")
+        query_parts = {} if query is None else self._query_parts(query, recipe)
         positions = modality_positions(mdata, self.modalities)
         datamodule = PairDataModule(positions >= 0, recipe, seed=seed)
         check_paired(positions[datamodule.train_idx], self.modalities, "the training part")
@@ -162,7 +170,7 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin):
             geodesics, graph_rows = self._geodesics(mdata, margin_graph, seed)
         matrices = self._row_matrices(mdata)
         if not self.is_trained_:
-            self._fit_input_layers(matrices, positions[datamodule.train_idx], recipe, seed)
+            self._fit_input_layers(matrices, positions[datamodule.train_idx], recipe, seed, query_parts)
         n_paired = int(((positions[datamodule.train_idx] >= 0).sum(axis=1) > 1).sum())
         self.module.hidden_dropout = recipe.dropout(n_paired)
         projected = recipe.input_layer == "canonical"
@@ -200,7 +208,30 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin):
             seed=seed,
         )
 
-    def _fit_input_layers(self, matrices: dict[str, Any], positions: np.ndarray, recipe: Recipe, seed: int) -> None:
+    def _query_parts(self, query: MuData, recipe: Recipe) -> dict[str, RowsAndMoments]:
+        """Matrix and moments of each modality that the query shares with the model."""
+        if recipe.input_layer != "canonical":
+            raise ValueError(
+                f"`query` goes into principal components, which input_layer={recipe.input_layer!r} does not have. "
+                "Leave out `query`, or make the model with input_layer='canonical'."
+            )
+        if self.is_trained_:
+            raise ValueError(
+                "`query` goes into the input layer, which this model has from an earlier training. Make a new model: `MinNet(mdata).train(query=query)`."
+            )
+        modalities = self._check_cells(query, None, "query", name="query")
+        check_matrices(query, modalities, self._layers)
+        matrices = self._row_matrices(query)
+        return {m: RowsAndMoments(matrices[m], feature_moments(matrices[m])) for m in modalities}
+
+    def _fit_input_layers(
+        self,
+        matrices: dict[str, Any],
+        positions: np.ndarray,
+        recipe: Recipe,
+        seed: int,
+        query: Mapping[str, RowsAndMoments],
+    ) -> None:
         moments = {m: feature_moments(matrix) for m, matrix in matrices.items()}
         for modality, (mean, std) in moments.items():
             self.module.encoder(modality).input.set_moments(mean, std)
@@ -209,9 +240,10 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin):
                 matrices,
                 moments,
                 positions,
-                n_components=recipe.n_components,
+                n_components=recipe.components(with_query=bool(query)),
                 n_canonical=recipe.n_canonical,
                 seed=seed,
+                query=query,
             )
             for modality, (weight, bias) in fitted.items():
                 self.module.encoder(modality).input.set_weights(weight, bias)
