@@ -133,8 +133,12 @@ def _presets() -> str:
 
 # sphinx reads only what is below its own folder
 (DOCS / "tutorials").mkdir(exist_ok=True)
-for _notebook in (DOCS.parent / "tutorials").glob("*.ipynb"):
-    _write(f"tutorials/{_notebook.name}", _notebook.read_text())
+_notebooks = {path.name: path for path in (DOCS.parent / "tutorials").glob("*.ipynb")}
+for _name, _notebook in _notebooks.items():
+    _write(f"tutorials/{_name}", _notebook.read_text())
+for _copy in (DOCS / "tutorials").glob("*.ipynb"):
+    if _copy.name not in _notebooks:  # of an earlier name
+        _copy.unlink()
 
 _write("_results.md", _results())
 _write("user_guide/_presets.md", _presets())

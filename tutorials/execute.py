@@ -1,30 +1,62 @@
-"""Executes every notebook of this folder in place; ``--check`` leaves the files as they are, and fails where a notebook does."""
+"""Executes the notebooks of this folder in place, all or those named, e.g. ``03 05``.
+
+``--check`` leaves the files as they are, and fails where a notebook does. Cells tagged ``real-data`` run where ``$SCMINNET_DATA`` names the folder
+of the data sets; elsewhere they are passed over and keep their outputs.
+"""
 
 from __future__ import annotations
 
 import argparse
+import os
+import time
 from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
 
+FOLDER = Path(__file__).parent
+
+
+def execute(notebook: nbformat.NotebookNode) -> None:
+    """Run all cells in a fresh kernel."""
+    has_data = bool(os.environ.get("SCMINNET_DATA"))
+    client = NotebookClient(
+        notebook,
+        timeout=1200,
+        resources={"metadata": {"path": str(FOLDER)}},
+        skip_cells_with_tag="" if has_data else "real-data",
+        # twice the dots of a screen: figures are drawn as small as they are printed
+        extra_arguments=["--InlineBackend.figure_formats={'retina'}"],
+    )
+    client.execute()
+
+
+def tidy(notebook: nbformat.NotebookNode) -> None:
+    """Take out what differs from machine to machine: when cells ran, and what packages say to developers on stderr."""
+    for cell in notebook.cells:
+        if "outputs" in cell:
+            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+        cell.metadata.pop("execution", None)
+
 
 def main() -> None:
     """Run what the command line asks for."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true")
-    check = parser.parse_args().check
-    folder = Path(__file__).parent
-    for path in sorted(folder.glob("*.ipynb")):
-        print(path.name, flush=True)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", help="how the names of notebooks begin; none: all")
+    parser.add_argument("--check", action="store_true", help="write nothing")
+    arguments = parser.parse_args()
+    # a backend chosen for scripts would leave the notebooks without figures
+    os.environ.pop("MPLBACKEND", None)
+    paths = [path for path in sorted(FOLDER.glob("*.ipynb")) if path.name.startswith(tuple(arguments.names or [""]))]
+    if not paths:
+        parser.error(f"no notebook's name begins with {' or '.join(arguments.names)}")
+    for path in paths:
         notebook = nbformat.read(path, as_version=4)
-        NotebookClient(notebook, timeout=1200, resources={"metadata": {"path": str(folder)}}).execute()
-        if not check:
-            for cell in notebook.cells:
-                # what packages say to developers on stderr differs from machine to machine
-                if "outputs" in cell:
-                    cell.outputs = [out for out in cell.outputs if out.get("name") != "stderr"]
-                cell.metadata.pop("execution", None)
+        began = time.perf_counter()
+        execute(notebook)
+        print(f"{path.name}: {time.perf_counter() - began:.0f} s", flush=True)
+        if not arguments.check:
+            tidy(notebook)
             nbformat.write(notebook, path)
 
 

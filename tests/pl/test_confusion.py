@@ -10,7 +10,7 @@ from scminnet import pl
 def test_heatmap_shows_shares_of_each_true_type() -> None:
     axis = pl.transfer_heatmap(["a", "a", "a", "b", None], ["a", "a", "c", "b", "a"], title="x to y")
     np.testing.assert_allclose(axis.images[0].get_array(), [[2 / 3, 0, 1 / 3], [0, 1, 0]])
-    assert [t.get_text() for t in axis.get_yticklabels()] == ["a", "b"]
+    assert [t.get_text() for t in axis.get_yticklabels()] == ["a (3)", "b (1)"]
     assert [t.get_text() for t in axis.get_xticklabels()] == ["a", "b", "c"]
     assert sorted(t.get_text() for t in axis.texts) == ["100", "33", "67"]
     assert axis.get_title() == "x to y"
@@ -26,7 +26,7 @@ def test_numbers_are_written_where_there_is_room() -> None:
 
 def test_types_are_in_natural_order() -> None:
     axis = pl.transfer_heatmap(["t10", "t2"], ["t10", "t3"])
-    assert [t.get_text() for t in axis.get_yticklabels()] == ["t2", "t10"]
+    assert [t.get_text() for t in axis.get_yticklabels()] == ["t2 (1)", "t10 (1)"]
     assert [t.get_text() for t in axis.get_xticklabels()] == ["t2", "t3", "t10"]
 
 

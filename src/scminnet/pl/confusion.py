@@ -65,16 +65,18 @@ def transfer_heatmap(
     types = sorted(set(pairs["true"]) | set(pairs["predicted"]), key=natural)
     shares = pd.crosstab(pairs["true"], pairs["predicted"], normalize="index")
     shares = shares.reindex(index=sorted(pairs["true"].unique(), key=natural), columns=types, fill_value=0.0)
+    # a share of three cells is none to build on
+    rows = [f"{name} ({n:,})" for name, n in pairs["true"].value_counts()[shares.index].items()]
 
     cell = NUMBERED if len(types) <= 20 else PLAIN
-    names = max(map(text_width, types)) + 0.4
+    names = max(map(text_width, [*types, *rows])) + 0.4
     width, height = (max(SMALLEST, cell * n) for n in (len(types), len(shares)))
     size = (max(COLUMN, width + names + 0.8), height + names + 0.3)
     axis = axes_for(ax, 1, size=size)[0]
     image = axis.imshow(shares, cmap="cividis", vmin=0, vmax=1, aspect="auto")
     axis.set_xticks(range(len(types)), types, rotation=90, parse_math=False)
-    axis.set_yticks(range(len(shares)), shares.index, parse_math=False)
-    dress(axis, title=title, xlabel="transferred label", ylabel="true type")
+    axis.set_yticks(range(len(shares)), rows, parse_math=False)
+    dress(axis, title=title, xlabel="transferred label", ylabel="true type (cells)")
     colour_bar(axis.figure.colorbar(image, ax=axis, shrink=0.8, pad=0.02), "share of the true type")
     # the layout is made here, so that a cell's size is known
     axis.figure.figure.draw_without_rendering()

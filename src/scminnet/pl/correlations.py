@@ -229,12 +229,27 @@ def _violins(split: pd.DataFrame, parts: list[str], edges: np.ndarray, ax: Axes 
     lowest, highest = split["r"].min(), split["r"].max()
     room = max(highest - lowest, 0.1)
     axis.axhline(0, color=_style.NEUTRAL, linewidth=0.6, zorder=0)
-    for (part, i), sample in split.groupby(["part", "bin"])["r"]:
+    samples = {key: sample.to_numpy(float) for key, sample in split.groupby(["part", "bin"])["r"]}
+    counts = {key: f"{len(sample):,}" for key, sample in samples.items()}
+    slot = _style.panel_width(axis) * width / (len(edges) - 1)
+    upright = max(map(_style.text_width, counts.values())) > 0.95 * slot
+    for (part, i), sample in samples.items():
         position = i + width * (parts.index(part) - (len(parts) - 1) / 2)
-        _violin(axis, sample.to_numpy(float), position, 0.9 * width, colours[part])
-        count = f"{len(sample):,}"
-        axis.text(position, lowest - 0.06 * room, count, rotation=90, ha="center", va="top", fontsize=_style.SMALL)
-    axis.set_ylim(lowest - 0.36 * room, highest + 0.04 * room)
+        _violin(axis, sample, position, 0.9 * width, colours[part])
+        axis.text(
+            position,
+            lowest - 0.06 * room,
+            counts[part, i],
+            rotation=90 if upright else 0,
+            ha="center",
+            va="top",
+            fontsize=_style.SMALL,
+        )
+    bottom = lowest - (0.36 if upright else 0.16) * room
+    axis.set_ylim(bottom, highest + 0.04 * room)
+    # the space of the numbers below is no place for values of r
+    axis.set_yticks([tick for tick in axis.get_yticks() if lowest - 0.06 * room <= tick <= 1])
+    axis.set_ylim(bottom, highest + 0.04 * room)
     _name_edges(axis, edges)
     _style.dress(axis, xlabel="distance from the transcription start (kb)", ylabel="r of gene and peak")
     if parts != [""]:

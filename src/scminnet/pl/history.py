@@ -17,6 +17,7 @@ LOSSES = {
     "classification_loss": "classification loss",
     "contrastive_loss": "contrastive loss",
     "infonce_loss": "InfoNCE loss",
+    "supervised_loss": "supervised contrast",
 }
 
 #: Panels of shares, and the prefix of what they show for each modality.
@@ -31,7 +32,7 @@ def history(model: Any, *, ax: Iterable[Axes] | None = None, save: str | os.Path
     model
         A trained :class:`~scminnet.MinNet`, or anything with its ``history``.
     ax
-        Axes to draw on, one a panel: the losses that were recorded (at most four), the share of cells whose type is called right, and
+        Axes to draw on, one a panel: the losses that were recorded (at most five), the share of cells whose type is called right, and
         the share of cells whose nearest cell in another modality is themselves. By default those of a new figure.
     save
         Path to write the figure to, in the format that its ending names.
@@ -60,7 +61,8 @@ def history(model: Any, *, ax: Iterable[Axes] | None = None, save: str | os.Path
     check_axes(ax, list(panels))
     check_save(save)
 
-    axes = axes_for(ax, len(panels), size=(PAGE / 3, 1.8), n_columns=3)
+    n_columns = 3 if len(panels) <= 6 else 4
+    axes = axes_for(ax, len(panels), size=(PAGE / n_columns, 1.8), n_columns=n_columns)
     # in the order of their first appearance; losses, of no modality, are black
     modalities = dict.fromkeys(modality for lines in panels.values() for modality, _ in lines if modality)
     colours = {"": "black", **palette(list(modalities))}
