@@ -248,6 +248,7 @@ def test_train_refuses(reference: MuData, arguments: dict, words: str) -> None:
     [
         ({"plan_kwargs": {"learning_rate": 1}}, "`plan_kwargs` has 'learning_rate'.*'lr'"),
         ({"lr": 1e-3}, "'lr' in `plan_kwargs`"),
+        ({"strategy": "within"}, "pair_strategy='within'"),
     ],
 )
 def test_train_refuses_names_before_work_begins(reference: MuData, monkeypatch, arguments: dict, words: str) -> None:

@@ -73,6 +73,10 @@ def _check_names(plan_kwargs: Mapping[str, Any], trainer_kwargs: Mapping[str, An
         raise TypeError(
             f"`plan_kwargs` has {shorten(unknown)}. It takes {shorten(sorted(TRAINING_FIELDS | PLAN_ARGUMENTS), 30)}."
         )
+    if trainer_kwargs.get("strategy") in ("between", "within"):
+        raise TypeError(
+            f"`strategy` is Lightning's, of training over processes. Give train(pair_strategy={trainer_kwargs['strategy']!r})."
+        )
     misplaced = sorted(set(trainer_kwargs) & (TRAINING_FIELDS | PLAN_ARGUMENTS))
     if misplaced:
         raise TypeError(f"give {shorten(misplaced)} in `plan_kwargs`: train(plan_kwargs={{{misplaced[0]!r}: ...}}).")
