@@ -40,6 +40,8 @@ import scminnet as mn
 
 BENCHMARKS = Path(__file__).parent
 
+DATA_SETS = (*development_sets.NAMES, *development_sets.OTHER_TISSUE)
+
 RESULT = BENCHMARKS / "results" / "compare.csv"
 
 #: One run: rows of one run are replaced together.
@@ -177,7 +179,7 @@ def merged(new: pd.DataFrame, old: pd.DataFrame) -> pd.DataFrame:
 
 def ordered(table: pd.DataFrame) -> pd.DataFrame:
     """Sort by data sets, scenarios and methods, as they are listed."""
-    ranks = {"data": list(development_sets.NAMES), "scenario": list(SCENARIOS), "method": list(METHODS)}
+    ranks = {"data": list(DATA_SETS), "scenario": list(SCENARIOS), "method": list(METHODS)}
     order = ["data", "scenario", "method", "seed"]
     return table.sort_values(order, key=lambda c: c.map(ranks[c.name].index) if c.name in ranks else c, kind="stable")
 
@@ -216,9 +218,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=os.environ.get("SCMINNET_DATA"), help="folder of the data sets")
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
-    parser.add_argument(
-        "--data-sets", nargs="+", default=list(development_sets.NAMES), choices=list(development_sets.NAMES)
-    )
+    parser.add_argument("--data-sets", nargs="+", default=list(development_sets.NAMES), choices=DATA_SETS)
     parser.add_argument("--scenarios", nargs="+", default=["standard"], choices=list(SCENARIOS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--environments", type=Path, default=Path(".venv-peers"), help="folder of the environments")

@@ -16,6 +16,11 @@ from anndata import AnnData
 from mudata import MuData, read_h5mu
 from scipy import sparse
 
+MARROW = "bmmc_cite_starter_C0"
+
+#: Antibodies that the bone marrow set calls otherwise.
+ANTIBODIES = {"CD8": "CD8a", "CD279": "PD-1"}
+
 
 class DevelopmentSet(NamedTuple):
     """Training and test cells of a data set."""
@@ -75,12 +80,14 @@ def together(parts: dict[str, AnnData]) -> MuData:
 
 
 def load(name: str, folder: Path, *, peaks: bool = False) -> DevelopmentSet:
-    """Read, normalise and split ``pbmc10k_citeseq`` (RNA + protein) or ``snareseq_mouse_cortex`` (RNA + gene activity).
+    """Read, normalise and split ``pbmc10k_citeseq`` (RNA + protein) or ``snareseq_mouse_cortex`` (RNA + gene activity); or one of ``OTHER_TISSUE``.
 
     With ``peaks`` the second modality of ``snareseq_mouse_cortex`` is ``"chromatin"``: the peaks themselves beside gene activity.
 
     What a feature is stands in ``var["kind"]``, and of which gene, if known, in ``var["gene"]``; counts stay in ``layers["counts"]``.
     """
+    if name in OTHER_TISSUE:
+        return other_tissue(name, folder)
     source = read_h5mu(folder / f"{name}.h5mu")
     for adata in source.mod.values():
         adata.layers["counts"] = adata.X.copy()
@@ -107,4 +114,53 @@ def load(name: str, folder: Path, *, peaks: bool = False) -> DevelopmentSet:
     return DevelopmentSet(*parts, ("rna", second), labels_key, batch_key)
 
 
+def with_features_of(mdata: MuData, other: MuData) -> MuData:
+    """Keep of each modality the features that the other MuData has as well, in its order; modalities that it lacks stay whole."""
+    parts = {
+        m: adata[:, other[m].var_names[other[m].var_names.isin(adata.var_names)]].copy()
+        if m in other.mod
+        else adata.copy()
+        for m, adata in mdata.mod.items()
+    }
+    result = together(parts)
+    result.obs = mdata.obs.loc[result.obs_names]
+    return result
+
+
+def renamed(adata: AnnData, names: Iterable[str]) -> AnnData:
+    """Give the features other names; of those that then have one name the first stays."""
+    adata = adata.copy()
+    adata.var_names = list(names)
+    return adata[:, ~adata.var_names.duplicated()].copy()
+
+
+def marrow(folder: Path) -> MuData:
+    """Read the small bone marrow CITE-seq set, its antibodies called as in ``pbmc10k_citeseq``."""
+    source = read_h5mu(folder / f"{MARROW}.h5mu")
+    for adata in source.mod.values():
+        adata.layers["counts"] = adata.X.copy()
+    lognormalise(source["rna"])
+    mu.prot.pp.clr(source["adt"])
+    names = [f"{ANTIBODIES.get(name, name)}_TotalSeqB" for name in source["adt"].var_names]
+    result = together({"rna": source["rna"], "adt": renamed(source["adt"], names)})
+    _describe(result["rna"], "gene", result["rna"].var_names)
+    _describe(result["adt"], "protein", [PROTEIN_GENES.get(protein, "") for protein in result["adt"].var_names])
+    result.obs = source.obs.loc[result.obs_names]
+    return result
+
+
+def other_tissue(name: str, folder: Path) -> DevelopmentSet:
+    """Learn from blood and embed bone marrow, or the reverse, over the features that both have; ``label`` and ``batch`` in ``obs``."""
+    blood, cells = load("pbmc10k_citeseq", folder), marrow(folder)
+    blood.train.obs["label"] = blood.train.obs[blood.labels_key].astype(str)
+    blood.test.obs["label"] = blood.test.obs[blood.labels_key].astype(str)
+    cells.obs["label"] = cells.obs["cell_type"].astype(str)
+    train, test = (blood.train, cells) if name == "blood to marrow" else (cells, blood.test)
+    train = with_features_of(train, test)
+    return DevelopmentSet(train, with_features_of(test, train), ("rna", "adt"), "label", None)
+
+
 NAMES = ("pbmc10k_citeseq", "snareseq_mouse_cortex")
+
+#: The reference is of one tissue, the cells to embed of another: 234 genes and 13 proteins that both have.
+OTHER_TISSUE = ("blood to marrow", "marrow to blood")

@@ -22,17 +22,16 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import development_sets
-import muon as mu
 import numpy as np
 import pandas as pd
 import scanpy as sc
 import torch
 from ablation import validation_split
 from anndata import AnnData
-from development_sets import DevelopmentSet, gene_activity, lognormalise
+from development_sets import MARROW, DevelopmentSet, gene_activity, marrow, renamed, with_features_of
 from mudata import MuData, read_h5mu
 from scipy import sparse
 
@@ -40,16 +39,13 @@ import scminnet as mn
 
 RESULTS = Path(__file__).parent / "results"
 
-PBMC, CORTEX, MARROW = "pbmc10k_citeseq", "snareseq_mouse_cortex", "bmmc_cite_starter_C0"
+PBMC, CORTEX = "pbmc10k_citeseq", "snareseq_mouse_cortex"
 
 #: Types that queries are made of, alone.
 SINGLE = {PBMC: ("Monocytes", "NK cells", "naive B-cells"), CORTEX: ("L2/3", "Astro", "Oligo")}
 
 #: Types that leave the reference.
 HELD_OUT = {PBMC: ("Monocytes", "NK cells"), CORTEX: ("L4/5", "Astro")}
-
-#: Antibodies that the bone marrow set calls otherwise.
-ANTIBODIES = {"CD8": "CD8a", "CD279": "PD-1"}
 
 CHECKS = ("features", "scale", "levels", "statistics", "signal", "near", "confidence", "mixing", "pairs")
 DAMAGE = ("foscttm", "label transfer", "accuracy")
@@ -91,7 +87,7 @@ def spoilt(name: str, data: DevelopmentSet, folder: Path, seed: int) -> Iterator
         return replaced(**{m: _lacking(cells[m], share, rng) for m in modalities})
 
     def shuffled(*modalities: str) -> MuData:
-        return replaced(**{m: _renamed(cells[m], rng.permutation(cells[m].var_names)) for m in modalities})
+        return replaced(**{m: renamed(cells[m], rng.permutation(cells[m].var_names)) for m in modalities})
 
     yield Case("as it is", cells, labels)
     drawn = rng.permutation(cells.n_obs)
@@ -132,12 +128,6 @@ def _lacking(adata: AnnData, share: float, rng: np.random.Generator) -> AnnData:
     return adata[:, np.sort(kept)].copy()
 
 
-def _renamed(adata: AnnData, names: Any) -> AnnData:
-    adata = adata.copy()
-    adata.var_names = names
-    return adata[:, ~adata.var_names.duplicated()].copy()
-
-
 def _permuted(adata: AnnData, rng: np.random.Generator) -> AnnData:
     dense = adata.X.toarray() if sparse.issparse(adata.X) else np.asarray(adata.X)
     adata = adata.copy()
@@ -161,33 +151,16 @@ def _scaled(adata: AnnData, total: float, *, log: bool = True) -> AnnData:
     return adata
 
 
-def marrow(folder: Path) -> MuData:
-    """Read the bone marrow CITE-seq set, its antibodies called as in the blood."""
-    source = read_h5mu(folder / f"{MARROW}.h5mu")
-    lognormalise(source["rna"])
-    mu.prot.pp.clr(source["adt"])
-    adt = _renamed(source["adt"], [f"{ANTIBODIES.get(name, name)}_TotalSeqB" for name in source["adt"].var_names])
-    return mudata({"rna": source["rna"], "adt": adt}, source.obs)
-
-
 def other_species(name: str, folder: Path, data: DevelopmentSet) -> MuData:
     """RNA of the other development set's test cells, its genes spelt as this one's."""
     other = development_sets.load(CORTEX if name == PBMC else PBMC, folder).test["rna"]
     names = other.var_names.str.upper() if name == PBMC else other.var_names.str.capitalize()
-    return MuData({"rna": _renamed(other, names)})
+    return MuData({"rna": renamed(other, names)})
 
 
 def restricted(data: DevelopmentSet, query: MuData) -> DevelopmentSet:
     """Leave the reference the features that a query has, so that none is missing."""
-
-    def part(mdata: MuData) -> MuData:
-        parts = {
-            m: a[:, a.var_names.isin(query[m].var_names)].copy() if m in query.mod else a.copy()
-            for m, a in mdata.mod.items()
-        }
-        return mudata(parts, mdata.obs)
-
-    return data._replace(train=part(data.train), test=part(data.test))
+    return data._replace(train=with_features_of(data.train, query), test=with_features_of(data.test, query))
 
 
 def references(

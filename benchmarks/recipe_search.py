@@ -17,7 +17,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache, cached_property, partial
 from pathlib import Path
@@ -30,14 +30,17 @@ import torch
 from ablation import validation_split
 from development_sets import DevelopmentSet
 from scipy import sparse
+from scipy.spatial.distance import cdist
 from sklearn.neighbors import NearestNeighbors
 from torch.nn import functional as F
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import DataLoader
 
 from scminnet.graph.geodesic import GeodesicIndex
 from scminnet.metrics import foscttm, label_transfer_accuracy, silhouette_label, silhouette_modality
 from scminnet.model import PairDataModule, Recipe, SiameseModule
 from scminnet.model.embedding import hidden_moments
-from scminnet.model.pairs import PairDataset
+from scminnet.model.pairs import DrawnBatch, PairDataset, PairSampler
 from scminnet.model.projection import RIDGE, leading_components, standardised_deviation
 from scminnet.model.rows import as_row_matrix, feature_moments
 from scminnet.model.training_plan import WARM_UP
@@ -74,6 +77,46 @@ class Network(NamedTuple):
     """Each validation cell's components are averaged with those of so many neighbours of its modality."""
     n_networks: int = 1
     """Networks from several initial values, their directions joined."""
+    averaged: bool = False
+    """Weights are averaged over about the last hundred steps."""
+    balanced: bool = False
+    """Each type has the same chance to be drawn into a batch."""
+    straight: bool = False
+    """Margins follow straight distances of principal components, not those along the graph."""
+
+
+class BalancedSampler(PairSampler):
+    """Draws each batch anew, cells of rare types as often as those of frequent ones."""
+
+    def __init__(self, *arguments: Any, labels: np.ndarray, **kwargs: Any) -> None:
+        super().__init__(*arguments, **kwargs)
+        weights = 1 / np.bincount(labels)[labels[self.cells]]
+        self.chances = weights / weights.sum()
+
+    def __iter__(self) -> Iterator[DrawnBatch]:
+        rng = np.random.default_rng((self.seed, self.epoch))
+        size = len(self.cells) // len(self)
+        for _ in range(len(self)):
+            batch = rng.choice(self.cells, size, replace=False, p=self.chances)
+            yield DrawnBatch(len(batch), [batch] * self.present.shape[1], None)
+
+
+class StraightDistances:
+    """Distances of cells' principal components in the place of a :class:`GeodesicIndex`, with its median."""
+
+    def __init__(self, points: np.ndarray, geodesics: GeodesicIndex) -> None:
+        self.points = points
+        i, j = np.random.default_rng(0).integers(len(points), size=(2, 2000))
+        self.scale = 1.0
+        self.scale = np.median(geodesics.pairs(i, j)) / np.median(self.pairs(i, j))
+
+    def pairs(self, i: np.ndarray, j: np.ndarray) -> np.ndarray:
+        """Distances of pairs."""
+        return (self.scale * np.linalg.norm(self.points[i] - self.points[j], axis=1)).astype(np.float32)
+
+    def block(self, i: np.ndarray, j: np.ndarray) -> np.ndarray:
+        """Distances of all pairs of two sets."""
+        return (self.scale * cdist(self.points[i], self.points[j])).astype(np.float32)
 
 
 def noise(a: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -130,12 +173,20 @@ OTHERS: dict[str, Network] = {
     "batches of 512": Network({"batch_size": 512}),
     "noise": Network(augment=noise),
     "dropout of components": Network(augment=dropout),
+    "m0 0.3": Network({"m0": 0.3}),
+    "m0 3": Network({"m0": 3.0}),
+    "c 1": Network({"c": 1.0}),
+    "c 10": Network({"c": 10.0}),
+    "margins by straight distance": Network(straight=True),
+    "paper's loss, text": Network({"loss_form": "text"}),
+    "averaged weights": Network(averaged=True),
+    "balanced types": Network(balanced=True),
     "mixup": Network(augment=mixup),
     "residual": Network(residual=True),
     "10 neighbours smoothed": Network(smoothed=10),
     "three networks": Network(n_networks=3),
 }
-#: With 400 and 1,000 cells, beside the decisive ones.
+#: With 400 cells, beside the decisive ones.
 SMALL = (
     "learning rate 0.001",
     "no cells held out",
@@ -234,12 +285,18 @@ def trained(
         [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": vectors, "weight_decay": 0.0}],
         lr=recipe.lr,
     )
+    average = AveragedModel(module, multi_avg_fn=get_ema_multi_avg_fn(0.99), use_buffers=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, max_lr=recipe.lr, total_steps=n_epochs * batches.n_train_batches, pct_start=WARM_UP
     )
     module.train()
     for epoch in range(n_epochs):
         loader = batches.train_dataloader()
+        if variant.balanced:
+            sampler = BalancedSampler(
+                batches.train_idx, batches.present, recipe, seed=seed, frozen=False, labels=labels
+            )
+            loader = DataLoader(batches.dataset, sampler=sampler, batch_size=None)
         loader.sampler.set_epoch(epoch)
         for batch in loader:
             if variant.augment:
@@ -248,6 +305,10 @@ def trained(
             module.loss(batch, embedded(batch["x"]), {}, recipe).loss.backward()
             optimizer.step()
             schedule.step()
+            if variant.averaged:
+                average.update_parameters(module)
+    if variant.averaged:
+        module.load_state_dict(average.module.state_dict())
     module.eval()
     held_out = {m: smoothed(side[1], variant.smoothed) for m, side in zip("ab", sides, strict=True)}
     moments = {m: hidden_moments(module, x, m) for m, x in held_out.items()} if recipe.adapt_norm else None
@@ -362,8 +423,11 @@ class Reference:
     def network(self, variant: Network, n_components: int, seed: int, *, with_query: bool = False) -> list[np.ndarray]:
         """Embed with a network, or with several."""
         projected = self.canonical(BEST, n_components, RIDGE, with_query=with_query)
+        distances = self.geodesics
+        if variant.straight:
+            distances = StraightDistances(self.components("rna").train[:, :50], distances)
         members = [
-            trained(variant, projected, self.codes, self.geodesics, 100 * seed + member)
+            trained(variant, projected, self.codes, distances, 100 * seed + member)
             for member in range(variant.n_networks)
         ]
         return [np.concatenate(side, axis=1) for side in zip(*members, strict=True)]
@@ -395,7 +459,7 @@ def ask_query(cells: Reference, n_seeds: int, found: Found) -> None:
 def ask_network(cells: Reference, n_seeds: int, found: Found) -> None:
     """Which network, which losses, which training?"""
     found(BASELINE, 0, partial(cells.linear, BEST, 50, 0))
-    others = {v: OTHERS[v] for v in SMALL} if len(cells.part) <= 1000 else OTHERS
+    others = {v: OTHERS[v] for v in SMALL} if len(cells.part) < 1000 else OTHERS
     for seed in range(n_seeds):
         for variant, network in (DECISIVE | others).items():
             if seed < 2 or variant in DECISIVE:

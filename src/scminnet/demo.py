@@ -104,7 +104,7 @@ def run(
     progress: bool = True,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Train on the reference, embed the query's modalities apart, carry labels over, measure, and write everything.
+    """Train on the reference, with the query in view where the preset can; embed the query's modalities apart, carry labels over, measure, and write everything.
 
     Parameters
     ----------
@@ -132,12 +132,14 @@ def run(
     MinNet.setup_mudata(reference, modalities, labels_key=labels_key, batch_key=batch_key)
     model = MinNet(reference, preset=preset, seed=seed)
     folder.mkdir(parents=True, exist_ok=True)
-    say("training ...")
-    model.train(max_epochs=max_epochs, seed=seed, enable_progress_bar=progress)
+    MinNet.prepare_query_mudata(query, model)
+    # the paper's network has no components that the query could take part in
+    in_view = query if preset == "default" else None
+    say("training" + (", with the query in view, but not its labels and pairs ..." if in_view is not None else " ..."))
+    model.train(max_epochs=max_epochs, query=in_view, seed=seed, enable_progress_bar=progress)
     model.save(str(folder / "model"), overwrite=True)
 
     say("embedding each modality of the query by itself, as if measured in different cells ...")
-    MinNet.prepare_query_mudata(query, model)
     model.embed(query)
     source, target = modalities[:2]
     # every cell gets a label: the figure compares labels with labels

@@ -12,8 +12,8 @@ DESCRIPTION = """\
 Run the main job and show what comes out.
 
 Without --data: simulates a paired reference (RNA + ATAC) and a query from other batches,
-learns from the reference, embeds the query's modalities apart, carries labels from one to
-the other, and reports how well this went. With --data: the same on your paired cells.
+learns from the reference with the query in view, embeds its modalities apart, carries labels
+from one to the other, and reports how well this went. With --data: the same on your paired cells.
 
 examples:
   scminnet demo
