@@ -10,7 +10,9 @@ from scminnet import MinNet
 from .conftest import setup
 
 
-def test_autotune_finds_the_better_setting(reference: MuData, tmp_path) -> None:
+def test_autotune_finds_the_better_setting(reference: MuData, tmp_path, monkeypatch) -> None:
+    # on a busy machine ray takes longer to start than it allows itself
+    monkeypatch.setenv("RAY_raylet_start_wait_time_s", "300")
     for needed in ("ray", "hyperopt", "scib_metrics"):
         pytest.importorskip(needed)
     from ray import tune
