@@ -127,7 +127,7 @@ def _graph(table: pd.DataFrame) -> str:
         "Margin graph",
         rows,
         "Graph: ComBat, 2,000 features, 50 components, 20 neighbours. Scanpy's steps: variable genes, dense scaling, PCA, neighbours. Exact "
-        "distances from 500 random cells (100 beyond 50,000), scaled up to all; at 10,309 cells all pairs were run once as well. Of the process's peak, the "
+        "distances from 500 random cells (100 beyond 50,000), scaled up to all; all pairs are run with `--all-pairs` only. Of the process's peak, the "
         "check against exact distances takes its part.",
     )
     return (
