@@ -182,25 +182,25 @@ def embed(folder: Path, storage: str) -> None:
         np.save(folder / f"{storage}.{m}.npy", adata.obsm["X_minnet"])
 
 
-def smooth(folder: Path, storage: str, modality: str) -> None:
-    """Sum each cell's counts over its 20 neighbours, and write the sums."""
-    mdata = embedded(folder, storage)
-    mn.tl.minnet_smooth(mdata, n_neighbors=20, layer="counts", modalities=[modality])
-    adata = mdata[modality]
-    AnnData(adata.layers["smoothed"], adata.obs, adata.var).write(folder / f"{storage}.{modality}.h5ad")
-
-
 def bulk(folder: Path, storage: str) -> None:
-    """Sum the smoothed counts of near cells."""
-    import anndata
+    """Sum the counts of near cells."""
+    mn.tl.minibulk(embedded(folder, storage), N_BULKS, groupby="cell_type", layer="counts")
 
+
+def smooth_and_bulk(folder: Path, storage: str) -> None:
+    """Smooth over 20 neighbours, and sum the smoothed counts of near cells; of data on disk, the smoothed counts are never made."""
     mdata = embedded(folder, storage)
-    for m, adata in mdata.mod.items():
-        path = folder / f"{storage}.{m}.h5ad"
-        smoothed = anndata.read_h5ad(path, backed=None if storage == "memory" else "r").X
-        adata.layers["smoothed"] = smoothed
+    mn.tl.minnet_smooth(mdata, n_neighbors=20, layer="counts")
     bulks = mn.tl.minibulk(mdata, N_BULKS, groupby="cell_type", layer="smoothed")
     bulks.write(folder / f"{storage}.bulks.h5mu")
+
+
+def smooth_and_write(folder: Path, storage: str) -> None:
+    """Smooth the counts of RNA over 20 neighbours, and write the sums."""
+    mdata = embedded(folder, storage)
+    mn.tl.minnet_smooth(mdata, n_neighbors=20, layer="counts", modalities=["rna"])
+    adata = mdata["rna"]
+    AnnData(adata.layers["smoothed"], adata.obs, adata.var).write(folder / f"{storage}.smoothed.h5ad")
 
 
 def link(folder: Path, storage: str) -> None:
@@ -223,14 +223,20 @@ STEPS: dict[str, Callable[[Path, str], None]] = {
     "margin graph": graph,
     "train": train,
     "embed": embed,
-    "smooth rna, write sums": lambda folder, storage: smooth(folder, storage, "rna"),
-    "smooth atac, write sums": lambda folder, storage: smooth(folder, storage, "atac"),
     "bulk": bulk,
+    "smooth and bulk": smooth_and_bulk,
+    "smooth RNA and write the sums": smooth_and_write,
     "link bulks": link,
     "link cells": link_cells,
 }
 
 SIMULATE = "simulate and write"
+
+#: Numbers of cells that are extrapolated to; bytes a second of a network; and how often a step reads a matrix of each modality it uses, checks included.
+ON_PAPER, NETWORK = (1_000_000, 100_000_000), 1e9
+READINGS = {"margin graph": 4, "train": 4, "embed": 3, "bulk": 2, "smooth and bulk": 3, "link cells": 3}
+#: Modalities that a step reads.
+READ = {"margin graph": ("rna",)}
 
 COLUMNS = ["cells", "step", "storage", "seconds", "cpu_seconds", "memory_gb"]
 
@@ -264,6 +270,38 @@ def _bulk_sums(mdata: MuData) -> dict[str, sparse.csr_matrix]:
     return {m: bulks[m].layers["counts"] for m in bulks.mod}
 
 
+def on_paper(table: pd.DataFrame, cells: int) -> str:
+    """Extrapolate the largest run over files, in proportion to the cells: a table in markdown."""
+    own = table[table["storage"] == "h5mu"]
+    rows = {}
+    for step, readings in READINGS.items():
+        measured = own[own["step"] == step].sort_values("cells")
+        if measured.empty:
+            continue
+        largest, smallest = measured.iloc[-1], measured.iloc[0]
+        n, cpu, memory = largest["cells"], largest["cpu_seconds"], largest["memory_gb"]
+        # what does not grow: packages, compilation
+        share = smallest["cells"] / n
+        fixed_cpu, fixed_memory = (
+            (
+                (small - share * large) / (1 - share)
+                for small, large in ((smallest[c], largest[c]) for c in COLUMNS[-2:])
+            )
+            if share < 1
+            else (0.0, 0.6)
+        )
+        times = cells / n
+        stored = sum(8 * N_FEATURES / STRETCH[m] for m in READ.get(step, STRETCH)) * cells
+        rows[step] = {
+            "measured at": f"{n:,}",
+            "CPU hours": f"{max(cpu - fixed_cpu, 0) * times / 3600:,.2g}",
+            "GB in one process": f"{max(memory - fixed_memory, 0) * times + fixed_memory:,.1f}",
+            "read, GB": f"{readings * stored / 1e9:,.0f}",
+            "hours at 1 GB/s": f"{readings * stored / NETWORK / 3600:,.2g}",
+        }
+    return pd.DataFrame(rows).T.rename_axis("step").to_markdown(stralign="right", disable_numparse=True)
+
+
 def write_table(table: pd.DataFrame, comparison: dict[str, Any]) -> None:
     """Write what is known so far."""
     order = [SIMULATE, *STEPS]
@@ -279,6 +317,14 @@ def write_table(table: pd.DataFrame, comparison: dict[str, Any]) -> None:
         lines = [f"| {name} | {value:.3g} |" for name, value in comparison["values"].items()]
         parts.append(
             f"## h5mu against memory, {comparison['cells']:,} cells\n\n| | |\n|:--|--:|\n" + "\n".join(lines) + "\n"
+        )
+    for cells in ON_PAPER:
+        if cells <= table["cells"].max():
+            continue
+        stored = sum(8 * N_FEATURES / stretch for stretch in STRETCH.values()) * cells / 1e9
+        parts.append(
+            f"## {cells:,} cells, on paper\n\nNot run: a line through the smallest and the largest size measured. It makes too much of time, for the code that a large size compiles\n"
+            f"counts as if it grew with the cells. Values of both modalities take {stored:,.1f} GB at 8 bytes a non-zero, and the counts as much again.\n\n{on_paper(table, cells)}\n"
         )
     (RESULTS / "out_of_core.md").write_text(
         "# Data on disk: time and memory\n\n"

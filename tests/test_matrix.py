@@ -116,6 +116,15 @@ def test_rows_come_in_the_order_asked_for(stored: Any, values: sparse.csr_matrix
     np.testing.assert_array_equal(dense(_matrix.take(stored, slice(20, 60))), values.toarray()[20:60])
 
 
+def test_rows_far_apart_are_not_read_along(values: sparse.csr_matrix, tmp_path: Path, monkeypatch: Any) -> None:
+    stored = hdf5(values, tmp_path)
+    read, kind = [], type(stored)
+    original = kind.__getitem__
+    monkeypatch.setattr(kind, "__getitem__", lambda self, rows: read.append(rows) or original(self, rows))
+    _matrix.take(stored, np.array([30, 1, 2, 5, 64, 150]))
+    assert [(rows.start, rows.stop) for rows in read] == [(1, 6), (30, 31), (64, 65), (150, 151)]
+
+
 def test_columns_are_read(stored: Any, values: sparse.csr_matrix) -> None:
     np.testing.assert_array_equal(dense(_matrix.columns(stored, np.array([4, 1, 11]))), values.toarray()[:, [4, 1, 11]])
 
@@ -178,7 +187,9 @@ def test_sums_of_a_lazy_product_never_make_it(
         # what is derived from it is no product
         changed = _matrix.group_sums(product[:, ::-1], groups, 4, np.float32)
         np.testing.assert_allclose(dense(changed)[:, ::-1], expected, rtol=1e-5)
+    # the product would be made by what it was defined with
     monkeypatch.setattr(_matrix, "_sum_products", lambda *_: pytest.fail("the product is made"))
+    product = _matrix.left_product(left, stored)
     np.testing.assert_allclose(dense(_matrix.group_sums(product, groups, 4, np.float32)), expected, rtol=1e-5)
 
 

@@ -162,6 +162,9 @@ def test_training_embedding_and_diagnosis(stored: MuData, memory: MuData, monkey
     found = of_memory.get_latent_representation(stored, statistics="reference", modality="atac")
     np.testing.assert_allclose(found, by_reference, atol=1e-6)
     pd.testing.assert_frame_equal(of_memory.predict(stored, soft=True), of_memory.predict(memory, soft=True), atol=1e-5)
+    if any(map(_matrix.on_disk, (stored["rna"].X, stored["atac"].X))):
+        with pytest.raises(ValueError, match="`copy` is set"):
+            of_memory.embed(stored, copy=True)
     same_tables(of_memory.diagnose(stored).table, of_memory.diagnose(memory).table, atol=1e-4)
 
 
@@ -210,15 +213,16 @@ def test_smoothing(embedded: tuple[MuData, MuData], across: bool) -> None:
 def test_smoothed_values_are_bulked_without_being_made_and_written_block_by_block(
     embedded: tuple[MuData, MuData], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for mdata in embedded:
-        mn.tl.minnet_smooth(mdata, n_neighbors=5, layer="counts")
+    stored, memory = embedded
+    mn.tl.minnet_smooth(memory, n_neighbors=5, layer="counts")
     with monkeypatch.context() as patched:
         # of the sums nothing is made for bulks
         patched.setattr(_matrix, "_sum_products", lambda *_: pytest.fail("the sums are made"))
+        mn.tl.minnet_smooth(stored, n_neighbors=5, layer="counts")
         bulks = [mn.tl.minibulk(m, 20, groupby="cell_type", layer="smoothed") for m in embedded]
     for m in ("rna", "atac"):
         np.testing.assert_array_equal(*(dense(b[m].layers["counts"]) for b in bulks))
-    stored, memory = embedded
+    mn.tl.minnet_smooth(stored, n_neighbors=5, layer="counts")
     adata = anndata.AnnData(stored["rna"].layers["smoothed"], obs=stored["rna"].obs)
     adata.write(tmp_path / "smoothed.h5ad")
     monkeypatch.undo()

@@ -56,7 +56,8 @@ def read_lazy(path: str | os.PathLike[str], *, dask: bool = False, chunk_cells: 
     >>> mdata = mn.read_lazy("cells.h5mu")  # doctest: +SKIP
     """
     check_count(chunk_cells, "chunk_cells")
-    path = Path(path)
+    # workers of a cluster may stand in another folder
+    path = Path(path).resolve()
     if not path.exists():
         raise FileNotFoundError(f"`path`: there is nothing at {str(path)!r}. Give an .h5mu file or a zarr store.")
     store = _open(path)

@@ -53,7 +53,8 @@ def test_moments_are_those_of_each_batch(monkeypatch):
 
 @pytest.mark.parametrize(("limit", "n_pcs"), [(10, 5), (1.2, 5), (1.2, 40)])
 @pytest.mark.parametrize("corrected", [True, False])
-def test_the_components_are_those_of_the_dense_matrix(monkeypatch, limit, n_pcs, corrected):
+@pytest.mark.parametrize("lazy", [False, True])
+def test_the_components_are_those_of_the_dense_matrix(monkeypatch, limit, n_pcs, corrected, lazy):
     monkeypatch.setattr("scminnet.pp.scaled_pca._BLOCK", 7)
     X, codes = values(1)
     moments = batch_moments(sparse.csr_matrix(X), codes)
@@ -64,6 +65,12 @@ def test_the_components_are_those_of_the_dense_matrix(monkeypatch, limit, n_pcs,
     dense = np.clip((dense - dense.mean(axis=0)) / dense.std(axis=0, ddof=1), -limit, limit)
     assert (limit == 10) == (abs(dense) < limit).all()
     expected = PCA(n_pcs, svd_solver="full").fit_transform(dense)
-    found = scaled_pca(sparse.csr_matrix(X), codes, moments, lines, n_pcs, limit=limit, seed=0)
+    # the features lie backwards among others
+    matrix = sparse.csr_matrix(np.hstack([np.ones_like(X), X[:, ::-1]]))
+    features = np.arange(X.shape[1], 2 * X.shape[1])[::-1]
+    if lazy:
+        # from their covariance
+        matrix = pytest.importorskip("dask.array").from_array(matrix, chunks=(11, -1), asarray=False)
+    found = scaled_pca(matrix, features, codes, moments, lines, n_pcs, limit=limit, seed=0)
     assert found.dtype == np.float32
-    np.testing.assert_allclose(np.abs(found), np.abs(expected), atol=2e-5)
+    np.testing.assert_allclose(np.abs(found), np.abs(expected), atol=1e-4 if lazy else 2e-5)

@@ -9,7 +9,15 @@ import pandas as pd
 from mudata import MuData
 
 from scminnet._constants import EMBEDDING_KEY
-from scminnet._validate import check_choice, check_count, check_modalities, check_mudata, layer_matrix, shorten
+from scminnet._validate import (
+    check_choice,
+    check_copyable,
+    check_count,
+    check_modalities,
+    check_mudata,
+    layer_matrix,
+    shorten,
+)
 from scminnet.model.embedding import (
     BATCH_SIZE,
     MIN_CELLS_FOR_STATISTICS,
@@ -134,9 +142,10 @@ class EmbeddingMixin:
         Raises
         ------
         RuntimeError, ValueError
-            As in :meth:`get_latent_representation`.
+            As in :meth:`get_latent_representation`; or ``copy`` is set for data on disk.
         """
         data, wanted, positions = self._checked(mdata, None, statistics)
+        check_copyable(data, copy=copy)
         parts = self._embed(data, wanted, statistics, batch_size)
         target = data.copy() if copy else data
         for modality, (embedding, _) in parts.items():
