@@ -21,7 +21,7 @@ def test_autotune_finds_the_better_setting(reference: MuData, tmp_path, monkeypa
     experiment = run_autotune(
         MinNet,
         setup(reference),
-        metrics=["validation_loss", "pair_accuracy_atac_validation"],
+        metrics="validation_loss",
         mode="min",
         search_space={
             "model_params": {"n_hidden": 16, "n_components": 10, "n_canonical": 5},
@@ -45,4 +45,4 @@ def test_autotune_finds_the_better_setting(reference: MuData, tmp_path, monkeypa
     assert not experiment.result_grid.errors
     best = experiment.result_grid.get_best_result("validation_loss", "min")
     assert best.config["train_params"]["plan_kwargs"]["lr"] == 1e-2
-    assert 0 <= best.metrics["pair_accuracy_atac_validation"] <= 1
+    assert best.metrics["validation_loss"] > 0
