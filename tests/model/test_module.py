@@ -37,7 +37,6 @@ def standardised(matrix: sparse.csr_matrix, mean: np.ndarray, std: np.ndarray) -
 
 @settings(deadline=None)
 @given(seed=st.integers(0, 50))
-@settings(deadline=None)  # the first example compiles
 def test_sparse_dense_and_explicit_standardisation_agree(seed: int) -> None:
     layer, matrix = layer_and_data(seed)
     expected = standardised(matrix, layer.mean.numpy(), layer.std.numpy()) @ layer.weight.detach().numpy()
