@@ -14,7 +14,7 @@ SCRIPT = """
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
+import pandas as pd  # type: ignore[import-untyped, unused-ignore]
 from mudata import MuData  # type: ignore[import-untyped, unused-ignore]
 
 import scminnet as mn

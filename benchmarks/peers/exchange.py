@@ -84,6 +84,8 @@ def read_task(folder: Path) -> Task:
 def shared_features(rna: AnnData, other: AnnData) -> tuple[AnnData, AnnData]:
     """Both modalities with the features that speak of one gene, in one order, under the gene's name. Peaks do not: a gene has many."""
     candidates = other.var[(other.var["kind"] != "peak").to_numpy() & other.var["gene"].isin(rna.var_names).to_numpy()]
+    if candidates.empty:
+        raise ValueError("the modalities share no feature: of no gene of the other one's features the RNA is here")
     genes = candidates["gene"].astype(str)
     result = rna[:, genes.to_numpy()].copy(), other[:, genes.index].copy()
     result[1].var_names = genes.to_numpy()

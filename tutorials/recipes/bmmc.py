@@ -60,7 +60,7 @@ def main() -> None:
     model.train(
         max_epochs=options.max_epochs or (90 if for_proteins else None),
         seed=options.seed,
-        **({"strategy": "within"} if for_proteins else {}),
+        **({"pair_strategy": "within"} if for_proteins else {}),
     )
     model.save(str(options.out / "model"), overwrite=True)
 
