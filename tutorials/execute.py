@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
+import tempfile
 import time
 from pathlib import Path
 
@@ -15,6 +17,9 @@ import nbformat
 from nbclient import NotebookClient
 
 FOLDER = Path(__file__).parent
+
+#: A temporary folder, whose name is another in each run.
+TEMPORARY = re.compile(re.escape(tempfile.gettempdir()) + r"/tmp\w+")
 
 
 def execute(notebook: nbformat.NotebookNode) -> None:
@@ -36,6 +41,9 @@ def tidy(notebook: nbformat.NotebookNode) -> None:
     for cell in notebook.cells:
         if "outputs" in cell:
             cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+            for output in cell.outputs:
+                if "text" in output:
+                    output.text = TEMPORARY.sub("folder", output.text)
         cell.metadata.pop("execution", None)
 
 

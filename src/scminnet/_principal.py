@@ -43,10 +43,15 @@ def principal_axes(sums: np.ndarray, n_cells: int, n: int) -> Axes:
     n
         Axes; at most the number of features.
     """
-    n_features = sums.shape[1]
     mean = sums[0] / n_cells
     covariance = (sums[1:] - n_cells * np.outer(mean, mean)) / (n_cells - 1)
+    return Axes(*axes_of(covariance, n), mean)
+
+
+def axes_of(covariance: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return variances and loadings of the ``n`` first axes of a covariance, as in :class:`Axes`."""
+    n_features = len(covariance)
     variances, loadings = linalg.eigh(covariance, subset_by_index=(n_features - n, n_features - 1))
     variances, loadings = np.maximum(variances[::-1], 0), loadings[:, ::-1]
     signs = np.sign(loadings[np.abs(loadings).argmax(axis=0), np.arange(n)])
-    return Axes(variances, loadings * signs, mean)
+    return variances, loadings * signs

@@ -51,6 +51,7 @@ def _fit(given: argparse.Namespace) -> dict[str, Any]:
         from scminnet._files import replacing_path
         from scminnet._normalise import normalise_counts
         from scminnet._validate import check_modalities
+        from scminnet.model.card import last_validation
 
         mdata = read_h5mu(given.reference)
         check_modalities(mdata, given.modalities)
@@ -76,14 +77,11 @@ def _fit(given: argparse.Namespace) -> dict[str, Any]:
         )
         with replacing_path(given.out) as partial:
             model.save(str(partial))
-        last = {
-            name: float(values.iloc[-1, 0]) for name, values in model.history_.items() if name.endswith("validation")
-        }
     return {
         "model": str(given.out.resolve()),
         "cells": mdata.n_obs,
         "features": {m: mdata.mod[m].n_vars for m in given.modalities},
         "labels": model.labels.tolist(),
         "epochs": model.trainer.current_epoch,
-        "last_validation": last,
+        "last_validation": last_validation(model),
     }

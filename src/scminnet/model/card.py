@@ -71,9 +71,7 @@ def model_card(
         *(f"tissue:{t}" for t in tissues),
         "annotated:True",
     ]
-    last = {
-        name: float(values.iloc[-1, 0]) for name, values in (model.history or {}).items() if name.endswith("validation")
-    }
+    last = last_validation(model)
     lines = [
         "---",
         f"license: {license}",
@@ -124,3 +122,10 @@ def model_card(
     if references:
         lines += ["# References", "", references, ""]
     return "\n".join(lines)
+
+
+def last_validation(model: MinNet) -> dict[str, float]:
+    """Return what the last epoch logged of the held-out cells, by name; nothing where none were held out."""
+    return {
+        name: float(values.iloc[-1, 0]) for name, values in (model.history or {}).items() if name.endswith("validation")
+    }

@@ -12,11 +12,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
-from scipy.linalg import eigh
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from scminnet._matrix import take
-from scminnet._principal import CELLS_PER_FEATURE, sums_of_products
+from scminnet._principal import CELLS_PER_FEATURE, axes_of, sums_of_products
 from scminnet.model.module import CLIP, modality_pairs
 
 #: Up to here the features' covariance is the cheaper way for any number of cells; beyond, ARPACK is where cells are few.
@@ -89,20 +88,19 @@ def leading_components(
         for part in parts:
             sums = _sums(part)
             scatter += sums[1:] - np.outer(sums[0], sums[0]) / part.shape[0]
-        values, vectors = eigh(scatter, subset_by_index=(n_features - n_components, n_features - 1))
-    else:
-        means = [np.asarray(part.mean(axis=0), dtype=np.float32).ravel() for part in parts]
+        return axes_of(scatter / (n_cells - 1), n_components)
+    means = [np.asarray(part.mean(axis=0), dtype=np.float32).ravel() for part in parts]
 
-        def scattered(direction: np.ndarray) -> np.ndarray:
-            direction = direction.astype(np.float32, copy=False)
-            return sum(
-                part.T @ (part @ direction) - part.shape[0] * mean * (mean @ direction)
-                for part, mean in zip(parts, means, strict=True)
-            )
+    def scattered(direction: np.ndarray) -> np.ndarray:
+        direction = direction.astype(np.float32, copy=False)
+        return sum(
+            part.T @ (part @ direction) - part.shape[0] * mean * (mean @ direction)
+            for part, mean in zip(parts, means, strict=True)
+        )
 
-        start = np.random.default_rng(seed).uniform(-1, 1, n_features).astype(np.float32)
-        operator = LinearOperator((n_features, n_features), matvec=scattered, dtype=np.float32)
-        values, vectors = eigsh(operator, n_components, v0=start)
+    start = np.random.default_rng(seed).uniform(-1, 1, n_features).astype(np.float32)
+    operator = LinearOperator((n_features, n_features), matvec=scattered, dtype=np.float32)
+    values, vectors = eigsh(operator, n_components, v0=start)
     return np.maximum(values[::-1], 0) / (n_cells - 1), vectors[:, ::-1]
 
 

@@ -128,10 +128,10 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin):
             Key of a graph made with :func:`scminnet.pp.margin_graph`. ``None``: the graph at ``uns["margin_graph"]`` where there is
             one, else one is built from the first modality with that function's defaults and not stored.
         query
-            The cells to be embedded afterwards, over the model's features (see :meth:`prepare_query_mudata`), measured in any of its modalities. Their values, each modality
-            standardised by itself, go into the principal components of the ``"canonical"`` input layer; labels and pairs that they
-            may have are not looked at. The fewer cells the reference has, the more this brings. The model then suits this query best, and is
-            no worse for others.
+            The cells to be embedded afterwards, over the model's features (see :meth:`prepare_query_mudata`), measured in any of its
+            modalities. Their values, each modality standardised by itself, go into the principal components of the ``"canonical"`` input
+            layer; labels and pairs that they may have are not looked at. The fewer cells the reference has, the more this brings; it
+            costs where the query is of another tissue, and can where nearly all of the reference is of one type.
         early_stopping
             Stop when ``validation_loss`` no longer falls; ``early_stopping_patience`` and others are taken as well. The default
             preset's learning rate comes down towards the last epoch, which is then not reached:
