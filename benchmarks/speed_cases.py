@@ -289,6 +289,8 @@ def embedding(rows: Rows, repeats: int, device: str, **_: Any) -> None:
     for repeat in range(repeats):
         with rows.timed("scminnet", repeat):
             model.embed(query)
+        with rows.timed("reference's statistics", repeat):
+            model.embed(query, statistics="reference")
     if rows.cells > 20_000:
         return
 
