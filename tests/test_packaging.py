@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 yaml = pytest.importorskip("yaml")
+rattler_build = pytest.importorskip("rattler_build")
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -28,6 +29,15 @@ def test_the_recipe_has_the_same_requirements() -> None:
     assert PROJECT["requires-python"] == f">={recipe['context']['python_min']}"
     assert recipe["build"]["python"]["entry_points"] == [f"scminnet = {PROJECT['scripts']['scminnet']}"]
     assert recipe["about"]["license"] == PROJECT["license"]
+
+
+def test_rattler_build_takes_the_recipe() -> None:
+    """It refuses unknown fields and versions it can not read; the packages are resolved at a build only."""
+    text = (ROOT / "packaging" / "recipe.yaml").read_text()
+    (rendered,) = rattler_build.Stage0Recipe.from_yaml(text).render(
+        rattler_build.VariantConfig(), rattler_build.RenderConfig()
+    )
+    assert (rendered.recipe.package.name, str(rendered.recipe.package.version)) == (PROJECT["name"], PROJECT["version"])
 
 
 def test_the_registry_entry_has_what_its_schema_requires() -> None:
