@@ -27,6 +27,9 @@ def work(ref: MuData, folder: Path) -> pd.DataFrame:
     model.train(checkpoint=folder / "training.ckpt", seed=1)
     model.save(folder / "model")
     found: np.ndarray = mn.MinNet.load(folder / "model", adata=False).get_latent_representation(ref)
+    names: np.ndarray = model.get_var_names()["rna"]
+    aligned: MuData = mn.MinNet.prepare_query_mudata(ref, model, inplace=False)
+    print(names.size, aligned.n_obs)
     print(found.shape, model.diagnose(ref).verdict, model.modalities[0].upper())
     mn.tl.transfer_labels(ref, "rna", "adt", "cell_type")
     return mn.metrics.integration_report(ref, modalities=["rna", "adt"], labels_key="cell_type")

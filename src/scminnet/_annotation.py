@@ -88,7 +88,9 @@ def _features(path: Path, wanted: str, attribute: str, names: Sequence[str]) -> 
         if len(fields) == 9 and is_wanted(fields[2]):
             chrom, _, feature, start, end, _, strand, _, attributes = fields
             found = (search(attributes) for search in find)
-            rows.append((chrom, feature, start, end, strand, *(match and match[match.lastindex] for match in found)))
+            rows.append(
+                (chrom, feature, start, end, strand, *(match and match[match.lastindex or 0] for match in found))
+            )
     lines = pd.DataFrame(rows, columns=["chrom", "feature", "start", "end", "strand", *names], dtype=object)
     start, end = (pd.to_numeric(lines[column], errors="coerce") for column in ("start", "end"))
     return lines.assign(start=start - 1, end=end)

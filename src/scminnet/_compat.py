@@ -80,7 +80,12 @@ def import_lazy_reader(what: str) -> Callable[..., Any]:
 
 def jaspar_folder() -> Path:
     """Return the folder of the JASPAR matrices that muon ships: ``_atac`` until 0.1, ``atac`` from 0.2 on."""
-    package = Path(find_spec("muon").submodule_search_locations[0])
+    spec = find_spec("muon")
+    if spec is None or not spec.submodule_search_locations:
+        raise ImportError(
+            "`motifs`: the JASPAR matrices come with muon, which is missing. Install it: `pip install muon`."
+        )
+    package = Path(spec.submodule_search_locations[0])
     folders = [package / part / "_ref" / "jaspar" for part in ("atac", "_atac")]
     return next((folder for folder in folders if folder.is_dir()), folders[0])
 

@@ -11,7 +11,7 @@ import operator
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import reduce
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import h5py
 import numpy as np
@@ -21,7 +21,7 @@ from scipy import sparse
 from scminnet import _compat
 
 #: What a block of rows is once it is read.
-Block = sparse.csr_matrix | np.ndarray
+Block: TypeAlias = sparse.csr_matrix | np.ndarray
 
 Result = TypeVar("Result")
 
@@ -192,7 +192,7 @@ def columns(matrix: Any, chosen: np.ndarray) -> Block:
     def of_block(block: Block) -> list[Block]:
         return [block[:, chosen]]
 
-    return _stack(fold(of_block, list.__add__, matrix))
+    return _stack(fold(of_block, operator.add, matrix))
 
 
 def left_product(weights: sparse.csr_matrix, matrix: Any) -> Any:

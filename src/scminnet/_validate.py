@@ -193,8 +193,13 @@ def _look_at(block: Any) -> Values:
 
 
 def _both(first: Values, second: Values) -> Values:
-    sums = (a + b for a, b in zip(first[:3], second[:3], strict=True))
-    return Values(*sums, max(first.largest, second.largest), first.whole and second.whole)
+    return Values(
+        first.n_nan + second.n_nan,
+        first.n_infinite + second.n_infinite,
+        first.n_negative + second.n_negative,
+        max(first.largest, second.largest),
+        first.whole and second.whole,
+    )
 
 
 def holds_whole_numbers(matrix: Any) -> bool:

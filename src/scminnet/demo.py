@@ -163,7 +163,7 @@ def run(
         "history": pl.history(model),
     }
     for name, axes in drawn.items():
-        figure = np.ravel(axes)[0].figure
+        figure = np.asarray(axes).flat[0].figure
         for ending in ("png", "pdf"):
             save_figure(figure, folder / f"{name}.{ending}")
         plt.close(figure)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -87,7 +87,7 @@ def read_motifs(path: str | os.PathLike[str] | None = None) -> list[Motif]:
     return found
 
 
-def _counts(motif: object) -> np.ndarray:
+def _counts(motif: Any) -> np.ndarray:
     return np.array([motif.counts[base] for base in "ACGT"], dtype=np.float64)
 
 

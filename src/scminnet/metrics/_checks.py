@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ class NotDefinedError(ValueError):
     """The arguments are sound, but the measure has no value on such data, e.g. a silhouette of one group."""
 
 
-def check_counts(values: int | Sequence[int], argument: str) -> tuple[int, ...]:
+def check_counts(values: Any, argument: str) -> tuple[int, ...]:
     """Return one whole number, or several, as a tuple in ascending order, each once."""
     values = (values,) if np.ndim(values) == 0 else tuple(values)
     if not values:

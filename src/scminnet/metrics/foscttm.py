@@ -87,6 +87,6 @@ def foscttm(x: np.ndarray, y: np.ndarray, *, chunk_size: int = 512) -> Foscttm:
     closer_in_y, closer_in_x = 0, 0
     for rows in tqdm(chunks, desc="FOSCTTM", disable=n < SHOW_PROGRESS_FROM):
         distance = cdist(x[rows], y, "sqeuclidean")
-        closer_in_y += np.count_nonzero(distance < own[rows, None])
-        closer_in_x += np.count_nonzero(distance < own)
+        closer_in_y += int(np.count_nonzero(distance < own[rows, None]))
+        closer_in_x += int(np.count_nonzero(distance < own))
     return Foscttm(x_to_y=float(closer_in_y / n**2), y_to_x=float(closer_in_x / n**2))

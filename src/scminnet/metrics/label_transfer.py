@@ -97,7 +97,7 @@ def label_transfer_accuracy(
         raise NotDefinedError(
             f"`n_neighbors` is {candidates[0]} or more, `source` holds {len(source)} cells. Give fewer neighbours or more cells."
         )
-    candidates = [k for k in candidates if k <= len(source)]
+    candidates = tuple(k for k in candidates if k <= len(source))
 
     codes, types = pd.factorize(source_labels, sort=True)
     neighbors = nearest_neighbors(source, candidates[-1], query=target, seed=seed)

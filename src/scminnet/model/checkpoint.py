@@ -60,7 +60,7 @@ class TrainingCheckpoint(pl.Callback):
         trainer.strategy.load_optimizer_state_dict(saved)
         for config, state in zip(trainer.lr_scheduler_configs, saved["lr_schedulers"], strict=True):
             config.scheduler.load_state_dict(state)
-        for callback in trainer.callbacks:
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]  # set by one of Lightning's connectors
             if callback.state_key in saved["callbacks"]:
                 callback.load_state_dict(saved["callbacks"][callback.state_key])
         counts = saved["loops"]["fit_loop"]

@@ -20,7 +20,7 @@ from scminnet.model.checks import (
 )
 from scminnet.model.diagnosis import Diagnosis, Finding, judge, summarise
 from scminnet.model.embedding import MIN_CELLS_FOR_STATISTICS, embed_projected, project_rows
-from scminnet.model.inference import Statistics
+from scminnet.model.inference import EmbeddingMixin, Statistics
 from scminnet.model.module import SiameseModule, modality_pairs
 from scminnet.model.reference_range import (
     MIN_HELD_OUT,
@@ -58,7 +58,7 @@ def _see(module: SiameseModule, matrix: Any, modality: str, moments: Moments | N
     return Sight(signal, *embed_projected(module, projected, modality))
 
 
-class DiagnoseMixin:
+class DiagnoseMixin(EmbeddingMixin):
     """``diagnose`` of :class:`~scminnet.MinNet`."""
 
     #: What training keeps of the reference when it is over; ``None`` before, in checkpoints, and in models of older versions.
@@ -210,9 +210,9 @@ def _pair_findings(
 ) -> list[Finding]:
     """Hold two modalities against each other: all cells, and those measured in both."""
     name = f"{a}, {b}"
-    references = [kept["held_out"].get(m) for m in (a, b)]
+    references = [kept["held_out"][m] for m in (a, b) if m in kept["held_out"]]
     mixing = None
-    if None not in references:
+    if len(references) == 2:
         # one half of the held-out cells for each modality: a cell would be its own neighbour
         apart = [
             Typed(r["embedding"][r["half"] == half], r["types"][r["half"] == half]) for half, r in enumerate(references)

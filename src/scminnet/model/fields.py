@@ -55,7 +55,7 @@ def _write_column(mdata: MuData, column: str, values: pd.Series) -> None:
     mdata.obs = mdata.obs.assign(**{column: pd.Categorical(values)})
 
 
-def check_features(mdata: MuData, modality: str, reference: Sequence[str]) -> None:
+def check_features(mdata: MuData, modality: str, reference: Sequence[str] | np.ndarray) -> None:
     """Raise unless the modality's features are the reference's, in the reference's order."""
     names = mdata.mod[modality].var_names
     if not np.array_equal(names.astype(str), np.asarray(reference, dtype=str)):

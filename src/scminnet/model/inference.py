@@ -28,13 +28,14 @@ from scminnet.model.embedding import (
 )
 from scminnet.model.fields import check_features
 from scminnet.model.positions import check_measured, modality_positions
+from scminnet.model.registered import RegisteredModel
 from scminnet.model.registration import check_matrices
 from scminnet.model.rows import as_row_matrix, feature_moments
 
 Statistics = Literal["query", "reference"]
 
 
-class EmbeddingMixin:
+class EmbeddingMixin(RegisteredModel):
     """``get_latent_representation``, ``predict`` and ``embed`` of :class:`~scminnet.MinNet`."""
 
     def get_latent_representation(

@@ -5,31 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal, overload
 
-import numpy as np
 import pandas as pd
 import torch
 from mudata import MuData
-from scvi import REGISTRY_KEYS
 from scvi.model.base import BaseModelClass
 
 from scminnet import _compat
-from scminnet._validate import check_mudata, layer_matrix
+from scminnet._validate import check_mudata
 from scminnet.model._scvi import initialize_model, loaded_data, parse_device_args
 from scminnet.model.diagnose import DiagnoseMixin
-from scminnet.model.fields import layer_field_key
 from scminnet.model.inference import EmbeddingMixin
 from scminnet.model.module import SiameseModule
 from scminnet.model.query import align_query
 from scminnet.model.recipe import Recipe
 from scminnet.model.registration import register
-from scminnet.model.rows import as_row_matrix
 from scminnet.model.saved import check_saved_model, written_by
 from scminnet.model.training import SiameseTrainingMixin
 
 
-class MinNet(SiameseTrainingMixin, EmbeddingMixin, DiagnoseMixin, BaseModelClass):
+class MinNet(SiameseTrainingMixin, DiagnoseMixin, EmbeddingMixin, BaseModelClass):
     """Joint embedding of single-cell modalities, learnt from a paired, annotated reference :cite:p:`Liu23`.
 
     A siamese network with one encoder a modality, and embedding and type heads shared by all. Cells of different modalities meet
@@ -195,46 +191,6 @@ class MinNet(SiameseTrainingMixin, EmbeddingMixin, DiagnoseMixin, BaseModelClass
         """Raise: the model needs several modalities; use :meth:`setup_mudata`."""
         raise TypeError("MinNet learns from several modalities. Put them in a MuData and use `MinNet.setup_mudata`.")
 
-    @property
-    def modalities(self) -> tuple[str, ...]:
-        """Registered modalities, the margin graph's first."""
-        return tuple(self.registry_["setup_args"]["modalities"].values())
-
-    @property
-    def labels(self) -> np.ndarray:
-        """Types that the model tells apart, in the order of its probabilities; the unlabelled category is none."""
-        return self._label_state["categorical_mapping"][:-1]
-
-    @property
-    def _label_state(self) -> dict[str, Any]:
-        return self.registry_["field_registries"][REGISTRY_KEYS.LABELS_KEY]["state_registry"]
-
-    def get_var_names(self, legacy_mudata_format: bool = False) -> dict[str, np.ndarray] | np.ndarray:
-        """Features of each registered modality; read from the registry, which a model without data has as well."""
-        registries = self.registry_["field_registries"]
-        names = {
-            m: np.asarray(registries[layer_field_key(m)]["state_registry"]["column_names"]) for m in self.modalities
-        }
-        return np.concatenate(list(names.values())) if legacy_mudata_format else names
-
-    @property
-    def _layers(self) -> dict[str, str | None]:
-        return self.registry_["setup_args"]["layers"]
-
-    def _row_matrices(self, mdata: MuData) -> dict[str, Any]:
-        return {m: as_row_matrix(layer_matrix(mdata, m, self._layers[m])) for m in self.modalities if m in mdata.mod}
-
-    def _own_data(self) -> MuData:
-        if self.adata is None:
-            raise ValueError("the model was loaded without data. Pass `mdata`, or load it with data.")
-        return self.adata
-
-    def _data(self, mdata: MuData | None) -> MuData:
-        if mdata is None:
-            return self._own_data()
-        check_mudata(mdata)
-        return mdata
-
     def save(
         self,
         dir_path: str | Path,
@@ -356,6 +312,27 @@ class MinNet(SiameseTrainingMixin, EmbeddingMixin, DiagnoseMixin, BaseModelClass
         model.to_device(target)
         model.module.eval()
         return model
+
+    @overload
+    @classmethod
+    def prepare_query_mudata(
+        cls,
+        mdata: MuData,
+        reference_model: str | Path | MinNet,
+        return_reference_var_names: Literal[False] = False,
+        *,
+        inplace: Literal[False],
+    ) -> MuData: ...
+
+    @overload
+    @classmethod
+    def prepare_query_mudata(
+        cls,
+        mdata: MuData,
+        reference_model: str | Path | MinNet,
+        return_reference_var_names: bool = False,
+        inplace: bool = True,
+    ) -> MuData | dict[str, pd.Index] | None: ...
 
     @classmethod
     def prepare_query_mudata(

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from scminnet.model import losses
-from scminnet.model.processes import ALONE, Processes
+from scminnet.model.processes import ALONE, BatchNorm, Processes
 from scminnet.model.recipe import Recipe
 from scminnet.model.rows import Rows, SparseRows
 
@@ -40,6 +40,11 @@ class StandardisedLinear(nn.Module):
     dropout
         Share of features left out of each training batch.
     """
+
+    weight: Tensor
+    bias: Tensor
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, n_features: int, n_out: int, *, learned: bool, dropout: float = 0.0) -> None:
         super().__init__()
@@ -98,7 +103,7 @@ class HiddenLayer(nn.Module):
         super().__init__()
         self.linear = linear
         self.activation = ACTIVATIONS[recipe.activation]()
-        self.norm = nn.BatchNorm1d(recipe.n_hidden)
+        self.norm = BatchNorm(recipe.n_hidden)
 
     def activated(self, x: Tensor) -> Tensor:
         """Return what the batch norm takes, cells x n_hidden."""
@@ -135,7 +140,8 @@ class Encoder(nn.Module):
         )
         first = nn.Identity() if learned else nn.Linear(recipe.n_canonical, recipe.n_hidden)
         others = [nn.Linear(recipe.n_hidden, recipe.n_hidden) for _ in range(recipe.n_layers - 1)]
-        self.layers = nn.ModuleList(HiddenLayer(linear, recipe) for linear in (first, *others))
+        # torch does not type what is in a ModuleList
+        self.layers: Sequence[HiddenLayer] = nn.ModuleList(HiddenLayer(linear, recipe) for linear in (first, *others))  # type: ignore[assignment]
 
     def hidden(
         self,
@@ -187,7 +193,7 @@ class SiameseModule(BaseModuleClass):
         #: Set anew by the training, as it may follow the number of paired cells.
         self.hidden_dropout = recipe.hidden_dropout or 0.0
         # a list, for modality names may hold what a ModuleDict refuses
-        self.encoders = nn.ModuleList(Encoder(n, recipe) for n in n_features.values())
+        self.encoders: Sequence[Encoder] = nn.ModuleList(Encoder(n, recipe) for n in n_features.values())  # type: ignore[assignment]  # as above
         self.embedding_head = nn.Linear(recipe.n_hidden, recipe.n_latent)
         self.label_head = nn.Linear(recipe.n_hidden, n_labels)
         if recipe.initialisation == "published":
@@ -246,7 +252,7 @@ class SiameseModule(BaseModuleClass):
         for modality, rows in x.items():
             # also without cells: of several processes each takes part in the exchange of every modality
             hidden = self.encoder(modality).hidden(
-                rows if projected else self.project(modality, rows),
+                rows if projected else self.project(modality, rows),  # type: ignore[arg-type]  # projected, they are dense
                 None if moments is None else moments[modality],
                 dropout=self.hidden_dropout,
                 processes=processes,

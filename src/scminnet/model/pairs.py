@@ -277,9 +277,11 @@ class PairDataModule(pl.LightningDataModule):
         The cells of each part, sorted. All cells not in training are validated; there is no test part.
     """
 
+    trainer: pl.Trainer
+
     def __init__(self, present: np.ndarray, recipe: Recipe, *, seed: int) -> None:
         super().__init__()
-        self.dataset: PairDataset | None = None
+        self.dataset: PairDataset
         self.present = present
         self.recipe = recipe
         self.seed = seed

@@ -63,7 +63,7 @@ class Processes(NamedTuple):
         parts = _Gather.apply(F.pad(own, (0, 0, 0, sizes[0] - len(own))), *self)
         return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=True)])
 
-    def batch_norm(self, x: Tensor, norm: nn.BatchNorm1d) -> Tensor:
+    def batch_norm(self, x: Tensor, norm: BatchNorm) -> Tensor:
         """Normalise in training by the moments of all processes' rows; torch's ``SyncBatchNorm`` needs a GPU.
 
         Parameters
@@ -89,6 +89,15 @@ class Processes(NamedTuple):
             norm.running_var.lerp_(variance * n / (n - 1), norm.momentum)
             norm.num_batches_tracked += 1
         return (x - mean) * (variance + norm.eps).rsqrt() * norm.weight + norm.bias
+
+
+class BatchNorm(nn.BatchNorm1d):
+    """Batch norm that keeps running moments, which torch's need not."""
+
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+    momentum: float
 
 
 #: The only process there is.

@@ -8,13 +8,14 @@ the network needs to see.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import reduce
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import LinearOperator, eigsh
 
-from scminnet._matrix import take
+from scminnet._matrix import Block, take
 from scminnet._principal import CELLS_PER_FEATURE, axes_of, sums_of_products
 from scminnet.model.module import CLIP, modality_pairs
 
@@ -60,27 +61,23 @@ def _scale_and_zero(mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.n
     return scale, np.clip(-mean * scale, -CLIP, CLIP)
 
 
-def standardised_deviation(
-    matrix: sparse.csr_matrix | np.ndarray, mean: np.ndarray, std: np.ndarray
-) -> sparse.csr_matrix | np.ndarray:
+def standardised_deviation(matrix: Block, mean: np.ndarray, std: np.ndarray) -> Block:
     """Return z - z0: the standardised, clipped values less each feature's standardised zero; as sparse as the input."""
     scale, zero = _scale_and_zero(mean, std)
-    if not sparse.issparse(matrix):
+    if isinstance(matrix, np.ndarray):
         return np.clip((matrix - mean) * scale, -CLIP, CLIP).astype(np.float32) - zero
     columns = matrix.indices
     values = np.clip((matrix.data - mean[columns]) * scale[columns], -CLIP, CLIP) - zero[columns]
     return sparse.csr_matrix((values.astype(np.float32), columns, matrix.indptr), shape=matrix.shape)
 
 
-def _drawn_rows(matrix: Any, moments: tuple[np.ndarray, np.ndarray], seed: int) -> sparse.csr_matrix | np.ndarray:
+def _drawn_rows(matrix: Any, moments: tuple[np.ndarray, np.ndarray], seed: int) -> Block:
     """Standardised deviations of a query's cells, of ``MAX_FITTED`` drawn where they are more."""
     rows = _drawn(np.zeros((matrix.shape[0], 1)), seed)
     return standardised_deviation(take(matrix, rows), *moments)
 
 
-def leading_components(
-    parts: Sequence[sparse.csr_matrix | np.ndarray], n_components: int, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
+def leading_components(parts: Sequence[Block], n_components: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Principal components of cells of which each part is centred by itself: variances, falling, and directions (features x components)."""
     n_cells, n_features = sum(part.shape[0] for part in parts), parts[0].shape[1]
     if n_features <= MAX_COVARIANCE_FEATURES or n_cells > CELLS_PER_FEATURE * n_features:
@@ -104,14 +101,13 @@ def leading_components(
     return np.maximum(values[::-1], 0) / (n_cells - 1), vectors[:, ::-1]
 
 
-def _sums(part: sparse.csr_matrix | np.ndarray) -> np.ndarray:
+def _sums(part: Block) -> np.ndarray:
     blocks = (part[start : start + _BLOCK] for start in range(0, part.shape[0], _BLOCK))
-    return sum(sums_of_products(block.toarray() if sparse.issparse(block) else block) for block in blocks)
+    dense = (block if isinstance(block, np.ndarray) else block.toarray() for block in blocks)
+    return reduce(np.add, map(sums_of_products, dense))
 
 
-def whitened_components(
-    parts: Sequence[sparse.csr_matrix | np.ndarray], n_components: int, seed: int, *, ridge: float = 0.0
-) -> np.ndarray:
+def whitened_components(parts: Sequence[Block], n_components: int, seed: int, *, ridge: float = 0.0) -> np.ndarray:
     """Weights of the principal components, each of unit variance over the cells given, or a little less.
 
     Parameters

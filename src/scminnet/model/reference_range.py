@@ -7,7 +7,6 @@ from typing import Any, TypedDict
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
 
 from scminnet._matrix import group_sums, take
 from scminnet.graph.neighbors import nearest_neighbors
@@ -137,7 +136,7 @@ def _levels_between_batches(matrix: Any, rows: np.ndarray, batches: np.ndarray) 
     batch_of = np.full(matrix.shape[0], -1, dtype=np.int64)
     batch_of[rows[measured]] = codes
     sums = group_sums(matrix, batch_of, len(names), np.float64)
-    sums = sums.toarray() if sparse.issparse(sums) else sums
+    sums = sums if isinstance(sums, np.ndarray) else sums.toarray()
     sizes = np.bincount(codes)
     found = [
         level_correlation(own / n, (sums.sum(axis=0) - own) / (sizes.sum() - n))

@@ -47,9 +47,9 @@ def take_rows(matrix: Any, rows: np.ndarray | slice) -> Rows:
         data, indices = (part[indptr[0] : indptr[-1]] for part in (matrix.data, matrix.indices))
         return _sparse_rows(data, indices, indptr[:-1] - indptr[0])
     taken = take(matrix, rows)
-    if sparse.issparse(taken):
-        return _sparse_rows(taken.data, taken.indices, taken.indptr[:-1])
-    return torch.from_numpy(np.ascontiguousarray(taken, dtype=np.float32))
+    if isinstance(taken, np.ndarray):
+        return torch.from_numpy(np.ascontiguousarray(taken, dtype=np.float32))
+    return _sparse_rows(taken.data, taken.indices, taken.indptr[:-1])
 
 
 def _sparse_rows(data: np.ndarray, indices: np.ndarray, offsets: np.ndarray) -> SparseRows:
@@ -99,7 +99,7 @@ def feature_moments(matrix: Any) -> tuple[np.ndarray, np.ndarray]:
 
 def _block_sums(block: Block) -> _Sums:
     n_cells, n_features = block.shape
-    if not sparse.issparse(block):
+    if isinstance(block, np.ndarray):
         mean = block.mean(axis=0, dtype=np.float64)
         return _Sums(n_cells, mean, np.square(block - mean).sum(axis=0))
     return _Sums(n_cells, *_sparse_sums(block.data, block.indices, n_cells, n_features))

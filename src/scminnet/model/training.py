@@ -26,6 +26,7 @@ from scminnet.model.checkpoint import (
     read_checkpoint,
 )
 from scminnet.model.embedding import project_rows
+from scminnet.model.inference import EmbeddingMixin
 from scminnet.model.pairs import PairDataModule, PairDataset
 from scminnet.model.positions import check_paired, modality_positions
 from scminnet.model.projection import RowsAndMoments, fit_projections
@@ -82,7 +83,7 @@ def _check_names(plan_kwargs: Mapping[str, Any], trainer_kwargs: Mapping[str, An
         raise TypeError(f"give {shorten(misplaced)} in `plan_kwargs`: train(plan_kwargs={{{misplaced[0]!r}: ...}}).")
 
 
-class SiameseTrainingMixin(UnsupervisedTrainingMixin):
+class SiameseTrainingMixin(UnsupervisedTrainingMixin, EmbeddingMixin):
     """``train`` of :class:`~scminnet.MinNet`."""
 
     _training_plan_cls = SiameseTrainingPlan

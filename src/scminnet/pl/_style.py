@@ -49,7 +49,7 @@ def palette(categories: Sequence[str]) -> dict[str, str]:
     """Give each category a colour: colour-blind safe up to eight, evenly spaced on a perceptual wheel beyond."""
     n = len(categories)
     if n <= len(COLOUR_BLIND_SAFE):
-        colours = COLOUR_BLIND_SAFE[:n]
+        colours: Sequence[str] = COLOUR_BLIND_SAFE[:n]
     else:
         # neighbours in the legend alternate in lightness, which helps where hue does not
         wheel = mpl.colormaps["turbo"](np.linspace(0.03, 0.97, n))
@@ -197,8 +197,8 @@ def legend_below(axis: Axes, entries: Mapping[str, Mapping[str, Any]], *, beneat
     title
         Title of the legend.
     """
-    if axis.get_legend() is not None:
-        axis.add_artist(axis.get_legend())
+    if (there := axis.get_legend()) is not None:
+        axis.add_artist(there)
     with_lines = any(mark.get("linestyle") for mark in entries.values())
     plain = {"linestyle": "", "marker": "o", "markersize": 4.5, "markeredgewidth": 0}
     handles = [Line2D([], [], **{**plain, **mark}, label=wrapped(name)) for name, mark in entries.items()]

@@ -132,7 +132,7 @@ def correlation_by_distance(
     links: pd.DataFrame | MuData | Mapping[str, pd.DataFrame | MuData],
     *,
     by: str | None = None,
-    edges: Sequence[float] = tuple(range(0, 150_001, 25_000)),
+    edges: Sequence[float] | np.ndarray = tuple(range(0, 150_001, 25_000)),
     key: str = LINKS_KEY,
     ax: Axes | None = None,
     save: str | os.PathLike[str] | None = None,
@@ -280,7 +280,7 @@ def _heatmap(split: pd.DataFrame, tables: list[str], parts: list[str], edges: np
 def _violin(axis: Axes, sample: np.ndarray, position: float, width: float, colour: Any) -> None:
     """Draw the density of a sample, where it is large enough, and its box."""
     if len(sample) >= VIOLIN_FROM:
-        for body in axis.violinplot([sample], [position], widths=width, showextrema=False)["bodies"]:
+        for body in axis.violinplot([sample], [position], widths=width, showextrema=False)["bodies"]:  # type: ignore[attr-defined]  # they are a list
             body.set(facecolor=colour, edgecolor="none", alpha=0.35)
     axis.boxplot(
         [sample],

@@ -157,7 +157,7 @@ def _draw(axis: Axes, points: np.ndarray, values: pd.Series, title: str, size: f
     categories = list(values.cat.categories)
     # code -1, the last colour, is of cells without a category
     colours = np.array([*_style.palette(categories).values(), _style.MISSING])[values.cat.codes]
-    axis.scatter(*points.T, c=colours, s=size, linewidths=0, rasterized=True)
+    axis.scatter(points[:, 0], points[:, 1], c=colours, s=size, linewidths=0, rasterized=True)
     _style.dress(axis, title=title, xlabel="UMAP 1", ylabel="UMAP 2")
     axis.set(xticks=[], yticks=[])
     _style.legend_below(axis, _marks(values), beneath=0.23)
@@ -165,7 +165,9 @@ def _draw(axis: Axes, points: np.ndarray, values: pd.Series, title: str, size: f
         for i, place in enumerate(_places(axis, points, values.to_numpy(object), categories), start=1):
             if place is not None:
                 halo = [withStroke(linewidth=2, foreground="white")]
-                axis.text(*place, str(i), ha="center", va="center", fontsize=_style.SMALL, path_effects=halo)
+                axis.text(
+                    place[0], place[1], str(i), ha="center", va="center", fontsize=_style.SMALL, path_effects=halo
+                )
 
 
 def _places(axis: Axes, points: np.ndarray, values: np.ndarray, categories: Sequence[str]) -> list[np.ndarray | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -269,7 +269,10 @@ def _draw_arcs(axis: Axes, region: Region, colours: ScalarMappable, max_fdr: flo
     axis.spines["bottom"].set_visible(False)
     axis.tick_params(bottom=False, labelbottom=False)
     if tested:
-        marks = {f"FDR ≤ {max_fdr:g}": {"lw": 1.4}, "not significant": {"lw": 0.8, "alpha": FAINT}}
+        marks: dict[str, dict[str, Any]] = {
+            f"FDR ≤ {max_fdr:g}": {"lw": 1.4},
+            "not significant": {"lw": 0.8, "alpha": FAINT},
+        }
         axis.legend(
             handles=[Line2D([], [], color="black", label=name, **mark) for name, mark in marks.items()],
             loc="lower left",
@@ -369,9 +372,9 @@ def _bases(names: list[str]) -> np.ndarray:
     return np.arange(len(names))[::-1]
 
 
-def _boxes(start: pd.Series, end: pd.Series, base: float, heights: np.ndarray) -> np.ndarray:
-    """Corners of rectangles, (n, 4, 2)."""
+def _boxes(start: pd.Series, end: pd.Series, base: float, heights: np.ndarray) -> list[np.ndarray]:
+    """Corners of rectangles, each (4, 2)."""
     left, right = start.to_numpy(float), end.to_numpy(float)
     bottom, top = np.full(len(left), float(base)), base + heights
     x = np.stack([left, left, right, right], axis=1)
-    return np.stack([x, np.stack([bottom, top, top, bottom], axis=1)], axis=2)
+    return list(np.stack([x, np.stack([bottom, top, top, bottom], axis=1)], axis=2))

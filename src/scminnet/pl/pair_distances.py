@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -135,7 +136,7 @@ def pair_distances(
     panels = {f"{first} and {second}": (first, second) for first, second in combinations(modalities, 2)}
     _style.check_axes(ax, list(panels))
     _style.check_save(save)
-    arguments = {"labels_key": labels_key, "use_rep": use_rep, "n_negatives": n_negatives, "seed": seed}
+    arguments: dict[str, Any] = {"labels_key": labels_key, "use_rep": use_rep, "n_negatives": n_negatives, "seed": seed}
     tables = {title: distances_of_pairs(mdata, *pair, **arguments) for title, pair in panels.items()}
 
     n_columns = 1 if len(panels) == 1 else 2

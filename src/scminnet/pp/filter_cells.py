@@ -102,7 +102,7 @@ def filter_cells(
     removed = failed.any(axis=1)
     if removed.all():
         raise ValueError(
-            f"`thresholds` remove all {len(removed):,} cells. Look at the distributions: "
+            f"`thresholds` remove all {len(failed):,} cells. Look at the distributions: "
             "`sc.pp.calculate_qc_metrics(mdata['rna'])`, and widen the bounds."
         )
 
@@ -120,14 +120,14 @@ def filter_cells(
         "; ".join(text[i] for text, bad in zip(texts, failed[i], strict=True) if bad) for i in np.flatnonzero(removed)
     ]
     table = pd.DataFrame({"cell": mdata.obs_names[removed].to_numpy(dtype=object), "reasons": reasons}, dtype=object)
-    logger.info("%s of %s cells removed", f"{int(removed.sum()):,}", f"{len(removed):,}")
+    logger.info("%s of %s cells removed", f"{int(removed.sum()):,}", f"{len(failed):,}")
 
     with _compat.new_mudata_manner():
         result = mdata[~removed].copy()
     result.uns[key_added] = {
         "criteria": criteria,
         "removed": table,
-        "n_before": len(removed),
+        "n_before": len(failed),
         "n_after": int((~removed).sum()),
     }
     if copy:

@@ -136,7 +136,7 @@ def gene_activity(
         _validate.check_positive(decay, "decay")
     starts = check_annotation(tss, body=gene_body)
     genes = pd.Index(starts["gene"].astype(str)).unique()
-    windows = {"upstream": upstream, "downstream": downstream, "gene_body": gene_body, "decay": decay}
+    windows: dict[str, Any] = {"upstream": upstream, "downstream": downstream, "gene_body": gene_body, "decay": decay}
     weigh = partial(membership, starts=starts, genes=genes, **windows)
     if fragments is None:
         _check_unused({"batch_key": batch_key, "barcode_key": barcode_key}, "`fragments` is not given")

@@ -115,7 +115,7 @@ def _shifted_ranks(values: sparse.csc_matrix) -> np.ndarray:
 
 
 @compiled
-def _ranks(data, order, indptr, n):
+def _ranks(data: np.ndarray, order: np.ndarray, indptr: np.ndarray, n: int) -> np.ndarray:
     ranks = np.empty(len(data))
     for column in range(len(indptr) - 1):
         start, size = indptr[column], indptr[column + 1] - indptr[column]
@@ -140,7 +140,7 @@ def _ranks(data, order, indptr, n):
 
 
 @compiled
-def _moments(data, indptr, n):
+def _moments(data: np.ndarray, indptr: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
     """Mean of each column, and root of the sum of squared deviations."""
     n_columns = len(indptr) - 1
     mean, norm = np.zeros(n_columns), np.zeros(n_columns)
@@ -163,7 +163,18 @@ def _moments(data, indptr, n):
 
 
 @compiled
-def _products(x_data, x_rows, x_indptr, x_mean, y_data, y_rows, y_indptr, first, second, n):
+def _products(
+    x_data: np.ndarray,
+    x_rows: np.ndarray,
+    x_indptr: np.ndarray,
+    x_mean: np.ndarray,
+    y_data: np.ndarray,
+    y_rows: np.ndarray,
+    y_indptr: np.ndarray,
+    first: np.ndarray,
+    second: np.ndarray,
+    n: int,
+) -> np.ndarray:
     """Sums over the rows of centred x times y; centring y as well would not change them."""
     products = np.empty(len(first))
     centred = np.empty(n)
@@ -183,7 +194,17 @@ def _products(x_data, x_rows, x_indptr, x_mean, y_data, y_rows, y_indptr, first,
 
 
 @compiled
-def _nonzero(x_data, x_rows, x_indptr, y_data, y_rows, y_indptr, first, second, n):
+def _nonzero(
+    x_data: np.ndarray,
+    x_rows: np.ndarray,
+    x_indptr: np.ndarray,
+    y_data: np.ndarray,
+    y_rows: np.ndarray,
+    y_indptr: np.ndarray,
+    first: np.ndarray,
+    second: np.ndarray,
+    n: int,
+) -> tuple[np.ndarray, np.ndarray]:
     """Correlations over the rows in which both columns are non-zero, and their number."""
     correlations, counts = np.empty(len(first)), np.zeros(len(first), np.int64)
     dense, x, y = np.zeros(n), np.empty(n), np.empty(n)

@@ -113,7 +113,8 @@ def matched_null(
     pool, covariates = background.pool, background.covariates
     # codes compare faster than names
     names, chrom = np.unique(background.chrom, return_inverse=True)
-    z, null = np.empty(len(r)), []
+    z = np.empty(len(r))
+    scores: list[np.ndarray] = []
     per_gene = max(MIN_CALIBRATION, -(-N_CALIBRATION // len(np.unique(first))))
     for here in np.unique(chrom[second]):
         members = pool[chrom[pool] != here]
@@ -138,9 +139,9 @@ def matched_null(
             z[at] = _scores(fisher(r[at]), n[at], correlations, gene[rows] - start, near, peak[rows])
 
             row, column = (index.ravel() for index in np.indices((len(block), len(drawn))))
-            at = row, drawn[column]
-            null.append(_scores(correlations[at], counts[at], correlations, row, near_drawn, column))
-    null = np.concatenate(null)
+            own = row, drawn[column]
+            scores.append(_scores(correlations[own], counts[own], correlations, row, near_drawn, column))
+    null = np.concatenate(scores)
     far = (lambda values: values) if alternative == "greater" else np.abs
     null = np.sort(far(null[~np.isnan(null)]))
     as_far = len(null) - np.searchsorted(null, far(z))
@@ -176,7 +177,9 @@ def _without_own(near: np.ndarray, own: np.ndarray) -> np.ndarray:
 
 
 @compiled
-def _moments_at(values, gene, near, peak):
+def _moments_at(
+    values: np.ndarray, gene: np.ndarray, near: np.ndarray, peak: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of ``values[gene[k], near[peak[k]]]`` without NaN; NaN of fewer than two."""
     mean, deviation = np.empty(len(gene)), np.empty(len(gene))
     for k in range(len(gene)):

@@ -67,7 +67,7 @@ def motif_enrichment(
     ImportError
         pyfaidx is not installed, or Biopython, which reads motifs (the extra ``genome`` brings both).
     TypeError
-        ``links`` or ``background`` is no table.
+        ``links`` or ``background`` is no table, or ``motifs`` neither a path nor a list of motifs.
     KeyError
         ``links`` is a MuData without links.
     FileNotFoundError
@@ -91,7 +91,7 @@ def motif_enrichment(
         raise ValueError(f"`pvalue` is {pvalue!r}. Give a number between 0 and 1.")
     _validate.check_count(n_gc_bins, "n_gc_bins")
     linked, others = _peaks(table, max_fdr, background)
-    matrices = list(motifs) if _is_list_of_motifs(motifs) else read_motifs(motifs)
+    matrices = _matrices(motifs)
 
     sequences = list(read_sequences(pd.concat([linked, others], ignore_index=True), genome))
     is_linked = np.arange(len(sequences)) < len(linked)
@@ -130,8 +130,15 @@ def motif_enrichment(
     return result.sort_values("p", kind="stable", ignore_index=True)
 
 
-def _is_list_of_motifs(motifs: object) -> bool:
-    return isinstance(motifs, Sequence) and len(motifs) > 0 and all(isinstance(m, Motif) for m in motifs)
+def _matrices(motifs: str | os.PathLike[str] | Sequence[Motif] | None) -> list[Motif]:
+    if motifs is None or isinstance(motifs, (str, os.PathLike)):
+        return read_motifs(motifs)
+    matrices = [m for m in motifs if isinstance(m, Motif)] if isinstance(motifs, Sequence) else []
+    if not matrices or len(matrices) < len(motifs):
+        raise TypeError(
+            f"`motifs` is {motifs!r:.80}. Give a file in MEME or JASPAR format, a list of `scminnet.motifs.Motif`, or None."
+        )
+    return matrices
 
 
 def _peaks(
