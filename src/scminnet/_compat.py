@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
@@ -52,11 +52,22 @@ def replace_mudata(mdata: MuData, other: MuData) -> None:
     mdata._init_as_actual(other)
 
 
-def new_mudata_manner() -> AbstractContextManager[Any]:
-    """Let mudata 0.3 behave as 0.4 does, and not warn that it will: no columns are pulled from the modalities."""
-    if hasattr(mudata, "set_options"):
-        return mudata.set_options(pull_on_update=False)
-    return nullcontext()
+@contextmanager
+def new_mudata_manner() -> Iterator[None]:
+    """Let mudata 0.3 behave as 0.4 does: no columns are pulled from the modalities.
+
+    mudata warns of the change, and of modalities that share names of features, as expression and gene activity do. Both go unsaid here.
+    """
+    with without_warning("var_names (are|is) not unique"):
+        if not hasattr(mudata, "set_options"):
+            yield
+            return
+        # not by `with`: that writes to the root logger and so gives it a handler, by which a user reads Lightning's messages twice
+        change = mudata.set_options(pull_on_update=False)
+        try:
+            yield
+        finally:
+            mudata.set_options(**change.opts)
 
 
 def import_muon() -> ModuleType:

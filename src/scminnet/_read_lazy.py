@@ -83,7 +83,7 @@ def read_lazy(path: str | os.PathLike[str], *, dask: bool = False, chunk_cells: 
         )
 
     names = [str(m) for m in store["mod"].attrs.get("mod-order", list(store["mod"]))]
-    with _compat.new_mudata_manner(), _compat.without_warning("var_names are not unique"):
+    with _compat.new_mudata_manner():
         mdata = MuData({name: modality(name) for name in names}, axis=int(store.attrs.get("axis", 0)))
     obs = read_elem(store["obs"])
     rows = obs.index.get_indexer(mdata.obs_names)

@@ -39,8 +39,8 @@ def test_all_bulks_are_dots_with_one_r(bulks: MuData, link: tuple[str, str]) -> 
     x, y = values(bulks, link)
     np.testing.assert_allclose(axis.collections[0].get_offsets(), np.column_stack([x, y]), rtol=1e-6)
     assert legends(axis) == [[entry("all bulks", x, y)]]
-    assert axis.get_xlabel() == f"accessibility of {link[1]}"
-    assert axis.get_ylabel() == f"expression of {link[0]}"
+    assert axis.get_xlabel() == f"accessibility of {link[1]} (log)"
+    assert axis.get_ylabel() == f"expression of {link[0]} (log)"
     slope = np.polyfit(x, y, 1)[0]
     (x0, x1), (y0, y1) = axis.lines[0].get_data()
     assert (y1 - y0) / (x1 - x0) == pytest.approx(slope)

@@ -113,7 +113,7 @@ def test_tracks_are_the_mean_accessibility_of_each_group(bulks: MuData, gene: st
         level: values[bulks.obs["condition"] == level].mean(axis=0) for level in ["healthy", "moderate", "critical"]
     }
     top = max(mean.max() for mean in means.values())
-    assert axes.tracks.get_title(loc="left") == f"mean accessibility (0 to {top:.2g})"
+    assert axes.tracks.get_title(loc="left") == f"mean accessibility (log), 0 to {top:.2g}"
     for base, (track, mean) in enumerate(zip(reversed(axes.tracks.collections), reversed(means.values()), strict=True)):
         heights = [path.vertices[:, 1].max() - base for path in track.get_paths()]
         np.testing.assert_allclose(heights, 0.85 * mean / top, rtol=1e-5)

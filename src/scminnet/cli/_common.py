@@ -85,7 +85,8 @@ def quiet(threads: int) -> Iterator[None]:
     from scminnet import _compat
 
     mpl.use("Agg")
-    for name in ("lightning.pytorch", "scvi.data"):
+    # Lightning sets the level of its own upper loggers when it is imported, which is later
+    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.rank_zero", "scvi.data"):
         logging.getLogger(name).setLevel(logging.WARNING)
     # stdout is for results alone
     with redirect_stdout(sys.stderr), warnings.catch_warnings(), _compat.new_mudata_manner():

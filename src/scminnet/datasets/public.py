@@ -15,7 +15,7 @@ import pandas as pd
 from anndata import AnnData
 from mudata import MuData
 
-from scminnet._compat import new_mudata_manner, without_warning
+from scminnet._compat import new_mudata_manner
 from scminnet._logging import logger
 from scminnet._validate import shorten
 from scminnet.datasets._read import read_10x_multiome, read_joint_h5ad, read_layer_h5ad
@@ -335,7 +335,7 @@ def _single_donor(modalities: Mapping[str, AnnData], name: str) -> pd.DataFrame:
 
 def _assemble(modalities: Mapping[str, AnnData], cells: pd.DataFrame, files: Mapping[str, Path]) -> MuData:
     # that RNA and activity have genes of the same names is the aim
-    with new_mudata_manner(), without_warning("var_names are not unique"):
+    with new_mudata_manner():
         mdata = MuData(dict(modalities))
     first = [c for c in ("cell_type", "cell_type_paper", "batch", "donor", "site", "split", "in_paper") if c in cells]
     for column in [*first, *cells.columns.drop(first)]:

@@ -232,7 +232,8 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin, EmbeddingMixin):
         if path is not None:
             callbacks = [*trainer_kwargs.get("callbacks", []), TrainingCheckpoint(path, run, earlier)]
             trainer_kwargs["callbacks"] = callbacks
-        with torch.random.fork_rng():
+        # of torch, to Lightning
+        with torch.random.fork_rng(), _compat.without_warning(r"`isinstance\(treespec, LeafSpec\)`"):
             super().train(
                 max_epochs=recipe.n_epochs(datamodule.n_train_batches),
                 accelerator=accelerator,

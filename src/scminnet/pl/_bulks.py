@@ -33,6 +33,11 @@ def made_of(bulks: MuData) -> str | None:
     return column if column in bulks.obs else None
 
 
+def scale_of(bulks: MuData) -> str:
+    """Say how ``X`` is scaled, for the end of an axis' label: :func:`scminnet.tl.minibulk` takes log(1 + x); of other bulks it is unknown."""
+    return " (log)" if "minibulk" in bulks.uns else ""
+
+
 def values_of(
     bulks: MuData, names: pd.Index, modality: str, features: Sequence[str] | pd.Index, argument: str
 ) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import PercentFormatter
 
 from scminnet.pl._groups import natural
 from scminnet.pl._style import COLUMN, SMALL, axes_for, check_axes, check_save, colour_bar, dress, finish, text_width
@@ -77,7 +78,9 @@ def transfer_heatmap(
     axis.set_xticks(range(len(types)), types, rotation=90, parse_math=False)
     axis.set_yticks(range(len(shares)), rows, parse_math=False)
     dress(axis, title=title, xlabel="transferred label", ylabel="true type (cells)")
-    colour_bar(axis.figure.colorbar(image, ax=axis, shrink=0.8, pad=0.02), "share of the true type")
+    # in percent, as the numbers in the cells
+    percent = PercentFormatter(xmax=1, symbol="")
+    colour_bar(axis.figure.colorbar(image, ax=axis, shrink=0.8, pad=0.02, format=percent), "share of the true type (%)")
     # the layout is made here, so that a cell's size is known
     axis.figure.figure.draw_without_rendering()
     box = axis.get_window_extent()

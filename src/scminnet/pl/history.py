@@ -80,7 +80,7 @@ def history(model: Any, *, ax: Iterable[Axes] | None = None, save: str | os.Path
                 label=f"{modality} {part}".strip(),
                 linewidth=1.2,
             )
-        dress(axis, title=title, xlabel="epoch")
+        dress(axis, title=title, xlabel="epoch", ylabel="share of cells" if title in SHARES else "loss")
         axis.xaxis.get_major_locator().set_params(integer=True, nbins=5)
         if title in SHARES:
             axis.set_ylim(0, 1.02)

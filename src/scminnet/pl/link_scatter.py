@@ -11,7 +11,7 @@ from mudata import MuData
 from scipy import stats
 
 from scminnet.pl import _style
-from scminnet.pl._bulks import paired_bulks, values_of
+from scminnet.pl._bulks import paired_bulks, scale_of, values_of
 from scminnet.pl._groups import grouping
 
 #: Marks and lines of conditions: told apart without colours, which may be the groups'.
@@ -118,7 +118,8 @@ def link_scatter(
         if line and here.sum() >= FEWEST and np.ptp(x[here]) > 0:
             ends = np.array([x[here].min(), x[here].max()])
             axis.plot(ends, np.polyval(np.polyfit(x[here], y[here], 1), ends), linestyle=style, color=ink[level], lw=1)
-    _style.dress(axis, xlabel=f"accessibility of {peak}", ylabel=f"expression of {gene}")
+    scale = scale_of(bulks)
+    _style.dress(axis, xlabel=f"accessibility of {peak}{scale}", ylabel=f"expression of {gene}{scale}")
     _style.legend_below(axis, entries, beneath=UNDER_AXIS)
     if groups:
         height = _style.legend_height(list(entries), _style.panel_width(axis))

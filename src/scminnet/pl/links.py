@@ -19,7 +19,7 @@ from scminnet._links import LINKS_KEY, link_table
 from scminnet._validate import check_fraction, shorten
 from scminnet.genomics import check_annotation, parse_intervals
 from scminnet.pl import _style
-from scminnet.pl._bulks import made_of, paired_bulks, values_of
+from scminnet.pl._bulks import made_of, paired_bulks, scale_of, values_of
 from scminnet.pl._groups import grouping, levels
 
 #: Columns of the link table that the figure shows.
@@ -154,8 +154,8 @@ def links(
     colours = ScalarMappable(Normalize(-limit, limit), _style.DIVERGING)
     _draw_arcs(axes.arcs, region, colours, max_fdr)
     _draw_gene(axes.gene, region, colours)
-    _draw_tracks(axes.tracks, region, peaks, accessibility)
-    _draw_expression(axes.expression, expression, groups)
+    _draw_tracks(axes.tracks, region, peaks, accessibility, scale_of(bulks))
+    _draw_expression(axes.expression, expression, groups, scale_of(bulks))
     bar = axes.arcs.figure.colorbar(colours, cax=axes.colorbar, ticks=MaxNLocator(4))
     _style.colour_bar(bar, "")
     axes.colorbar.set_title("r", fontsize=_style.SMALL, pad=3)
@@ -319,7 +319,7 @@ def _draw_gene(axis: Axes, region: Region, colours: ScalarMappable) -> None:
     axis.spines[:].set_visible(False)
 
 
-def _draw_tracks(axis: Axes, region: Region, peaks: pd.DataFrame, accessibility: pd.DataFrame) -> None:
+def _draw_tracks(axis: Axes, region: Region, peaks: pd.DataFrame, accessibility: pd.DataFrame, scaled: str) -> None:
     """Draw each group's mean accessibility, one above the other, on one scale."""
     names = list(accessibility.index)
     top = accessibility.to_numpy().max(initial=0)
@@ -343,12 +343,12 @@ def _draw_tracks(axis: Axes, region: Region, peaks: pd.DataFrame, accessibility:
     axis.xaxis.set_major_locator(MaxNLocator(n_ticks, steps=[1, 2, 5, 10]))
     axis.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x / scale:.{decimals}f}"))
     _style.dress(axis, xlabel=f"{region.chrom} ({unit})")
-    axis.set_title(f"mean accessibility (0 to {top:.2g})", fontsize=_style.SMALL, loc="left", pad=3)
+    axis.set_title(f"mean accessibility{scaled}, 0 to {top:.2g}", fontsize=_style.SMALL, loc="left", pad=3)
     axis.spines["left"].set_visible(False)
     axis.tick_params(axis="y", left=False)
 
 
-def _draw_expression(axis: Axes, expression: pd.Series, groups: pd.Series) -> None:
+def _draw_expression(axis: Axes, expression: pd.Series, groups: pd.Series, scaled: str) -> None:
     """Draw a dot a bulk, and each group's median and middle half, level with the tracks."""
     names = list(groups.cat.categories)
     for base, (name, colour) in zip(_bases(names), _style.palette(names).items(), strict=True):
@@ -363,7 +363,7 @@ def _draw_expression(axis: Axes, expression: pd.Series, groups: pd.Series) -> No
     low, high = expression.min(), expression.max()
     axis.set_xlim(low - 0.04 * (high - low or 1), high + 0.04 * (high - low or 1))
     axis.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
-    _style.dress(axis, xlabel="expression")
+    _style.dress(axis, xlabel=f"expression{scaled}")
     axis.spines["left"].set_color(_style.MISSING)
 
 

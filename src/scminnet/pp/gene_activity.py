@@ -14,7 +14,7 @@ from mudata import MuData
 from scipy import sparse
 
 from scminnet import _validate
-from scminnet._compat import new_mudata_manner, without_warning
+from scminnet._compat import new_mudata_manner
 from scminnet._logging import logger
 from scminnet.genomics import check_annotation, parse_intervals, why_no_overlap
 from scminnet.pp.fragments import Fragments, Sums, cells_of_files, sum_fragments
@@ -171,7 +171,7 @@ def gene_activity(
     # h5mu files hold no None
     params = {name: value for name, value in params.items() if value is not None}
     # that RNA and activity have genes of the same names is the aim
-    with new_mudata_manner(), without_warning("var_names are not unique"):
+    with new_mudata_manner():
         result = mdata.copy() if copy else mdata
         obs = pd.DataFrame(index=result.mod[atac].obs_names.copy())
         result.mod[key_added] = AnnData(activity, obs=obs, var=var)

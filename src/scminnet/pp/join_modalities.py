@@ -11,7 +11,7 @@ from mudata import MuData
 from scipy import sparse
 
 from scminnet import _validate
-from scminnet._compat import new_mudata_manner, without_warning
+from scminnet._compat import new_mudata_manner
 
 
 def join_modalities(
@@ -104,7 +104,7 @@ def join_modalities(
     sources = pd.Categorical(np.repeat(names, [mdata.mod[m].n_vars for m in names]), categories=names)
     var = pd.DataFrame({"modality": sources}, index=features)
     # that two modalities have features of the same names is the aim
-    with new_mudata_manner(), without_warning("var_names are not unique"):
+    with new_mudata_manner():
         result = mdata.copy() if copy else mdata
         result.mod[key_added] = ad.AnnData(X, obs=pd.DataFrame(index=cells.copy()), var=var)
         result.update()

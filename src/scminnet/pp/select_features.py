@@ -150,7 +150,7 @@ def select_features(
     }
     # h5mu files hold no None
     params = {name: value for name, value in params.items() if value is not None}
-    with _compat.new_mudata_manner(), _compat.without_warning("var_names are not unique"):
+    with _compat.new_mudata_manner():
         result = mdata.copy() if copy else mdata
         for m in names:
             adata = result.mod[m]

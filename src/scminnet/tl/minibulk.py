@@ -171,7 +171,7 @@ def minibulk(
     for i, m in enumerate(names):
         obs[f"n_cells_{m}"] = of_bulks[kept, i]
     # that modalities have features of the same names, as genes and their activity have, is the aim
-    with _compat.new_mudata_manner(), _compat.without_warning("var_names are not unique"):
+    with _compat.new_mudata_manner():
         result = MuData({m: _summed(mdata.mod[m], values[m], bulks[rows[m]], bulk_names) for m in names})
     result.obs = obs
 

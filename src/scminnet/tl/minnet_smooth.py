@@ -204,7 +204,7 @@ def minnet_smooth(
     mdata.uns[key_added] = {"modalities": names, "params": params}
     if imputed:
         # that the imputed modalities have the features of the others is the aim
-        with _compat.new_mudata_manner(), _compat.without_warning("var_names are not unique"):
+        with _compat.new_mudata_manner():
             mdata.mod.update(imputed)
             mdata.update()
     return mdata if copy else None

@@ -1,0 +1,48 @@
+"""What a user reads on the way, in a Python of its own: nothing twice, and nothing that only developers can act on."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+FROM_PYTHON = """
+import logging
+import scminnet as mn
+
+mdata = mn.datasets.simulate_multiome(300, n_genes=60, n_peaks=200, seed=0)
+mn.pp.gene_activity(mdata, mdata["rna"].var.rename_axis("gene").reset_index())
+mn.pp.normalize(mdata)
+mn.pp.select_features(mdata, ["rna", "activity"], n_top_genes=40)
+mn.MinNet.setup_mudata(mdata, modalities=["rna", "activity"], labels_key="cell_type", batch_key="batch")
+model = mn.MinNet(mdata)
+model.train(max_epochs=1, enable_progress_bar=False)
+mn.MinNet.prepare_query_mudata(mdata, model)
+assert logging.getLogger().handlers == []
+"""
+
+FROM_THE_SHELL = """
+import sys
+from scminnet.cli import main
+
+sys.exit(main(["demo", "--cells", "300", "--max-epochs", "1", "--no-progress", "--out", sys.argv[1]]))
+"""
+
+
+def heard(code: str, *arguments: object) -> str:
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+def test_from_python_nothing_is_said_twice_and_nothing_warned_of() -> None:
+    text = heard(FROM_PYTHON)
+    assert text.count("GPU available") == 1
+    # what packages say of each other as they are imported depends on their versions
+    assert [word for word in ("pull_on_update", "not unique", "treespec") if word in text] == []
+
+
+def test_the_demo_says_what_it_does_and_no_more(tmp_path) -> None:
+    text = heard(FROM_THE_SHELL, tmp_path / "demo")
+    assert text.count("building the margin graph") == 1
+    assert [word for word in ("GPU available", "litlogger", "max_epochs", "rning", "deprecated") if word in text] == []
