@@ -31,15 +31,16 @@ def embed(
 
     Fifty principal components of each modality's standardised features, whitened; the singular vectors of their
     cross-covariance over the training pairs. The test cells are standardised by their own statistics, as for the network; ``with_query`` they go into
-    the principal components.
+    the principal components, which are then whitened over the training cells.
     """
     scores, queries = [], []
     for modality in data.modalities:
         train, test = (_standardise(_dense(part[modality].X)) for part in (data.train, data.test))
         n = min(n_components, train.shape[1] - 1)
-        pca = PCA(n, whiten=True, random_state=seed).fit(np.concatenate([train, test]) if with_query else train)
-        scores.append(pca.transform(train))
-        queries.append(pca.transform(test))
+        pca = PCA(n, random_state=seed).fit(np.concatenate([train, test]) if with_query else train)
+        white = PCA(whiten=True, random_state=seed).fit(pca.transform(train))
+        scores.append(white.transform(pca.transform(train)))
+        queries.append(white.transform(pca.transform(test)))
     left, correlations, right = np.linalg.svd(scores[0].T @ scores[1] / len(scores[0]), full_matrices=False)
     turns = (left[:, :n_canonical] * correlations[:n_canonical], right.T[:, :n_canonical] * correlations[:n_canonical])
     for modality, query, turn in zip(data.modalities, queries, turns, strict=True):

@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache, cached_property, partial
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,7 +42,7 @@ from scminnet.metrics import foscttm, label_transfer_accuracy, silhouette_label,
 from scminnet.model import PairDataModule, Recipe, SiameseModule
 from scminnet.model.embedding import hidden_moments
 from scminnet.model.pairs import DrawnBatch, PairDataset, PairSampler
-from scminnet.model.projection import RIDGE, leading_components, standardised_deviation
+from scminnet.model.projection import RIDGE, leading_components, principal_within, standardised_deviation
 from scminnet.model.rows import as_row_matrix, feature_moments
 from scminnet.model.training_plan import WARM_UP
 from scminnet.pp.margin_graph import build_margin_graph
@@ -63,7 +64,10 @@ REGULARISATIONS: dict[str, tuple[int, float]] = {
 
 
 #: Principal components that the validation cells take part in.
-WITH_QUERY = (20, 30, 50, 100)
+WITH_QUERY = (20, 30, 50)
+
+#: Then the ridge, where the reference alone says how much its cells vary along these components; without, all cells say.
+WITHIN_REFERENCE = {"": None, ", by the reference": RIDGE, ", by the reference, ridge 3": 3.0}
 
 
 class Network(NamedTuple):
@@ -231,6 +235,13 @@ def components(train: Any, validation: Any, *, standardise: bool, with_query: bo
     scores = [side @ directions for side in sides]
     centre = scores[0].mean(axis=0)
     return Components(scores[0] - centre, scores[1] - centre + (zeros[1] - zeros[0]) @ directions, variance)
+
+
+def by_the_reference(cells: Components, n_components: int) -> Components:
+    """Turn the first components into the principal ones of the reference's cells."""
+    identity = np.eye(n_components)
+    variance, turn = principal_within(cells.train[:, :n_components], identity)
+    return Components(*(scores[:, :n_components] @ turn for scores in (cells.train, cells.validation)), variance)
 
 
 def canonical(a: Components, b: Components, n_components: int, ridge: float) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -411,18 +422,24 @@ class Reference:
         torch.set_num_threads(1)  # numba's first parallel function changes them
         return GeodesicIndex(graph.distances, seed=0)
 
-    def canonical(self, form: str, n_components: int, ridge: float, *, with_query: bool = False) -> Any:
+    def canonical(
+        self, form: str, n_components: int, ridge: float, *, with_query: bool = False, by_reference: bool = False
+    ) -> Any:
         """Canonical components of RNA and a form of the other modality."""
-        sides = (self.components(side, with_query) for side in ("rna", form))
+        sides = [self.components(side, with_query) for side in ("rna", form)]
+        if by_reference:
+            sides = [by_the_reference(side, min(n_components, side.train.shape[1])) for side in sides]
         return canonical(*sides, n_components, ridge)
 
     def linear(self, *arguments: Any, **kwargs: Any) -> list[np.ndarray]:
         """Embed without a network."""
         return unit_length(self.canonical(*arguments, **kwargs))
 
-    def network(self, variant: Network, n_components: int, seed: int, *, with_query: bool = False) -> list[np.ndarray]:
-        """Embed with a network, or with several."""
-        projected = self.canonical(BEST, n_components, RIDGE, with_query=with_query)
+    def network(
+        self, variant: Network, n_components: int, seed: int, *, ridge: float = RIDGE, **canonical: bool
+    ) -> list[np.ndarray]:
+        """Embed with a network, or with several; ``canonical`` as in that method."""
+        projected = self.canonical(BEST, n_components, ridge, **canonical)
         distances = self.geodesics
         if variant.straight:
             distances = StraightDistances(self.components("rna").train[:, :50], distances)
@@ -449,11 +466,12 @@ def ask_regularisation(cells: Reference, n_seeds: int, found: Found) -> None:
 
 
 def ask_query(cells: Reference, n_seeds: int, found: Found) -> None:
-    """How many components, when the query takes part in them?"""
-    for k in WITH_QUERY:
-        found(f"no network, {k} components", 0, partial(cells.linear, BEST, k, RIDGE, with_query=True))
+    """How many components, when the query takes part in them, and by whose variance are they whitened?"""
+    for k, (metric, ridge) in product(WITH_QUERY, WITHIN_REFERENCE.items()):
+        how = {"ridge": ridge or RIDGE, "with_query": True, "by_reference": ridge is not None}
+        found(f"no network, {k} components{metric}", 0, partial(cells.linear, BEST, k, **how))
         for seed in range(min(n_seeds, 2)):
-            found(f"{k} components", seed, partial(cells.network, Network(), k, seed, with_query=True))
+            found(f"{k} components{metric}", seed, partial(cells.network, Network(), k, seed, **how))
 
 
 def ask_network(cells: Reference, n_seeds: int, found: Found) -> None:

@@ -101,6 +101,12 @@ def leading_components(parts: Sequence[Block], n_components: int, seed: int) -> 
     return np.maximum(values[::-1], 0) / (n_cells - 1), vectors[:, ::-1]
 
 
+def principal_within(scores: np.ndarray, directions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Turn directions (features x components) into the principal ones of some cells, given these cells' scores; with their variances, falling."""
+    variance, turn = axes_of(np.atleast_2d(np.cov(scores, rowvar=False)), scores.shape[1])
+    return variance, directions @ turn
+
+
 def _sums(part: Block) -> np.ndarray:
     blocks = (part[start : start + _BLOCK] for start in range(0, part.shape[0], _BLOCK))
     dense = (block if isinstance(block, np.ndarray) else block.toarray() for block in blocks)
@@ -108,12 +114,14 @@ def _sums(part: Block) -> np.ndarray:
 
 
 def whitened_components(parts: Sequence[Block], n_components: int, seed: int, *, ridge: float = 0.0) -> np.ndarray:
-    """Weights of the principal components, each of unit variance over the cells given, or a little less.
+    """Weights of the principal components, each of unit variance over the first part's cells, or a little less.
 
     Parameters
     ----------
     parts
-        Cells x features; each part is centred by itself, so that what differs between parts is no component.
+        Cells x features; each part is centred by itself, so that what differs between parts is no component. All parts say which directions
+        matter, the first one how its cells spread over them: measured by others, whose types come in other shares, paired cells would no
+        longer be white, nor what is turned to agree between modalities canonical.
     n_components
         At most this many; fewer where cells, features or their rank are fewer.
     seed
@@ -130,6 +138,8 @@ def whitened_components(parts: Sequence[Block], n_components: int, seed: int, *,
     whole = n_features <= MAX_COVARIANCE_FEATURES
     n_components = min(n_components, sum(part.shape[0] for part in parts) - 1, n_features if whole else n_features - 1)
     variance, directions = leading_components(parts, n_components, seed)
+    if len(parts) > 1:
+        variance, directions = principal_within(parts[0] @ directions.astype(np.float32), directions)
     kept = np.sqrt(variance) > MIN_RELATIVE_DEVIATION * np.sqrt(variance[0])
     variance = variance[kept]
     return (directions[:, kept] / np.sqrt(variance + ridge * variance.sum())).astype(np.float32)
