@@ -1,11 +1,19 @@
-"""GLUE (scglue) as in its tutorial, for RNA and chromatin. A gene is linked to the peaks that gene activity sums, as every method has them."""
+"""GLUE (scglue) as in its tutorial, for RNA and chromatin. A gene is linked to the peaks that gene activity sums, as every method has them.
+
+One thing differs: it reconstructs only peaks that are open in a share of the cells. All of cortex's 25,734 would take 15 to 20 s an epoch of up to 1,051, twice.
+Its encoder sees all peaks.
+"""
 
 from __future__ import annotations
 
 import networkx as nx
+import numpy as np
 import scanpy as sc
 import scglue
 from exchange import arguments, read_task, write_embedding
+
+#: Share of cells in which a peak that is reconstructed is open.
+MIN_SHARE = 0.01
 
 
 def main() -> None:
@@ -15,7 +23,8 @@ def main() -> None:
     rna, peaks = task.rna, task.of_kind("peak")
     sc.pp.highly_variable_genes(rna, n_top_genes=min(2000, rna.n_vars), flavor="seurat_v3", layer="counts")
     genes = rna.var_names[rna.var["highly_variable"]]
-    peaks.var["highly_variable"] = peaks.var["gene"].isin(genes).to_numpy()
+    share = (peaks.layers["counts"] > 0).mean(axis=0)
+    peaks.var["highly_variable"] = peaks.var["gene"].isin(genes).to_numpy() & (np.ravel(share) >= MIN_SHARE)
     sc.pp.scale(rna)
     sc.tl.pca(rna, n_comps=100, svd_solver="auto", random_state=given.seed)
     peaks.X = peaks.layers["counts"]

@@ -1,29 +1,40 @@
-"""scConfluence as in its tutorials and its paper's settings for RNA + ATAC and for CITE-seq (cantinilab/scc_reproducibility)."""
+"""scConfluence as in its tutorials for RNA + ATAC and for CITE-seq."""
 
 from __future__ import annotations
 
+import muon as mu
 import numpy as np
+import scanpy as sc
 import torch
 from anndata import AnnData
 from exchange import Task, arguments, read_task, shared_features, write_embedding
 from mudata import MuData
-from prepare import lsi, pca, standardised
+from prepare import standardised
 from scconfluence.model import ScConfluence
 from scconfluence.unimodal import AutoEncoder
 from scipy.spatial.distance import cdist
 
-#: The paper's size of the embedding. The package wants no more than there are features, which for few proteins is less.
+#: The tutorials' size of the embedding. The package wants no more than there are features, which for few proteins is less.
 LATENT = 16
+
+#: Peaks open in fewer cells are left out, as in the tutorial.
+MIN_CELLS = 20
 
 
 def prepared(task: Task, seed: int) -> MuData:
     """Components and counts of both modalities, and the distances of their cells by the shared features' correlation."""
     rna, other = task.rna, task.cells[task.second]
     parts = [standardised(part) for part in shared_features(rna, other)]
-    rna.obsm["X_pca"] = pca(standardised(rna), seed, 100)
+    # not centred, as in the tutorials
+    sc.tl.pca(rna, n_comps=100, zero_center=False, random_state=seed)
     rna.layers["counts"] = rna.layers["counts"].toarray().astype(np.float32)
     if task.second == "chromatin":
-        other = AnnData(lsi(task.of_kind("peak"), seed, 100), obs=other.obs)
+        peaks = task.of_kind("peak")
+        peaks.X = peaks.layers["counts"].astype(np.float32)
+        sc.pp.filter_genes(peaks, min_cells=MIN_CELLS)
+        mu.atac.pp.tfidf(peaks, log_tf=True, log_idf=True)
+        sc.tl.pca(peaks, n_comps=100, zero_center=False, random_state=seed)
+        other = AnnData(peaks.obsm["X_pca"], obs=other.obs)
     else:
         other = AnnData(np.asarray(other.X.toarray(), dtype=np.float32), obs=other.obs)
     mdata = MuData({"rna": rna, task.second: other})
@@ -48,11 +59,11 @@ def main() -> None:
     if task.second == "chromatin":
         chosen = {"n_hidden": 64, "reconstruction_weight": 5.0}
     else:
-        chosen = {"n_hidden": 20}
+        chosen = {"n_hidden": 32}
     second = AutoEncoder(other, modality=task.second, type_loss="l2", **chosen, **common)
     model = ScConfluence(mdata=mdata, unimodal_aes={"rna": rna, task.second: second})
     given.out.mkdir(parents=True)
-    model.fit(save_path=given.out / "log", use_cuda=False, max_epochs=10_000)
+    model.fit(save_path=given.out / "log", use_cuda=False, max_epochs=1_000)
     latent = model.get_latent(use_cuda=False)
     embedding = {m: latent.loc[mdata[m].obs_names].to_numpy() for m in task.cells}
     write_embedding(given.out, embedding, task.cells, "scconfluence", "torch", "pytorch-lightning")
