@@ -131,8 +131,7 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin, EmbeddingMixin):
         query
             The cells to be embedded afterwards, over the model's features (see :meth:`prepare_query_mudata`), measured in any of its
             modalities. Their values, each modality standardised by itself, go into the principal components of the ``"canonical"`` input
-            layer; labels and pairs that they may have are not looked at. The fewer cells the reference has, the more this brings; it
-            costs where the query is of another tissue, and can where nearly all of the reference is of one type.
+            layer; labels and pairs that they may have are not looked at. The fewer cells the reference has, the more this brings.
         early_stopping
             Stop when ``validation_loss`` no longer falls; ``early_stopping_patience`` and others are taken as well. The default
             preset's learning rate comes down towards the last epoch, which is then not reached:
