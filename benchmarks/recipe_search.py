@@ -37,12 +37,13 @@ from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
+from scminnet._principal import principal_axes, sums_of_products
 from scminnet.graph.geodesic import GeodesicIndex
 from scminnet.metrics import foscttm, label_transfer_accuracy, silhouette_label, silhouette_modality
 from scminnet.model import PairDataModule, Recipe, SiameseModule
 from scminnet.model.embedding import hidden_moments
 from scminnet.model.pairs import DrawnBatch, PairDataset, PairSampler
-from scminnet.model.projection import RIDGE, leading_components, principal_within, standardised_deviation
+from scminnet.model.projection import RIDGE, leading_components, standardised_deviation
 from scminnet.model.rows import as_row_matrix, feature_moments
 from scminnet.model.training_plan import WARM_UP
 from scminnet.pp.margin_graph import build_margin_graph
@@ -66,8 +67,12 @@ REGULARISATIONS: dict[str, tuple[int, float]] = {
 #: Principal components that the validation cells take part in.
 WITH_QUERY = (20, 30, 50)
 
-#: Then the ridge, where the reference alone says how much its cells vary along these components; without, all cells say.
-WITHIN_REFERENCE = {"": None, ", by the reference": RIDGE, ", by the reference, ridge 3": 3.0}
+#: Who says how much cells vary along these components, all or the reference's alone; and the ridge.
+WHITENED = {
+    "": {"ridge": RIDGE},
+    ", by the reference": {"ridge": RIDGE, "by_reference": True},
+    ", by the reference, ridge 3": {"ridge": 3.0, "by_reference": True},
+}
 
 
 class Network(NamedTuple):
@@ -239,9 +244,9 @@ def components(train: Any, validation: Any, *, standardise: bool, with_query: bo
 
 def by_the_reference(cells: Components, n_components: int) -> Components:
     """Turn the first components into the principal ones of the reference's cells."""
-    identity = np.eye(n_components)
-    variance, turn = principal_within(cells.train[:, :n_components], identity)
-    return Components(*(scores[:, :n_components] @ turn for scores in (cells.train, cells.validation)), variance)
+    train, validation = (scores[:, :n_components] for scores in (cells.train, cells.validation))
+    axes = principal_axes(sums_of_products(train), *train.shape)
+    return Components(train @ axes.loadings, validation @ axes.loadings, axes.variances)
 
 
 def canonical(a: Components, b: Components, n_components: int, ridge: float) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -467,11 +472,11 @@ def ask_regularisation(cells: Reference, n_seeds: int, found: Found) -> None:
 
 def ask_query(cells: Reference, n_seeds: int, found: Found) -> None:
     """How many components, when the query takes part in them, and by whose variance are they whitened?"""
-    for k, (metric, ridge) in product(WITH_QUERY, WITHIN_REFERENCE.items()):
-        how = {"ridge": ridge or RIDGE, "with_query": True, "by_reference": ridge is not None}
-        found(f"no network, {k} components{metric}", 0, partial(cells.linear, BEST, k, **how))
+    for k, (whitened, how) in product(WITH_QUERY, WHITENED.items()):
+        found(f"no network, {k} components{whitened}", 0, partial(cells.linear, BEST, k, with_query=True, **how))
         for seed in range(min(n_seeds, 2)):
-            found(f"{k} components{metric}", seed, partial(cells.network, Network(), k, seed, **how))
+            embed = partial(cells.network, Network(), k, seed, with_query=True, **how)
+            found(f"{k} components{whitened}", seed, embed)
 
 
 def ask_network(cells: Reference, n_seeds: int, found: Found) -> None:

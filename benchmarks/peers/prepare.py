@@ -9,6 +9,9 @@ from exchange import Task
 from scipy import sparse
 from sklearn.decomposition import PCA, TruncatedSVD
 
+#: Of a modality.
+N_COMPONENTS = 50
+
 
 def standardised(adata: AnnData, max_value: float | None = 10) -> np.ndarray:
     """Scale features to zero mean and unit variance, clipped as in scanpy's tutorials."""
@@ -17,13 +20,13 @@ def standardised(adata: AnnData, max_value: float | None = 10) -> np.ndarray:
     return np.asarray(adata.X, dtype=np.float32)
 
 
-def pca(values: np.ndarray, seed: int, n_components: int = 50) -> np.ndarray:
+def pca(values: np.ndarray, seed: int) -> np.ndarray:
     """Return principal components, of few features as many as there are but one."""
-    n = min(n_components, *(size - 1 for size in values.shape))
+    n = min(N_COMPONENTS, *(size - 1 for size in values.shape))
     return PCA(n, random_state=seed).fit_transform(values).astype(np.float32)
 
 
-def lsi(peaks: AnnData, seed: int, n_components: int = 50) -> np.ndarray:
+def lsi(peaks: AnnData, seed: int) -> np.ndarray:
     """Latent semantic indexing as in Signac: log(1 + 10,000 TF-IDF), singular vectors, the first left out as it tells depth, each scaled."""
     counts = sparse.csr_matrix(peaks.layers["counts"], dtype=np.float32)
     depth = np.asarray(counts.sum(axis=1)).ravel()
@@ -31,7 +34,7 @@ def lsi(peaks: AnnData, seed: int, n_components: int = 50) -> np.ndarray:
     weights = counts.shape[0] / np.maximum(frequency, 1)
     values = sparse.diags(1e4 / np.maximum(depth, 1)) @ counts @ sparse.diags(weights)
     values.data = np.log1p(values.data)
-    points = TruncatedSVD(n_components, random_state=seed).fit_transform(values)[:, 1:]
+    points = TruncatedSVD(N_COMPONENTS, random_state=seed).fit_transform(values)[:, 1:]
     return ((points - points.mean(axis=0)) / points.std(axis=0)).astype(np.float32)
 
 

@@ -16,7 +16,7 @@ from scipy import sparse
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from scminnet._matrix import Block, take
-from scminnet._principal import CELLS_PER_FEATURE, axes_of, sums_of_products
+from scminnet._principal import CELLS_PER_FEATURE, axes_of, principal_axes, sums_of_products
 from scminnet.model.module import CLIP, modality_pairs
 
 #: Up to here the features' covariance is the cheaper way for any number of cells; beyond, ARPACK is where cells are few.
@@ -101,12 +101,6 @@ def leading_components(parts: Sequence[Block], n_components: int, seed: int) -> 
     return np.maximum(values[::-1], 0) / (n_cells - 1), vectors[:, ::-1]
 
 
-def principal_within(scores: np.ndarray, directions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Turn directions (features x components) into the principal ones of some cells, given these cells' scores; with their variances, falling."""
-    variance, turn = axes_of(np.atleast_2d(np.cov(scores, rowvar=False)), scores.shape[1])
-    return variance, directions @ turn
-
-
 def _sums(part: Block) -> np.ndarray:
     blocks = (part[start : start + _BLOCK] for start in range(0, part.shape[0], _BLOCK))
     dense = (block if isinstance(block, np.ndarray) else block.toarray() for block in blocks)
@@ -139,7 +133,9 @@ def whitened_components(parts: Sequence[Block], n_components: int, seed: int, *,
     n_components = min(n_components, sum(part.shape[0] for part in parts) - 1, n_features if whole else n_features - 1)
     variance, directions = leading_components(parts, n_components, seed)
     if len(parts) > 1:
-        variance, directions = principal_within(parts[0] @ directions.astype(np.float32), directions)
+        scores = parts[0] @ directions
+        axes = principal_axes(sums_of_products(scores), *scores.shape)
+        variance, directions = axes.variances, directions @ axes.loadings
     kept = np.sqrt(variance) > MIN_RELATIVE_DEVIATION * np.sqrt(variance[0])
     variance = variance[kept]
     return (directions[:, kept] / np.sqrt(variance + ridge * variance.sum())).astype(np.float32)
