@@ -267,14 +267,20 @@ def embedding(rows: Rows, repeats: int, device: str, **_: Any) -> None:
     """Cells embedded a second, in both modalities, beside a dense array of standardised values."""
     import torch
 
+    from scminnet.model.embedding import MAX_CELLS_FOR_HIDDEN_STATISTICS
+
     model = trained(device)
     query = simulated_pair(rows.cells, 1)
     rows.add("scminnet", 0, input_gb=sum(part.X.data.nbytes * 2 for part in query.mod.values()) / 1e9)
     layers = [model.module.encoder(m) for m in query.mod]
+    sampled = min(rows.cells, MAX_CELLS_FOR_HIDDEN_STATISTICS) / rows.cells
     products = sum(
         round(N_FEATURES * DENSITY) * layer.input.weight.shape[1] * 2
-        # each hidden layer once for its own moments and those after it, and once for the embedding
-        + sum(2 * (len(layer.layers) + 1 - i) * hidden.linear.weight.numel() for i, hidden in enumerate(layer.layers))
+        # each hidden layer for its own moments and those after it, of some cells, and once for the embedding
+        + sum(
+            2 * (1 + sampled * (len(layer.layers) - i)) * hidden.linear.weight.numel()
+            for i, hidden in enumerate(layer.layers)
+        )
         + 2 * (model.module.embedding_head.weight.numel() + model.module.label_head.weight.numel())
         for layer in layers
     )

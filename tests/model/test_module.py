@@ -190,3 +190,17 @@ def test_hidden_moments_are_what_batch_norm_sees_in_training(batch_size: int) ->
     np.testing.assert_allclose(by_moments, module.position(out["embedding"]["rna"]).numpy(), atol=1e-5)
     for mean, variance in found:
         assert mean.dtype == variance.dtype == torch.float32
+
+
+def test_hidden_moments_of_many_cells_are_those_of_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = module_of(n_layers=3)
+    # in an order, as cells of a file often are
+    projected = np.sort(np.random.default_rng(0).normal(2, 3, size=(15_001, 3)).astype(np.float32), axis=0)
+    of_a_part = hidden_moments(module, projected, "rna")
+    monkeypatch.setattr("scminnet.model.embedding.MAX_CELLS_FOR_HIDDEN_STATISTICS", len(projected))
+    for (mean, variance), (all_mean, all_variance) in zip(
+        of_a_part, hidden_moments(module, projected, "rna"), strict=True
+    ):
+        assert not torch.equal(mean, all_mean)
+        assert ((mean - all_mean).abs() <= 0.02 * all_variance.sqrt() + 1e-6).all()
+        torch.testing.assert_close(variance, all_variance, rtol=0.05, atol=1e-6)
