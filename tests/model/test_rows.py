@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import sparse
 
-from scminnet.model.rows import SparseRows, as_row_matrix, feature_moments, n_rows, take_rows
+from scminnet.model.rows import SparseRows, as_row_matrix, feature_moments, take_rows
 
 matrices = hnp.arrays(
     np.float32,
@@ -44,8 +44,8 @@ def test_rows_come_in_the_order_asked(kind, dtype) -> None:
     dense = np.arange(12).reshape(4, 3).astype(dtype)
     dense[2] = 0
     taken = take_rows(as_row_matrix(kind(dense)), np.array([3, 0, 2]))
-    assert n_rows(taken) == 3
     if isinstance(taken, SparseRows):
+        assert len(taken.offsets) == 3
         back = np.zeros((3, 3), dtype=np.float32)
         ends = [*taken.offsets.tolist()[1:], len(taken.values)]
         for i, (start, end) in enumerate(zip(taken.offsets.tolist(), ends, strict=True)):

@@ -60,11 +60,6 @@ def _sparse_rows(data: np.ndarray, indices: np.ndarray, offsets: np.ndarray) -> 
     )
 
 
-def n_rows(rows: Rows) -> int:
-    """Count the cells."""
-    return len(rows.offsets) if isinstance(rows, SparseRows) else len(rows)
-
-
 #: Cells whose values are summed at a time: their float64 copies are small.
 _BLOCK = 4096
 
