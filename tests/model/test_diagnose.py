@@ -354,7 +354,8 @@ def test_the_accessor_diagnoses(trained: MinNet, query: MuData) -> None:
         ("statistics", 0.9, 0.95, "inside"),
         ("statistics", 0.9, 0.2, "borderline"),
         ("levels", -0.3, 0.9, "outside"),
-        ("levels", 0.5, 0.0, "inside"),
+        ("levels", 0.5, 0.0, "unknown"),
+        ("levels", 0.5, -0.86, "unknown"),
     ],
 )
 def test_judge(check: str, value: float | None, expected: float | None, verdict: str) -> None:

@@ -84,7 +84,7 @@ CHECKS: dict[str, Check] = {
 }  # fmt: skip
 
 #: Where the model can not tell.
-UNKNOWN = "not judged: too few cells held out of the reference (`train_size`), or in the query; for mixing, of one type in both modalities"
+UNKNOWN = "not judged: too few cells held out of the reference (`train_size`), or in the query; for mixing, of one type in both modalities; for levels, the reference's own batches do not agree"
 
 #: Checks of which less is better, and which shall be neither more nor less.
 _LESS_IS_BETTER = {"statistics", "pairs"}
@@ -93,14 +93,16 @@ _EITHER_WAY = {"scale"}
 
 def judge(check: str, value: float | None, expected: float | None) -> str:
     """Return the verdict on a value; ``"unknown"`` where there is no value or nothing to hold it against."""
-    if value is None or expected is None:
+    as_much_as_expected = check not in _LESS_IS_BETTER | _EITHER_WAY
+    # what the reference's own cells do not show can not be asked of others
+    if value is None or expected is None or (as_much_as_expected and expected <= 0):
         return "unknown"
     if check in _LESS_IS_BETTER:
         ratio = expected / value if value > 0 else 1.0
     elif check in _EITHER_WAY:
         ratio = min(value, expected) / max(value, expected) if min(value, expected) > 0 else 0.0
     else:
-        ratio = value / expected if expected > 0 else 1.0
+        ratio = value / expected
     inside, borderline = CHECKS[check].limits
     return VERDICTS[0] if ratio >= inside else VERDICTS[1] if ratio >= borderline else VERDICTS[2]
 
