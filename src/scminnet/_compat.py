@@ -119,10 +119,11 @@ def keeping_torch_threads() -> Iterator[None]:
 
 
 @contextmanager
-def without_warning(message: str) -> Iterator[None]:
-    """Leave out a warning of another package that the user can do nothing about."""
+def without_warning(*messages: str) -> Iterator[None]:
+    """Leave out warnings of other packages that the user can do nothing about."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=message)
+        for message in messages:
+            warnings.filterwarnings("ignore", message=message)
         yield
 
 
