@@ -163,6 +163,17 @@ def test_fit_with_a_query_in_view(tmp_path, paired_file: Path, fitted: Path, cap
     assert not np.allclose(with_query.encoder("rna").input.weight, without.encoder("rna").input.weight)
 
 
+def test_a_warning_is_told_by_its_text_alone(tmp_path, paired_file: Path, capsys) -> None:
+    mdata = mudata.read_h5mu(paired_file)
+    mdata.obs["cell_type"] = ["rare", *mdata.obs["cell_type"].astype(str)[1:]]
+    path = tmp_path / "one_rare.h5mu"
+    mdata.write(path)
+    assert fit(path, tmp_path / "model") == 0
+    warned = [line for line in capsys.readouterr().err.splitlines() if "arning" in line]
+    assert len(warned) == 1
+    assert warned[0].startswith("warning: `labels_key`: types of fewer than 3 cells")
+
+
 def test_fit_embed_links_from_file_to_file(tmp_path, paired_file: Path, fitted: Path, capsys) -> None:
     out = tmp_path / "embedded.h5mu"
     assert run("embed", fitted, paired_file, "-o", out) == 0

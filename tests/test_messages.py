@@ -7,16 +7,22 @@ import sys
 
 FROM_PYTHON = """
 import logging
+import sys
 import scminnet as mn
 
 mdata = mn.datasets.simulate_multiome(300, n_genes=60, n_peaks=200, seed=0)
 mn.pp.gene_activity(mdata, mdata["rna"].var.rename_axis("gene").reset_index())
 mn.pp.normalize(mdata)
 mn.pp.select_features(mdata, ["rna", "activity"], n_top_genes=40)
+mdata.obs["cell_type"] = mdata.obs["cell_type"].astype(str)
+mdata.obs.loc[mdata.obs_names[0], "cell_type"] = "rare"
 mn.MinNet.setup_mudata(mdata, modalities=["rna", "activity"], labels_key="cell_type", batch_key="batch")
 model = mn.MinNet(mdata)
-model.train(max_epochs=1, enable_progress_bar=False)
-mn.MinNet.prepare_query_mudata(mdata, model)
+model.train(max_epochs=2, enable_progress_bar=False, checkpoint=sys.argv[1] + ".ckpt")
+model.save(sys.argv[1])
+mn.MinNet.prepare_query_mudata(mdata, sys.argv[1])
+mn.MinNet.load_query_data(mdata, sys.argv[1])
+mn.MinNet.load(sys.argv[1], adata=False)
 assert logging.getLogger().handlers == []
 """
 
@@ -35,11 +41,16 @@ def heard(code: str, *arguments: object) -> str:
     return done.stderr
 
 
-def test_from_python_nothing_is_said_twice_and_nothing_warned_of() -> None:
-    text = heard(FROM_PYTHON)
+def test_from_python_nothing_is_said_twice_and_what_is_warned_of_can_be_mended(tmp_path) -> None:
+    text = heard(FROM_PYTHON, tmp_path / "model")
     assert text.count("GPU available") == 1
+    assert text.count("types of fewer than 3 cells can hardly be learnt: 'rare'") == 1
     # what packages say of each other as they are imported depends on their versions
-    assert [word for word in ("pull_on_update", "not unique", "treespec") if word in text] == []
+    assert [
+        word
+        for word in ("pull_on_update", "not unique", "treespec", "Category", "downloaded", "weights_only")
+        if word in text
+    ] == []
 
 
 def test_the_demo_says_what_it_does_and_no_more(tmp_path) -> None:

@@ -62,7 +62,7 @@ def memory() -> MuData:
 def folder(memory: MuData, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("stores")
     memory.write(folder / "m.h5mu")
-    memory.write_zarr(folder / "m.zarr")
+    mn.read_lazy(folder / "m.h5mu").write_zarr(folder / "m.zarr")
     dense = memory.copy()
     for adata in dense.mod.values():
         adata.X, adata.layers["counts"] = adata.X.toarray(), adata.layers["counts"].toarray()

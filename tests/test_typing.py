@@ -12,8 +12,9 @@ import scminnet
 
 SCRIPT = """
 from pathlib import Path
+from typing import Any
 
-import numpy as np
+import numpy.typing as npt
 import pandas as pd  # type: ignore[import-untyped, unused-ignore]
 from mudata import MuData  # type: ignore[import-untyped, unused-ignore]
 
@@ -26,8 +27,8 @@ def work(ref: MuData, folder: Path) -> pd.DataFrame:
     model = mn.MinNet(ref, n_latent=16)
     model.train(checkpoint=folder / "training.ckpt", seed=1)
     model.save(folder / "model")
-    found: np.ndarray = mn.MinNet.load(folder / "model", adata=False).get_latent_representation(ref)
-    names: np.ndarray = model.get_var_names()["rna"]
+    found: npt.NDArray[Any] = mn.MinNet.load(folder / "model", adata=False).get_latent_representation(ref)
+    names: npt.NDArray[Any] = model.get_var_names()["rna"]
     aligned: MuData = mn.MinNet.prepare_query_mudata(ref, model, inplace=False)
     print(names.size, aligned.n_obs)
     print(found.shape, model.diagnose(ref).verdict, model.modalities[0].upper())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -118,8 +119,21 @@ def keeping_torch_threads() -> Iterator[None]:
 
 
 @contextmanager
-def without_warning(message: str) -> Iterator[None]:
-    """Leave out a warning of another package that the user can do nothing about."""
+def without_warning(*messages: str) -> Iterator[None]:
+    """Leave out warnings of other packages that the user can do nothing about."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=message)
+        for message in messages:
+            warnings.filterwarnings("ignore", message=message)
         yield
+
+
+@contextmanager
+def without_download_notes() -> Iterator[None]:
+    """Leave out what scvi-tools says of each model that it loads, also from a folder of the user's own: that it is downloaded already."""
+    notes = logging.getLogger("scvi.data._download")
+    level = notes.level
+    notes.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        notes.setLevel(level)

@@ -165,7 +165,8 @@ def test_connectivities_agree_with_umap_learn(points, n_neighbors):
         knn_indices=np.column_stack([np.arange(n), found.indices]),
         knn_dists=np.column_stack([np.zeros(n, dtype=np.float32), found.distances]),
     )
-    np.testing.assert_allclose(connectivities(found, n).toarray(), expected.toarray(), atol=1e-6)
+    # umap-learn seeks each cell's bandwidth until the sum of its connectivities is right to 1e-5
+    np.testing.assert_allclose(connectivities(found, n).toarray(), expected.toarray(), atol=1e-5)
 
 
 def test_connectivities_are_umaps_formula(points):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from pathlib import Path
 
-import anndata
 import numpy as np
 import pytest
 import torch
@@ -28,7 +28,7 @@ def folder(trained: MinNet, tmp_path_factory) -> Path:
         trained, license="cc-by-4.0", description="Simulated cells: #1.", tissues=["blood"], references="None."
     )
     (folder / "README.md").write_text(card)
-    metadata = HubMetadata.from_dir(str(folder), anndata.__version__, model_parent_module="scminnet.model")
+    metadata = HubMetadata.from_dir(str(folder), version("anndata"), model_parent_module="scminnet.model")
     HubModel(str(folder), metadata=metadata).save(overwrite=True)
     return folder
 

@@ -93,6 +93,8 @@ def quiet(threads: int) -> Iterator[None]:
         warnings.filterwarnings("ignore", category=FutureWarning)
         warnings.filterwarnings("ignore", category=DeprecationWarning)
         warnings.filterwarnings("ignore", module="lightning")
+        # its text alone: a line of code says nothing to whoever typed a command
+        warnings.showwarning = lambda message, *_, **__: say(f"warning: {message}")
         yield
 
 

@@ -79,7 +79,8 @@ class TrainingCheckpoint(pl.Callback):
         if trainer.current_epoch == 0:
             return
         with replacing_path(self.path) if trainer.is_global_zero else nullcontext(self.path) as partial:
-            trainer.save_checkpoint(partial)
+            # said, as Lightning tells each time what it takes otherwise
+            trainer.save_checkpoint(partial, weights_only=False)
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]

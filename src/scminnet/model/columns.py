@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,6 +13,9 @@ from scminnet._validate import obs_column, shorten
 
 #: Batch of all cells when the data have no batch column.
 ONE_BATCH = "all"
+
+#: Types of fewer cells are warned of, as in scvi-tools.
+RARE = 3
 
 
 def resolve_labels(
@@ -64,8 +68,9 @@ def resolve_batches(
 
 
 def check_labels(labels: pd.Series, unlabeled_category: str) -> None:
-    """Raise unless a reference's labels tell at least two types apart."""
-    types = sorted(set(labels) - {unlabeled_category})
+    """Raise unless a reference's labels tell at least two types apart; warn of those that can hardly be learnt."""
+    n_cells = labels[labels != unlabeled_category].value_counts().sort_index()
+    types = list(n_cells.index)
     if not types:
         raise ValueError(
             f"`labels_key`: all {len(labels):,} cells are unlabelled (missing or {unlabeled_category!r}). "
@@ -73,6 +78,14 @@ def check_labels(labels: pd.Series, unlabeled_category: str) -> None:
         )
     if len(types) == 1:
         raise ValueError(f"`labels_key`: all labelled cells are {types[0]!r}. The reference needs two types or more.")
+    rare = n_cells[n_cells < RARE]
+    if len(rare):
+        warnings.warn(
+            f"`labels_key`: types of fewer than {RARE} cells can hardly be learnt: {shorten(list(rare.index))}. Join them with a related type, "
+            f"or set them to the unlabelled category {unlabeled_category!r}.",
+            UserWarning,
+            stacklevel=4,
+        )
 
 
 def check_known_labels(labels: pd.Series, mapping: Sequence[str], unlabeled_category: str) -> None:

@@ -264,7 +264,8 @@ class MinNet(SiameseTrainingMixin, DiagnoseMixin, EmbeddingMixin, BaseModelClass
             It is truncated, of another class or another version's making, or holds other objects and is not ``trusted``; or ``adata`` has other features.
         """
         check_saved_model(dir_path, cls.__name__, kwargs.get("prefix"), trusted=trusted)
-        return super().load(str(dir_path), adata=adata, **kwargs)
+        with _compat.without_download_notes():
+            return super().load(str(dir_path), adata=adata, **kwargs)
 
     @classmethod
     def load_query_data(
@@ -296,7 +297,8 @@ class MinNet(SiameseTrainingMixin, DiagnoseMixin, EmbeddingMixin, BaseModelClass
         _, _, target = parse_device_args(
             accelerator=accelerator, devices=device, return_device="torch", validate_single_device=True
         )
-        attributes, _, state, _ = loaded_data(reference, device=target)
+        with _compat.without_download_notes():
+            attributes, _, state, _ = loaded_data(reference, device=target)
         registry = attributes.pop("registry_")
         cls.setup_mudata(
             mdata,
@@ -367,7 +369,8 @@ class MinNet(SiameseTrainingMixin, DiagnoseMixin, EmbeddingMixin, BaseModelClass
         if isinstance(reference_model, cls):
             names = reference_model.get_var_names()
         else:
-            _, names, _, _ = loaded_data(cls._reference(reference_model), device="cpu")
+            with _compat.without_download_notes():
+                _, names, _, _ = loaded_data(cls._reference(reference_model), device="cpu")
         features = {m: pd.Index(n) for m, n in names.items()}
         if return_reference_var_names:
             return features

@@ -10,6 +10,7 @@ from mudata import MuData
 from scvi import REGISTRY_KEYS
 from scvi.data import AnnDataManager
 
+from scminnet._compat import without_warning
 from scminnet._validate import (
     check_modalities,
     check_mudata,
@@ -97,7 +98,9 @@ def register(
         # cells need not be measured in every modality: rows are matched by name instead
         validation_checks=AnnDataManagerValidationCheck(check_fully_paired_mudata=False),
     )
-    manager.register_fields(mdata, **transfer_kwargs)
+    # scvi-tools names a rare type by its code, and of a query as well; `check_labels` says which of a reference are rare
+    with without_warning("Category .* has fewer than 3 cells"):
+        manager.register_fields(mdata, **transfer_kwargs)
     return manager
 
 

@@ -231,8 +231,9 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin, EmbeddingMixin):
         if path is not None:
             callbacks = [*trainer_kwargs.get("callbacks", []), TrainingCheckpoint(path, run, earlier)]
             trainer_kwargs["callbacks"] = callbacks
-        # of torch, to Lightning
-        with torch.random.fork_rng(), _compat.without_warning(r"`isinstance\(treespec, LeafSpec\)`"):
+        # of torch, to Lightning; and of scvi-tools, that several processes do without what was not asked for
+        unasked = () if early_stopping else ("early_stopping was automatically disabled",)
+        with torch.random.fork_rng(), _compat.without_warning(r"`isinstance\(treespec, LeafSpec\)`", *unasked):
             super().train(
                 max_epochs=recipe.n_epochs(datamodule.n_train_batches),
                 accelerator=accelerator,

@@ -364,6 +364,8 @@ def _draw_expression(axis: Axes, expression: pd.Series, groups: pd.Series, scale
     axis.set_xlim(low - 0.04 * (high - low or 1), high + 0.04 * (high - low or 1))
     axis.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
     _style.dress(axis, xlabel=f"expression{scaled}")
+    # flush right: the layouts of matplotlib before 3.11.2 leave no room for a label that is wider than its axis
+    axis.xaxis.label.set(x=1, horizontalalignment="right")
     axis.spines["left"].set_color(_style.MISSING)
 
 
