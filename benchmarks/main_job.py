@@ -99,6 +99,19 @@ def _side_by_side(column: pd.Series) -> pd.DataFrame:
     return wide[[m for m in METHODS if m in wide]].fillna("").reset_index()
 
 
+def shares(table: pd.DataFrame) -> pd.DataFrame:
+    """FOSCTTM of the default recipe, without and with the query in view, as shares of what it is to be better than."""
+    found = table[table["metric"] == "foscttm_mean"].groupby(["data", "reference", "method"], sort=False)["value"]
+    means = found.mean().unstack()
+    columns = {
+        f"{ours} / {other}": means[ours] / means[other]
+        for ours in ("default, with query", "default")
+        for other in METHODS[2:]
+        if ours.endswith("with query") or not other.endswith("with query")
+    }
+    return pd.DataFrame(columns).map("{:.2f}".format).replace("nan", "").reset_index()
+
+
 def merged(new: pd.DataFrame, path: Path) -> pd.DataFrame:
     """Put new rows in the place of older ones of the same run; in the order of the sets, sizes and methods."""
     run = ["data", "reference", "method", "seed"]
@@ -170,6 +183,8 @@ def write(table: pd.DataFrame, threads: int) -> None:
         "embedded apart. `reference`: cells that were learnt from. Written by\n`python benchmarks/main_job.py` "
         f"(Python {platform.python_version()}, {versions}; {threads} thread).\n\n"
         + summary(table).to_markdown(index=False)
+        + "\n\nFOSCTTM, mean of both directions and over seeds, as a share of the baselines':\n\n"
+        + shares(table).to_markdown(index=False, disable_numparse=True)
         + "\n\nSeconds from the prepared data to the embedded test cells (margin graph, fit and embedding):\n\n"
         + _side_by_side(seconds).to_markdown(index=False)
         + "\n"
