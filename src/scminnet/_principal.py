@@ -53,5 +53,9 @@ def axes_of(covariance: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
     n_features = len(covariance)
     variances, loadings = linalg.eigh(covariance, subset_by_index=(n_features - n, n_features - 1))
     variances, loadings = np.maximum(variances[::-1], 0), loadings[:, ::-1]
-    signs = np.sign(loadings[np.abs(loadings).argmax(axis=0), np.arange(n)])
-    return variances, loadings * signs
+    return variances, loadings * signs_of(loadings)
+
+
+def signs_of(loadings: np.ndarray) -> np.ndarray:
+    """Return the sign of each column's largest entry: a decomposition's own signs turn with rounding errors."""
+    return np.sign(loadings[np.abs(loadings).argmax(axis=0), np.arange(loadings.shape[1])])

@@ -134,6 +134,23 @@ def test_fitted_projections_give_centred_agreeing_components(kind) -> None:
     assert np.corrcoef(x[300:, 0], y[300:, 0])[0, 1] > 0.9  # cells that it was not fitted on
 
 
+@pytest.mark.parametrize("n_features", [(30, 20), (600, 20)])
+def test_signs_are_the_same_whichever_way_the_decompositions_turn(monkeypatch, n_features: tuple[int, int]) -> None:
+    matrices = dict(zip("ab", shared_signal(n_features=n_features), strict=True))
+    moments = {m: feature_moments(x) for m, x in matrices.items()}
+
+    def fitted() -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        return fit_projections(matrices, moments, everyone(400), n_components=10, n_canonical=3, seed=0)
+
+    expected, eigh = fitted(), np.linalg.eigh
+    monkeypatch.setattr(np.linalg, "eigh", lambda x: (eigh(x)[0], -eigh(x)[1]))
+    for m, (weight, bias) in fitted().items():
+        np.testing.assert_array_equal(weight, expected[m][0])
+        np.testing.assert_array_equal(bias, expected[m][1])
+    largest = np.abs(expected["a"][0]).argmax(axis=0)
+    assert (expected["a"][0][largest, np.arange(3)] > 0).all()
+
+
 def test_query_tells_the_components_that_few_cells_do_not() -> None:
     rng = np.random.default_rng(0)
     signal = rng.normal(size=(1060, 2))

@@ -16,7 +16,7 @@ from scipy import sparse
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from scminnet._matrix import Block, take
-from scminnet._principal import CELLS_PER_FEATURE, axes_of, principal_axes, sums_of_products
+from scminnet._principal import CELLS_PER_FEATURE, axes_of, principal_axes, signs_of, sums_of_products
 from scminnet.model.module import CLIP, modality_pairs
 
 #: Up to here the features' covariance is the cheaper way for any number of cells; beyond, ARPACK is where cells are few.
@@ -238,9 +238,13 @@ def fit_projections(
         scores[modality] = values @ components[modality]
         centres[modality] = scores[modality].mean(axis=0)
     rotations = canonical_rotations(scores, local, n_canonical)
+    first = next(iter(rotations))
+    # the network learns another embedding from a component turned round, so that storages and machines must agree on signs
+    signs = signs_of(components[first] @ rotations[first])
     projections = {}
-    for modality, rotation in rotations.items():
+    for modality, turned in rotations.items():
         _, zero = _scale_and_zero(*moments[modality])
+        rotation = turned * signs
         weight = components[modality] @ rotation
         # centres are means of z - z0
         projections[modality] = (weight, -(centres[modality] @ rotation + zero @ weight))
