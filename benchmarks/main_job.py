@@ -106,8 +106,8 @@ def shares(table: pd.DataFrame) -> pd.DataFrame:
     columns = {
         f"{ours} / {other}": means[ours] / means[other]
         for ours in ("default, with query", "default")
-        for other in METHODS[2:]
-        if ours.endswith("with query") or not other.endswith("with query")
+        for other in METHODS
+        if not other.startswith("default") and (ours.endswith("with query") or not other.endswith("with query"))
     }
     return pd.DataFrame(columns).map("{:.2f}".format).replace("nan", "").reset_index()
 

@@ -297,8 +297,7 @@ class MinNet(SiameseTrainingMixin, DiagnoseMixin, EmbeddingMixin, BaseModelClass
         _, _, target = parse_device_args(
             accelerator=accelerator, devices=device, return_device="torch", validate_single_device=True
         )
-        with _compat.without_download_notes():
-            attributes, _, state, _ = loaded_data(reference, device=target)
+        attributes, _, state, _ = loaded_data(reference, device=target)
         registry = attributes.pop("registry_")
         cls.setup_mudata(
             mdata,
@@ -369,8 +368,7 @@ class MinNet(SiameseTrainingMixin, DiagnoseMixin, EmbeddingMixin, BaseModelClass
         if isinstance(reference_model, cls):
             names = reference_model.get_var_names()
         else:
-            with _compat.without_download_notes():
-                _, names, _, _ = loaded_data(cls._reference(reference_model), device="cpu")
+            _, names, _, _ = loaded_data(cls._reference(reference_model), device="cpu")
         features = {m: pd.Index(n) for m, n in names.items()}
         if return_reference_var_names:
             return features

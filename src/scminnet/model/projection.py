@@ -238,14 +238,13 @@ def fit_projections(
         scores[modality] = values @ components[modality]
         centres[modality] = scores[modality].mean(axis=0)
     rotations = canonical_rotations(scores, local, n_canonical)
-    first = next(iter(rotations))
+    weights = {modality: components[modality] @ rotation for modality, rotation in rotations.items()}
     # the network learns another embedding from a component turned round, so that storages and machines must agree on signs
-    signs = signs_of(components[first] @ rotations[first])
+    signs = signs_of(next(iter(weights.values())))
     projections = {}
-    for modality, turned in rotations.items():
+    for modality, weight in weights.items():
         _, zero = _scale_and_zero(*moments[modality])
-        rotation = turned * signs
-        weight = components[modality] @ rotation
         # centres are means of z - z0
-        projections[modality] = (weight, -(centres[modality] @ rotation + zero @ weight))
+        bias = -(centres[modality] @ rotations[modality] + zero @ weight)
+        projections[modality] = (weight * signs, bias * signs)
     return projections
