@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from scminnet._matrix import row_blocks
-from scminnet.model.module import Moments, SiameseModule
+from scminnet.model.layers import Moments
+from scminnet.model.module import SiameseModule
 from scminnet.model.rows import take_rows
 
 #: Cells that go through the network at once: large enough to fill it, small enough to need little memory.

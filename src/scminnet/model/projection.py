@@ -17,7 +17,8 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 
 from scminnet._matrix import Block, take
 from scminnet._principal import CELLS_PER_FEATURE, axes_of, principal_axes, signs_of, sums_of_products
-from scminnet.model.module import CLIP, modality_pairs
+from scminnet.model.layers import CLIP
+from scminnet.model.module import modality_pairs
 
 #: Up to here the features' covariance is the cheaper way for any number of cells; beyond, ARPACK is where cells are few.
 MAX_COVARIANCE_FEATURES = 500
