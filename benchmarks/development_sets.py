@@ -1,4 +1,4 @@
-"""The two development sets with their standard splits, prepared as the benchmarks use them."""
+"""The two development sets with their standard splits, and small sets for more questions, prepared as the benchmarks use them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from anndata import AnnData
 from mudata import MuData, read_h5mu
 from scipy import sparse
 
-MARROW = "bmmc_cite_starter_C0"
+MARROW, MARROW_MULTIOME = "bmmc_cite_starter_C0", "bmmc_multiome_starter_C1"
 
 #: Antibodies that the bone marrow set calls otherwise.
 ANTIBODIES = {"CD8": "CD8a", "CD279": "PD-1"}
@@ -158,6 +158,19 @@ def other_tissue(name: str, folder: Path) -> DevelopmentSet:
     train, test = (blood.train, cells) if name == "blood to marrow" else (cells, blood.test)
     train = with_features_of(train, test)
     return DevelopmentSet(train, with_features_of(test, train), ("rna", "adt"), "label", None)
+
+
+def between_donors(name: str, folder: Path, *, reference: str) -> DevelopmentSet:
+    """Learn from one donor's bone marrow, ``"s1d1"`` or ``"s1d2"``, and embed the other's: ``bmmc_citeseq`` or ``bmmc_multiome``."""
+    if name == "bmmc_citeseq":
+        cells, second = marrow(folder), "adt"
+    else:
+        cells, second = read_h5mu(folder / f"{MARROW_MULTIOME}.h5mu"), "atac"
+        for adata in cells.mod.values():
+            adata.layers["counts"] = adata.X.copy()
+            lognormalise(adata)
+    learnt = (cells.obs["batch"] == reference).to_numpy()
+    return DevelopmentSet(cells[learnt].copy(), cells[~learnt].copy(), ("rna", second), "cell_type", None)
 
 
 NAMES = ("pbmc10k_citeseq", "snareseq_mouse_cortex")
