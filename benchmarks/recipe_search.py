@@ -7,9 +7,10 @@ Run from the repository's root::
 
 writes ``benchmarks/results/recipe_search.csv``, a row as it is found, and ``recipe_search.md``. Rows that are there already are not found again, so a
 search that was cut short goes on; delete the table to begin anew. The validation cells are those of ``ablation.py``; references of 400
-and 1,000 cells are random parts of the others. Chromatin is the peaks beside gene activity, but for the question that asks. Four questions, each
+and 1,000 cells are random parts of the others. Chromatin is the peaks beside gene activity, but for the question that asks. Five questions, each
 with the rest as in the default recipe: what the model shall see of chromatin, how the canonical components are regularised (both answered without a
-network, by the components scaled to unit length, as is the linear baseline), the number of components when the query takes part in them, and the network.
+network, by the components scaled to unit length, as is the linear baseline), the number of components when the query takes part in them, the network,
+and the most promising networks again when the query takes part.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from dataclasses import replace
 from functools import cache, cached_property, partial
 from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import development_sets
 import numpy as np
@@ -31,6 +32,7 @@ import torch
 from ablation import validation_split
 from development_sets import DevelopmentSet
 from scipy import sparse
+from scipy.sparse.csgraph import shortest_path
 from scipy.spatial.distance import cdist
 from sklearn.neighbors import NearestNeighbors
 from torch.nn import functional as F
@@ -84,14 +86,18 @@ class Network(NamedTuple):
     """The canonical components are added to the embedding."""
     smoothed: int = 0
     """Each validation cell's components are averaged with those of so many neighbours of its modality."""
+    linear: float = 0.0
+    """The canonical components' directions are joined to the embedding, with this weight beside its 1."""
     n_networks: int = 1
     """Networks from several initial values, their directions joined."""
     averaged: bool = False
     """Weights are averaged over about the last hundred steps."""
     balanced: bool = False
     """Each type has the same chance to be drawn into a batch."""
-    straight: bool = False
-    """Margins follow straight distances of principal components, not those along the graph."""
+    distances: Literal["landmarks", "exact", "straight"] = "landmarks"
+    """Margins follow distances along the graph, by landmarks or exact, or straight ones of principal components."""
+    by_batch: bool = False
+    """Features are standardised in each batch apart."""
 
 
 class BalancedSampler(PairSampler):
@@ -154,39 +160,46 @@ BEFORE = {
     "max_steps": 1000,
 }
 
-#: Run with all seeds; the others with two.
-DECISIVE: dict[str, Network] = {
+NETWORKS: dict[str, Network] = {
     "default": Network(),
     "as before": Network(BEFORE),
     "one hidden layer": Network({"n_layers": 1}),
     "batch norm of training": Network({"adapt_norm": False}),
     "no dropout": Network({"hidden_dropout": 0.0}),
     "200 components": Network({"n_components": 200}),
-}
-OTHERS: dict[str, Network] = {
     "dropout 0.2": Network({"hidden_dropout": 0.2}),
     "dropout 0.4": Network({"hidden_dropout": 0.4}),
     "three hidden layers": Network({"n_layers": 3}),
+    "128 hidden": Network({"n_hidden": 128}),
     "512 hidden": Network({"n_hidden": 512}),
+    "tanh": Network({"activation": "tanh"}),
+    "16 dimensions": Network({"n_latent": 16}),
     "64 dimensions": Network({"n_latent": 64}),
     "60 canonical components": Network({"n_canonical": 60}),
+    "no classification": Network({"classification_weight": 0.0}),
     "margin loss 0.5": Network({"contrastive_weight": 0.5}),
     "no margin loss": Network({"contrastive_weight": 0.0}),
+    "no InfoNCE": Network({"infonce_weight": 0.0}),
     "InfoNCE 2": Network({"infonce_weight": 2.0}),
     "no supervised contrast": Network({"supervised_weight": 0.0}),
     "temperature 0.1": Network({"temperature": 0.1}),
     "temperature 0.4": Network({"temperature": 0.4}),
     "1000 steps": Network({"max_steps": 1000}),
     "learning rate 0.001": Network({"lr": 1e-3}),
+    "constant learning rate": Network({"lr_schedule": "constant"}),
+    "weight decay 0.01": Network({"weight_decay": 1e-2}),
     "no cells held out": Network({"train_size": 1.0}),
+    "batches of 128": Network({"batch_size": 128}),
     "batches of 512": Network({"batch_size": 512}),
+    "standardised by batch": Network(by_batch=True),
     "noise": Network(augment=noise),
     "dropout of components": Network(augment=dropout),
     "m0 0.3": Network({"m0": 0.3}),
     "m0 3": Network({"m0": 3.0}),
     "c 1": Network({"c": 1.0}),
     "c 10": Network({"c": 10.0}),
-    "margins by straight distance": Network(straight=True),
+    "margins by exact distance": Network(distances="exact"),
+    "margins by straight distance": Network(distances="straight"),
     "paper's loss, text": Network({"loss_form": "text"}),
     "averaged weights": Network(averaged=True),
     "balanced types": Network(balanced=True),
@@ -195,16 +208,33 @@ OTHERS: dict[str, Network] = {
     "10 neighbours smoothed": Network(smoothed=10),
     "three networks": Network(n_networks=3),
 }
-#: With 400 cells, beside the decisive ones.
+#: Those that depend on the number of pairs, tried with 400 and 1,000 cells as well.
 SMALL = (
+    "default",
+    "as before",
+    "one hidden layer",
+    "batch norm of training",
+    "no dropout",
+    "200 components",
     "learning rate 0.001",
     "no cells held out",
     "dropout 0.2",
     "dropout 0.4",
+    "512 hidden",
+    "InfoNCE 2",
     "mixup",
     "three networks",
     "10 neighbours smoothed",
 )
+#: Tried again with the query in view.
+PROMISING: dict[str, Network] = {
+    name: NETWORKS[name] for name in ("default", "three hidden layers", "512 hidden", "InfoNCE 2")
+} | {
+    "512 hidden, InfoNCE 2": Network({"n_hidden": 512, "infonce_weight": 2.0}),
+    "512 hidden, InfoNCE 2, temperature 0.15": Network({"n_hidden": 512, "infonce_weight": 2.0, "temperature": 0.15}),
+    "linear components beside": Network(linear=0.5),
+    "512 hidden, InfoNCE 2, linear components beside": Network({"n_hidden": 512, "infonce_weight": 2.0}, linear=0.5),
+}
 
 
 def tf_idf(adata: Any) -> sparse.csr_matrix:
@@ -224,22 +254,51 @@ class Components(NamedTuple):
     variance: np.ndarray
 
 
-def components(train: Any, validation: Any, *, standardise: bool, with_query: bool = False) -> Components:
-    """Fit on the reference, or on the validation cells as well; these are standardised by their own statistics, as a query is."""
-    sides, zeros = [], []
-    for matrix in (as_row_matrix(train), as_row_matrix(validation)):
-        mean, std = feature_moments(matrix)
+class ExactDistances:
+    """Distances along the whole graph in the place of a :class:`GeodesicIndex`, each pair's kept."""
+
+    def __init__(self, graph: sparse.csr_matrix) -> None:
+        self.distances = shortest_path(graph, directed=False).astype(np.float32)
+
+    def pairs(self, i: np.ndarray, j: np.ndarray) -> np.ndarray:
+        """Distances of pairs."""
+        return self.distances[i, j]
+
+    def block(self, i: np.ndarray, j: np.ndarray) -> np.ndarray:
+        """Distances of all pairs of two sets."""
+        return self.distances[np.ix_(i, j)]
+
+
+def components(
+    train: Any,
+    validation: Any,
+    *,
+    standardise: bool,
+    with_query: bool = False,
+    batches: tuple[np.ndarray, np.ndarray] | None = None,
+) -> Components:
+    """Fit on the reference, or on the validation cells as well; each side, or each batch, is standardised by its own statistics, as a query is."""
+    sides, zeros, rows = [], [], []
+    for k, matrix in enumerate((as_row_matrix(train), as_row_matrix(validation))):
+        groups = np.zeros(matrix.shape[0]) if batches is None else batches[k]
+        rows.append([np.flatnonzero(groups == group) for group in np.unique(groups)])
+        parts = [matrix[cells] for cells in rows[k]]
         if not standardise:
-            sides.append(matrix)
-            zeros.append(np.zeros(matrix.shape[1], np.float32))
+            sides.append(parts)
+            zeros.append([np.zeros(matrix.shape[1], np.float32)] * len(parts))
             continue
-        sides.append(standardised_deviation(matrix, mean, std))
-        zeros.append(np.clip(-mean / np.where(std > 0, std, np.inf), -10, 10))
+        moments = [feature_moments(part) for part in parts]
+        sides.append([standardised_deviation(part, *of) for part, of in zip(parts, moments, strict=True)])
+        zeros.append([np.clip(-mean / np.where(std > 0, std, np.inf), -10, 10) for mean, std in moments])
     n_components = min(MAX_COMPONENTS, train.shape[0] - 1, train.shape[1])
-    variance, directions = leading_components(sides if with_query else sides[:1], n_components, 0)
-    scores = [side @ directions for side in sides]
+    fitted = sides[0] + sides[1] if with_query else sides[0]
+    variance, directions = leading_components(fitted, n_components, 0)
+    scores = []
+    for k, side in enumerate(sides):
+        found = [part @ directions + zero @ directions for part, zero in zip(side, zeros[k], strict=True)]
+        scores.append(np.concatenate(found)[np.argsort(np.concatenate(rows[k]))])
     centre = scores[0].mean(axis=0)
-    return Components(scores[0] - centre, scores[1] - centre + (zeros[1] - zeros[0]) @ directions, variance)
+    return Components(scores[0] - centre, scores[1] - centre, variance)
 
 
 def by_the_reference(cells: Components, n_components: int) -> Components:
@@ -302,9 +361,12 @@ def trained(
         lr=recipe.lr,
     )
     average = AveragedModel(module, multi_avg_fn=get_ema_multi_avg_fn(0.99), use_buffers=True)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, max_lr=recipe.lr, total_steps=n_epochs * batches.n_train_batches, pct_start=WARM_UP
-    )
+    schedule = None
+    if recipe.lr_schedule == "one_cycle":
+        n_steps = n_epochs * batches.n_train_batches
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, max_lr=recipe.lr, total_steps=n_steps, pct_start=WARM_UP
+        )
     module.train()
     for epoch in range(n_epochs):
         loader = batches.train_dataloader()
@@ -320,7 +382,8 @@ def trained(
             optimizer.zero_grad()
             module.loss(batch, embedded(batch["x"]), {}, recipe).loss.backward()
             optimizer.step()
-            schedule.step()
+            if schedule:
+                schedule.step()
             if variant.averaged:
                 average.update_parameters(module)
     if variant.averaged:
@@ -409,29 +472,50 @@ class Reference:
         self.held_out = data.test.obs[data.labels_key].astype(str).to_numpy()
         self.forms = chromatin(data, folder) if "activity" in data.modalities else {}
         self.forms = self.forms or {BEST: (data.train["adt"].X, data.test["adt"].X, True)}
+        self.batches = self._batches(data.train)[self.part], self._batches(data.test)
         self.components = cache(self._components)
 
-    def _components(self, form: str, with_query: bool = False) -> Components:
+    def _batches(self, cells: Any) -> np.ndarray:
+        key = self.data.batch_key
+        return cells.obs[key].astype(str).to_numpy() if key else np.full(cells.n_obs, "all")
+
+    def _components(self, form: str, with_query: bool = False, by_batch: bool = False) -> Components:
         """Principal components of RNA, or of a form of the other modality."""
         rna = (self.data.train["rna"].X, self.data.test["rna"].X, True)
         train, validation, standardise = rna if form == "rna" else self.forms[form]
         train = as_row_matrix(train)[self.part]
-        return components(train, validation, standardise=standardise, with_query=with_query)
+        batches = self.batches if by_batch else None
+        return components(train, validation, standardise=standardise, with_query=with_query, batches=batches)
+
+    @cached_property
+    def graph(self) -> sparse.csr_matrix:
+        """Lengths of the margin graph's edges."""
+        graph = build_margin_graph(as_row_matrix(self.data.train["rna"].X)[self.part], self.batches[0], seed=0)
+        torch.set_num_threads(1)  # numba's first parallel function changes them
+        return graph.distances
 
     @cached_property
     def geodesics(self) -> GeodesicIndex:
-        """Distances on the margin graph."""
-        train, batch_key = self.data.train, self.data.batch_key
-        batches = train.obs[batch_key].astype(str).to_numpy() if batch_key else np.full(train.n_obs, "all")
-        graph = build_margin_graph(as_row_matrix(train["rna"].X)[self.part], batches[self.part], seed=0)
-        torch.set_num_threads(1)  # numba's first parallel function changes them
-        return GeodesicIndex(graph.distances, seed=0)
+        """Distances along the margin graph, by landmarks."""
+        return GeodesicIndex(self.graph, seed=0)
+
+    @cached_property
+    def exact_distances(self) -> ExactDistances:
+        """Distances along the margin graph, exact."""
+        return ExactDistances(self.graph)
 
     def canonical(
-        self, form: str, n_components: int, ridge: float, *, with_query: bool = False, by_reference: bool = False
+        self,
+        form: str,
+        n_components: int,
+        ridge: float,
+        *,
+        with_query: bool = False,
+        by_reference: bool = False,
+        by_batch: bool = False,
     ) -> Any:
         """Canonical components of RNA and a form of the other modality."""
-        sides = [self.components(side, with_query) for side in ("rna", form)]
+        sides = [self.components(side, with_query, by_batch) for side in ("rna", form)]
         if by_reference:
             sides = [by_the_reference(side, min(n_components, side.train.shape[1])) for side in sides]
         return canonical(*sides, n_components, ridge)
@@ -444,14 +528,18 @@ class Reference:
         self, variant: Network, n_components: int, seed: int, *, ridge: float = RIDGE, **canonical: bool
     ) -> list[np.ndarray]:
         """Embed with a network, or with several; ``canonical`` as in that method."""
-        projected = self.canonical(BEST, n_components, ridge, **canonical)
+        projected = self.canonical(BEST, n_components, ridge, by_batch=variant.by_batch, **canonical)
         distances = self.geodesics
-        if variant.straight:
+        if variant.distances == "exact":
+            distances = self.exact_distances
+        elif variant.distances == "straight":
             distances = StraightDistances(self.components("rna").train[:, :50], distances)
         members = [
             trained(variant, projected, self.codes, distances, 100 * seed + member)
             for member in range(variant.n_networks)
         ]
+        if variant.linear:
+            members.append([variant.linear**0.5 * side for side in unit_length(projected)])
         return [np.concatenate(side, axis=1) for side in zip(*members, strict=True)]
 
 
@@ -474,7 +562,7 @@ def ask_query(cells: Reference, n_seeds: int, found: Found) -> None:
     """How many components, when the query takes part in them, and by whose variance are they whitened?"""
     for k, (whitened, how) in product(WITH_QUERY, WHITENED.items()):
         found(f"no network, {k} components{whitened}", 0, partial(cells.linear, BEST, k, with_query=True, **how))
-        for seed in range(min(n_seeds, 2)):
+        for seed in range(n_seeds):
             embed = partial(cells.network, Network(), k, seed, with_query=True, **how)
             found(f"{k} components{whitened}", seed, embed)
 
@@ -482,12 +570,19 @@ def ask_query(cells: Reference, n_seeds: int, found: Found) -> None:
 def ask_network(cells: Reference, n_seeds: int, found: Found) -> None:
     """Which network, which losses, which training?"""
     found(BASELINE, 0, partial(cells.linear, BEST, 50, 0))
-    others = {v: OTHERS[v] for v in SMALL} if len(cells.part) < 1000 else OTHERS
-    for seed in range(n_seeds):
-        for variant, network in (DECISIVE | others).items():
-            if seed < 2 or variant in DECISIVE:
-                n_components = network.recipe.get("n_components", N_COMPONENTS)
-                found(variant, seed, partial(cells.network, network, n_components, seed))
+    variants = SMALL if len(cells.part) <= 1000 else NETWORKS
+    for seed, name in product(range(n_seeds), variants):
+        network = NETWORKS[name]
+        if network.by_batch and cells.data.batch_key is None:
+            continue
+        found(name, seed, partial(cells.network, network, network.recipe.get("n_components", N_COMPONENTS), seed))
+
+
+def ask_network_with_query(cells: Reference, n_seeds: int, found: Found) -> None:
+    """Which of the promising networks, when the query takes part in the components?"""
+    n_components = Recipe().components(with_query=True)
+    for seed, (name, network) in product(range(n_seeds), PROMISING.items()):
+        found(name, seed, partial(cells.network, network, n_components, seed, with_query=True, by_reference=True))
 
 
 QUESTIONS = {
@@ -495,6 +590,7 @@ QUESTIONS = {
     "regularisation": ask_regularisation,
     "with the query": ask_query,
     "network": ask_network,
+    "network with the query": ask_network_with_query,
 }
 
 
