@@ -10,10 +10,11 @@ from exchange import Task, arguments, read_task, shared_features, write_embeddin
 
 
 def prepared(adata: AnnData, domain: int) -> AnnData:
-    """Return the counts alone, with the number of their domain, by which features are scaled."""
+    """Return the counts alone, with the number of their domain, and its name, by which features are scaled."""
     adata = AnnData(adata.layers["counts"].astype(np.float32), obs=adata.obs[[]], var=adata.var[[]])
     adata.obs["domain_id"] = domain
     adata.obs["domain_id"] = adata.obs["domain_id"].astype("category")
+    adata.obs["source"] = f"domain {domain}"
     return adata
 
 
