@@ -58,6 +58,14 @@ def gene_activity(atac: AnnData) -> AnnData:
     return AnnData(sparse.csr_matrix(atac.X @ membership), obs=atac.obs[[]], var=var)
 
 
+def with_counts(path: Path) -> MuData:
+    """Read a file of counts, and keep these in ``layers["counts"]`` of each modality."""
+    source = read_h5mu(path)
+    for adata in source.mod.values():
+        adata.layers["counts"] = adata.X.copy()
+    return source
+
+
 def lognormalise(adata: AnnData) -> None:
     """Scale each cell to 10,000 counts and take log(1 + x)."""
     with warnings.catch_warnings():
@@ -88,9 +96,7 @@ def load(name: str, folder: Path, *, peaks: bool = False) -> DevelopmentSet:
     """
     if name in OTHER_TISSUE:
         return other_tissue(name, folder)
-    source = read_h5mu(folder / f"{name}.h5mu")
-    for adata in source.mod.values():
-        adata.layers["counts"] = adata.X.copy()
+    source = with_counts(folder / f"{name}.h5mu")
     _describe(source["rna"], "gene", source["rna"].var_names)
     lognormalise(source["rna"])
     if name == "pbmc10k_citeseq":
@@ -136,9 +142,7 @@ def renamed(adata: AnnData, names: Iterable[str]) -> AnnData:
 
 def marrow(folder: Path) -> MuData:
     """Read the small bone marrow CITE-seq set, its antibodies called as in ``pbmc10k_citeseq``."""
-    source = read_h5mu(folder / f"{MARROW}.h5mu")
-    for adata in source.mod.values():
-        adata.layers["counts"] = adata.X.copy()
+    source = with_counts(folder / f"{MARROW}.h5mu")
     lognormalise(source["rna"])
     mu.prot.pp.clr(source["adt"])
     names = [f"{ANTIBODIES.get(name, name)}_TotalSeqB" for name in source["adt"].var_names]
@@ -165,9 +169,8 @@ def between_donors(name: str, folder: Path, *, reference: str) -> DevelopmentSet
     if name == "bmmc_citeseq":
         cells, second = marrow(folder), "adt"
     else:
-        cells, second = read_h5mu(folder / f"{MARROW_MULTIOME}.h5mu"), "atac"
+        cells, second = with_counts(folder / f"{MARROW_MULTIOME}.h5mu"), "atac"
         for adata in cells.mod.values():
-            adata.layers["counts"] = adata.X.copy()
             lognormalise(adata)
     learnt = (cells.obs["batch"] == reference).to_numpy()
     return DevelopmentSet(cells[learnt].copy(), cells[~learnt].copy(), ("rna", second), "cell_type", None)
