@@ -23,6 +23,7 @@ import numpy as np
 import pandas as pd
 import torch
 from development_sets import DevelopmentSet
+from over_seeds import mean_and_deviation
 
 import scminnet as mn
 
@@ -95,7 +96,7 @@ def main() -> None:
 
     shown = table[table["metric"].isin(METRICS) & ~table["modalities"].str.endswith("-> rna")]
     grouped = shown.groupby(["data", "variant", "metric"], sort=False)["value"]
-    text = grouped.mean().map("{:.3f}".format) + " ± " + grouped.std().fillna(0).map("{:.3f}".format)
+    text = mean_and_deviation(grouped)
     (RESULTS / "ablation.md").write_text(
         "# What each part of the recipe brings\n\n"
         f"Validation cells held out of the training split, {arguments.seeds} seed{'s' * (arguments.seeds > 1)}, mean ± standard deviation; label transfer is from RNA "

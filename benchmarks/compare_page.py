@@ -8,9 +8,9 @@ from pathlib import Path
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
 from methods import METHODS, NOTHING, PAIRED, TYPED
+from over_seeds import mean_and_deviation
 
 from scminnet.pl._style import COLOUR_BLIND_SAFE, NEUTRAL, PAGE, SMALL, TEXT
 
@@ -53,18 +53,12 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
     by_seed = wide(table)
     keys = ["data", "scenario", "method", "given"]
     grouped = by_seed.groupby(keys, sort=False)
-    mean, deviation, seeds = grouped.mean(), grouped.std(), grouped.size()
-    columns = {}
-    for metric, heading in METRICS.items():
-        if metric in mean:
-            text = mean[metric].map("{:.3f}".format) + deviation[metric].map(
-                lambda d: "" if np.isnan(d) else f" ± {d:.3f}"
-            )
-            columns[heading] = text.where(mean[metric].notna(), "")
-    columns["CPU s"] = mean["cpu_seconds"].map("{:.0f}".format)
-    columns["GB"] = mean["memory_gb"].map("{:.1f}".format)
-    columns["seeds"] = seeds
-    return pd.DataFrame(columns).reset_index().sort_values("method", key=_rank, kind="stable")
+    mean = grouped.mean()
+    shown = mean_and_deviation(grouped)[[m for m in METRICS if m in mean]].rename(columns=METRICS)
+    shown["CPU s"] = mean["cpu_seconds"].map("{:.0f}".format)
+    shown["GB"] = mean["memory_gb"].map("{:.1f}".format)
+    shown["seeds"] = grouped.size()
+    return shown.reset_index().sort_values("method", key=_rank, kind="stable")
 
 
 def failures(table: pd.DataFrame) -> pd.DataFrame:

@@ -31,7 +31,7 @@ import scanpy as sc
 import torch
 from ablation import validation_split
 from anndata import AnnData
-from development_sets import MARROW, DevelopmentSet, gene_activity, marrow, renamed, with_features_of
+from development_sets import MARROW, DevelopmentSet, between_donors, gene_activity, marrow, renamed, with_features_of
 from mudata import MuData, read_h5mu
 from scipy import sparse
 
@@ -202,12 +202,10 @@ def references(
         return data, iter((Case("as it is", data.test, labels), Case(title, query, None)))
 
     def from_marrow(seed: int) -> tuple[DevelopmentSet, Iterator[Case]]:
-        cells, blood = marrow(folder), load(PBMC)
-        donor = cells.obs["batch"] == "s1d1"
-        parts = (cells[donor.to_numpy()].copy(), cells[(~donor).to_numpy()].copy())
-        data = restricted(DevelopmentSet(*parts, ("rna", "adt"), "cell_type", None), blood.test)
-        labels = data.test.obs["cell_type"].astype(str)
-        return data, iter((Case("as it is", data.test, labels), Case("blood", blood.test, None)))
+        blood = load(PBMC).test
+        data = restricted(between_donors("bmmc_citeseq", folder, reference="s1d1"), blood)
+        labels = data.test.obs[data.labels_key].astype(str)
+        return data, iter((Case("as it is", data.test, labels), Case("blood", blood, None)))
 
     found: dict[str, Callable[[int], tuple[DevelopmentSet, Iterator[Case]]]] = {}
     for name in development_sets.NAMES:

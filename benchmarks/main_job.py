@@ -30,6 +30,7 @@ import numpy as np
 import pandas as pd
 import torch
 from development_sets import DevelopmentSet
+from over_seeds import mean_and_deviation
 
 import scminnet as mn
 from scminnet.model import Recipe
@@ -96,8 +97,7 @@ def embed(method: str, data: DevelopmentSet, seed: int) -> str:
 def summary(table: pd.DataFrame) -> pd.DataFrame:
     """Mean and standard deviation over seeds, methods side by side."""
     grouped = table.groupby(["data", "reference", "metric", "modalities", "method"], sort=False)["value"]
-    text = grouped.mean().map("{:.3f}".format) + " ± " + grouped.std().fillna(0).map("{:.3f}".format)
-    return _side_by_side(text)
+    return _side_by_side(mean_and_deviation(grouped))
 
 
 def _side_by_side(column: pd.Series) -> pd.DataFrame:

@@ -31,6 +31,7 @@ import pandas as pd
 import torch
 from ablation import validation_split
 from development_sets import DevelopmentSet
+from over_seeds import mean_and_deviation
 from scipy import sparse
 from scipy.sparse.csgraph import shortest_path
 from scipy.spatial.distance import cdist
@@ -56,7 +57,7 @@ N_COMPONENTS = Recipe().components(with_query=False)
 N_CANONICAL = Recipe().n_canonical
 #: Of the forms of chromatin; for proteins there is one.
 BEST = "activity and peaks"
-KEYS = ["data", "cells", "question", "variant"]
+MEASURES = ["foscttm", "transfer from RNA", "transfer to RNA", "silhouette", "mixing"]
 SIZES = ("400", "1000", "all")
 BASELINE = "no network: linear baseline"
 
@@ -616,20 +617,20 @@ def search(name: str, folder: Path, sizes: list[str], questions: list[str], n_se
 
 
 def write(table: Table) -> None:
-    """Write the means."""
+    """Write means and deviations."""
     rows = pd.DataFrame(table.rows)
-    grouped = rows.groupby(["question", *KEYS[:2], "variant"], sort=False)
-    means = grouped.mean(numeric_only=True).drop(columns=["seed", "seconds"]).map("{:.3f}".format)
-    means.insert(0, "seeds", grouped["seed"].nunique())
-    means = means.reset_index()
+    grouped = rows.groupby(["question", "data", "cells", "variant"], sort=False)
+    found = mean_and_deviation(grouped[MEASURES])
+    found.insert(0, "seeds", grouped["seed"].nunique())
+    found = found.reset_index().sort_values(["data", "cells"], kind="stable")
     parts = [
         f"## {question.capitalize()}\n\n"
         + part.drop(columns="question").to_markdown(index=False, disable_numparse=True)
-        for question, part in means.groupby("question", sort=False)
+        for question, part in found.groupby("question", sort=False)
     ]
     (RESULTS / "recipe_search.md").write_text(
         "# The search for the default recipe\n\n"
-        "Validation cells held out of the training split; means of so many seeds, the rest as in the default recipe.\n"
+        "Validation cells held out of the training split; mean ± standard deviation of so many seeds, the rest as in the default recipe.\n"
         "Written by `python benchmarks/recipe_search.py`.\n\n" + "\n\n".join(parts) + "\n"
     )
 

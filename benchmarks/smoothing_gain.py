@@ -25,6 +25,7 @@ import pandas as pd
 import torch
 from anndata import AnnData
 from mudata import MuData, read_h5mu
+from over_seeds import mean_and_deviation
 from scipy.stats import rankdata
 
 import scminnet as mn
@@ -107,9 +108,7 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
     positive = table.assign(r=table["r"] > 0).groupby(["pairs", "setting", "seed"], sort=False)["r"].mean()
     by_seed["positive"] = positive
     grouped = by_seed.groupby(["pairs", "setting"], sort=False)
-    text = grouped[["mean", "median", "positive"]].mean().map("{:.3f}".format)
-    spread = grouped[["mean", "median", "positive"]].std().fillna(0).map("{:.3f}".format)
-    result = text + " ± " + spread
+    result = mean_and_deviation(grouped[["mean", "median", "positive"]])
     result["number of pairs"] = grouped["size"].mean().round().astype(int)
     return result.rename(columns={"mean": "mean r", "median": "median r", "positive": "share with r > 0"}).reset_index()
 
