@@ -134,7 +134,7 @@ def write(table: pd.DataFrame, folder: Path) -> None:
         "# Beside the peers\n\n"
         "The test cells of the standard splits, the modalities shuffled apart. `given`: what a method learns from beside these cells, of the "
         "training\ncells; methods `with query`, and all that are given nothing, see these cells' values in training. Label transfer, overall and as the mean over types (`by type`), is averaged over both directions; mean ± standard "
-        "deviation over\nseeds, of which one alone has none. CPU seconds and largest memory are of the whole process, reading and imports included. Written by "
+        "deviation over\nseeds, of which one alone has none. The columns `scib` are of those of the seeds for which `--scib` was called. CPU seconds and largest memory are of the whole process, reading and imports included. Written by "
         f"`python benchmarks/compare.py` with one\nthread (Python {platform.python_version()}, {os.cpu_count()} cores).\n\n"
         + "\n".join(sections)
         + "\n## Not in the tables\n\n"
