@@ -54,7 +54,7 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
     keys = ["data", "scenario", "method", "given"]
     grouped = by_seed.groupby(keys, sort=False)
     mean = grouped.mean()
-    shown = mean_and_deviation(grouped)[[m for m in METRICS if m in mean]].rename(columns=METRICS)
+    shown = mean_and_deviation(grouped[[m for m in METRICS if m in mean]]).rename(columns=METRICS)
     shown["CPU s"] = mean["cpu_seconds"].map("{:.0f}".format)
     shown["GB"] = mean["memory_gb"].map("{:.1f}".format)
     shown["seeds"] = grouped.size()
