@@ -40,15 +40,17 @@ from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
-from scminnet._principal import principal_axes, sums_of_products
+from scminnet._core.principal_axes import principal_axes, sums_of_products
 from scminnet.graph.geodesic import GeodesicIndex
 from scminnet.metrics import foscttm, label_transfer_accuracy, silhouette_label, silhouette_modality
 from scminnet.model import PairDataModule, Recipe, SiameseModule
-from scminnet.model.embedding import hidden_moments
-from scminnet.model.pairs import DrawnBatch, PairDataset, PairSampler
-from scminnet.model.projection import RIDGE, leading_components, standardised_deviation
-from scminnet.model.rows import as_row_matrix, feature_moments
-from scminnet.model.training_plan import WARM_UP
+from scminnet.model.data.moments import feature_moments
+from scminnet.model.data.sparse_rows import as_row_matrix
+from scminnet.model.inference.encode import hidden_moments
+from scminnet.model.network.canonical import RIDGE, leading_components, standardised_deviation
+from scminnet.model.training.pair_data import PairDataset
+from scminnet.model.training.pair_sampler import DrawnBatch, PairSampler
+from scminnet.model.training.training_plan import WARM_UP
 from scminnet.pp.margin_graph import build_margin_graph
 
 RESULTS = Path(__file__).parent / "results"

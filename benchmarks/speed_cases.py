@@ -267,7 +267,7 @@ def embedding(rows: Rows, repeats: int, device: str, **_: Any) -> None:
     """Cells embedded a second, in both modalities, beside a dense array of standardised values."""
     import torch
 
-    from scminnet.model.embedding import MAX_CELLS_FOR_HIDDEN_STATISTICS
+    from scminnet.model.inference.encode import MAX_CELLS_FOR_HIDDEN_STATISTICS
 
     model = trained(device)
     query = simulated_pair(rows.cells, 1)
@@ -321,8 +321,8 @@ def pipeline(rows: Rows, repeats: int, device: str, **_: Any) -> None:
 
     import scminnet as mn
     from scminnet.graph.geodesic import GeodesicIndex
-    from scminnet.model.pairs import PairDataset
-    from scminnet.model.training_plan import SiameseTrainingPlan
+    from scminnet.model.training.pair_data import PairDataset
+    from scminnet.model.training.training_plan import SiameseTrainingPlan
 
     reference = simulated_pair(rows.cells, 0)
     mn.MinNet.setup_mudata(reference, ["rna", "atac"], labels_key="cell_type")
@@ -414,7 +414,7 @@ def training(rows: Rows, data: str | None, device: str, seed: int, preset: str, 
         for modality in modalities:
             mdata.mod[modality].X = mdata.mod[modality].X.toarray()
     mn.MinNet.setup_mudata(mdata, modalities, labels_key=labels_key, batch_key=batch_key)
-    module = importlib.import_module("scminnet.model.training")
+    module = importlib.import_module("scminnet.model.training.train")
     index = module.GeodesicIndex
 
     def exact_index(graph: sparse.csr_matrix, **kwargs: Any) -> Any:
@@ -476,7 +476,7 @@ class Watch:
         from lightning.pytorch.callbacks import Callback
 
         from scminnet.metrics.foscttm import foscttm
-        from scminnet.model.rows import take_rows
+        from scminnet.model.data.sparse_rows import take_rows
 
         watch = self
 

@@ -12,7 +12,7 @@ import pytest
 from mudata import MuData
 
 import scminnet as mn
-from scminnet import _matrix
+from scminnet._core import matrices
 
 distributed = pytest.importorskip("distributed")
 
@@ -66,7 +66,7 @@ def test_workers_compute_what_one_process_does(client: Any, kind: str, tmp_path:
     simulated.write(path) if kind == "h5mu" else simulated.write_zarr(path)
     lazy = embedded(mn.read_lazy(path, dask=True, chunk_cells=50))
     found = results(lazy)
-    assert _matrix.is_dask(lazy["rna"].layers["smoothed"])
+    assert matrices.is_dask(lazy["rna"].layers["smoothed"])
     expected = results(embedded(simulated))
     for ours, theirs in zip(found["sums"], expected["sums"], strict=True):
         np.testing.assert_array_equal(ours, theirs)
@@ -85,4 +85,4 @@ def test_the_work_is_done_by_the_workers(client: Any, tmp_path: Path) -> None:
     simulated.write(tmp_path / "m.h5mu")
     matrix = mn.read_lazy(tmp_path / "m.h5mu", dask=True, chunk_cells=20)["rna"].X
     workers = set(client.run(__import__("os").getpid).values())
-    assert _matrix.fold(process, set.union, matrix) <= workers
+    assert matrices.fold(process, set.union, matrix) <= workers

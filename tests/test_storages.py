@@ -18,7 +18,7 @@ from mudata import MuData
 from scipy import sparse
 
 import scminnet as mn
-from scminnet import _matrix
+from scminnet._core import matrices
 
 Array = pytest.importorskip("dask.array").Array
 
@@ -72,9 +72,9 @@ def folder(memory: MuData, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(params=list(OPENED))
 def stored(request: pytest.FixtureRequest, folder: Path, monkeypatch: pytest.MonkeyPatch) -> MuData:
-    monkeypatch.setattr(_matrix, "ROWS", 64)
-    monkeypatch.setattr(_matrix, "PRODUCT_ROWS", 90)
-    monkeypatch.setattr(_matrix, "_GAP", 4)
+    monkeypatch.setattr(matrices, "ROWS", 64)
+    monkeypatch.setattr(matrices, "PRODUCT_ROWS", 90)
+    monkeypatch.setattr(matrices, "_GAP", 4)
     mdata = OPENED[request.param](folder)
     never_whole(folder, monkeypatch)
     return mdata
@@ -112,7 +112,7 @@ def embedded(stored: MuData, memory: MuData) -> tuple[MuData, MuData]:
 
 
 def dense(matrix: Any) -> np.ndarray:
-    if _matrix.is_dask(matrix):
+    if matrices.is_dask(matrix):
         return np.concatenate([dense(chunk.compute()) for chunk in matrix.to_delayed().ravel()])
     return matrix.toarray() if sparse.issparse(matrix) else np.asarray(matrix)
 
@@ -126,7 +126,7 @@ def test_opened_as_it_was_written(stored: MuData, memory: MuData) -> None:
     same_tables(stored.obs[memory.obs.columns], memory.obs)
     for m in memory.mod:
         pd.testing.assert_frame_equal(stored[m].var, memory[m].var)
-        assert not _matrix.in_memory(stored[m].X)
+        assert not matrices.in_memory(stored[m].X)
 
 
 def test_margin_graph(stored: MuData, memory: MuData) -> None:
@@ -141,7 +141,7 @@ def test_margin_graph(stored: MuData, memory: MuData) -> None:
 
 
 def test_training_embedding_and_diagnosis(stored: MuData, memory: MuData, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scminnet.model.diagnose.MAX_CELLS", 250)
+    monkeypatch.setattr("scminnet.model.diagnosis.diagnose.MAX_CELLS", 250)
     models = []
     for mdata in (stored, memory.copy()):
         mn.MinNet.setup_mudata(mdata, ["rna", "atac"], labels_key="cell_type", batch_key="batch")
@@ -162,7 +162,7 @@ def test_training_embedding_and_diagnosis(stored: MuData, memory: MuData, monkey
     found = of_memory.get_latent_representation(stored, statistics="reference", modality="atac")
     np.testing.assert_allclose(found, by_reference, atol=1e-6)
     pd.testing.assert_frame_equal(of_memory.predict(stored, soft=True), of_memory.predict(memory, soft=True), atol=1e-5)
-    if any(map(_matrix.on_disk, (stored["rna"].X, stored["atac"].X))):
+    if any(map(matrices.on_disk, (stored["rna"].X, stored["atac"].X))):
         with pytest.raises(ValueError, match="`copy` is set"):
             of_memory.embed(stored, copy=True)
     same_tables(of_memory.diagnose(stored).table, of_memory.diagnose(memory).table, atol=1e-4)
@@ -189,7 +189,7 @@ def test_a_query_of_other_features(stored: MuData, memory: MuData) -> None:
     model.train(max_epochs=1, batch_size=64, **QUIET)
     mn.MinNet.prepare_query_mudata(stored, model)
     assert stored["rna"].var_names.equals(reference["rna"].var_names)
-    assert not _matrix.in_memory(stored["rna"].X)
+    assert not matrices.in_memory(stored["rna"].X)
     query = mn.MinNet.load_query_data(stored, model)
     np.testing.assert_allclose(query.get_latent_representation(), model.get_latent_representation(), atol=1e-5)
 
@@ -206,8 +206,8 @@ def test_smoothing(embedded: tuple[MuData, MuData], across: bool) -> None:
         np.testing.assert_array_equal(dense(found), dense(expected))
         assert found.dtype == expected.dtype
     # mudata's own backed mode has X alone on disk
-    lazy = not _matrix.in_memory(stored["rna"].layers["counts"])
-    assert _matrix.is_dask(stored["rna"].layers["smoothed"]) is lazy
+    lazy = not matrices.in_memory(stored["rna"].layers["counts"])
+    assert matrices.is_dask(stored["rna"].layers["smoothed"]) is lazy
 
 
 def test_smoothed_values_are_bulked_without_being_made_and_written_block_by_block(
@@ -217,7 +217,7 @@ def test_smoothed_values_are_bulked_without_being_made_and_written_block_by_bloc
     mn.tl.minnet_smooth(memory, n_neighbors=5, layer="counts")
     with monkeypatch.context() as patched:
         # of the sums nothing is made for bulks
-        patched.setattr(_matrix, "_sum_products", lambda *_: pytest.fail("the sums are made"))
+        patched.setattr(matrices, "_sum_products", lambda *_: pytest.fail("the sums are made"))
         mn.tl.minnet_smooth(stored, n_neighbors=5, layer="counts")
         bulks = [mn.tl.minibulk(m, 20, groupby="cell_type", layer="smoothed") for m in embedded]
     for m in ("rna", "atac"):

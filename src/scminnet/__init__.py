@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from scminnet import _muon as _muon
 from scminnet._accessor import MinNetAccessor
-from scminnet._read_lazy import read_lazy
-from scminnet._versions import print_versions
+from scminnet._core.lazy import read_lazy
+from scminnet._core.versions import print_versions
 
 if TYPE_CHECKING:
-    from scminnet import datasets, genomics, graph, metrics, model, motifs, pl, pp, tl
+    from scminnet import datasets, genomics, graph, metrics, model, pl, pp, tl
+    from scminnet.genomics import motifs
     from scminnet.model import MinNet
 
 __all__ = [

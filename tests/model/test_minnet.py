@@ -193,7 +193,9 @@ def test_training_goes_on_with_the_same_statistics(reference: MuData) -> None:
 def test_a_stored_margin_graph_is_used(reference: MuData, monkeypatch) -> None:
     setup(reference)
     scminnet.pp.margin_graph(reference, n_neighbors=8, key_added="mine")
-    monkeypatch.setattr("scminnet.model.training.build_margin_graph", lambda *_, **__: pytest.fail("a graph was built"))
+    monkeypatch.setattr(
+        "scminnet.model.training.train.build_margin_graph", lambda *_, **__: pytest.fail("a graph was built")
+    )
     fit(reference, margin_graph="mine")
 
 
@@ -444,7 +446,9 @@ def test_prepare_query_orders_features_and_fills_with_zeros(trained: MinNet, que
         trained.get_latent_representation(changed)
 
     said = []
-    monkeypatch.setattr("scminnet.model.query.logger.info", lambda text, *values: said.append(text % values))
+    monkeypatch.setattr(
+        "scminnet.model.data.query_alignment.logger.info", lambda text, *values: said.append(text % values)
+    )
     result = MinNet.prepare_query_mudata(changed, trained, inplace=False)
     assert len(said) == 1
     assert "rna 70 of 80" in said[0]

@@ -14,7 +14,7 @@ from mudata import MuData
 from scipy import sparse
 
 import scminnet as mn
-from scminnet._logging import logger
+from scminnet._core.logging import logger
 
 N_FEATURES = {"rna": 5, "atac": 8, "adt": 3}
 

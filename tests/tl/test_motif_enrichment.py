@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.stats import fisher_exact, hypergeom
 
 import scminnet as mn
-from scminnet.motifs import Motif
+from scminnet.genomics.motifs import Motif
 from scminnet.tl.motif_enrichment import _tail
 
 SITE = "TGACGTCATT"

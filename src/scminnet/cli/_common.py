@@ -82,14 +82,14 @@ def quiet(threads: int) -> Iterator[None]:
 
     import matplotlib as mpl
 
-    from scminnet import _compat
+    from scminnet._core import compat
 
     mpl.use("Agg")
     # Lightning sets the level of its own upper loggers when it is imported, which is later
     for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.rank_zero", "scvi.data"):
         logging.getLogger(name).setLevel(logging.WARNING)
     # stdout is for results alone
-    with redirect_stdout(sys.stderr), warnings.catch_warnings(), _compat.new_mudata_manner():
+    with redirect_stdout(sys.stderr), warnings.catch_warnings(), compat.new_mudata_manner():
         warnings.filterwarnings("ignore", category=FutureWarning)
         warnings.filterwarnings("ignore", category=DeprecationWarning)
         warnings.filterwarnings("ignore", module="lightning")

@@ -54,7 +54,7 @@ def _demo(given: argparse.Namespace) -> None:
         given.parser.error("--data needs --modalities (two names or more) and --labels-key")
     check_paths(given, given.data, given.test)
     with quiet(given.threads):
-        from scminnet import demo as job
+        from scminnet.cli import main_job as job
 
         if given.data is None:
             work = job.simulated_job(given.cells, given.seed)

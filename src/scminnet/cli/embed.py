@@ -39,9 +39,9 @@ def _embed(given: argparse.Namespace) -> dict[str, Any]:
         from mudata import read_h5mu
 
         from scminnet import MinNet
-        from scminnet._constants import EMBEDDING_KEY
-        from scminnet._files import replacing_path
-        from scminnet._normalise import normalise_counts
+        from scminnet._core.files import replacing_path
+        from scminnet._core.keys import EMBEDDING_KEY
+        from scminnet.cli.normalisation import normalise_counts
 
         model = MinNet.load(given.model, adata=False)
         query = read_h5mu(given.query)

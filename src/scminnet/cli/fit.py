@@ -48,10 +48,10 @@ def _fit(given: argparse.Namespace) -> dict[str, Any]:
         from mudata import read_h5mu
 
         from scminnet import MinNet
-        from scminnet._files import replacing_path
-        from scminnet._normalise import normalise_counts
-        from scminnet._validate import check_modalities
-        from scminnet.model.card import last_validation
+        from scminnet._core.files import replacing_path
+        from scminnet._core.mdata import check_modalities
+        from scminnet.cli.normalisation import normalise_counts
+        from scminnet.model.storage.model_card import last_validation
 
         mdata = read_h5mu(given.reference)
         check_modalities(mdata, given.modalities)

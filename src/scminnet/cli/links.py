@@ -56,8 +56,9 @@ def _links(given: argparse.Namespace) -> dict[str, Any]:
         from mudata import read_h5mu
 
         from scminnet import genomics, tl
-        from scminnet._files import replacing
-        from scminnet._validate import check_modalities, looks_like_counts
+        from scminnet._core.files import replacing
+        from scminnet._core.mdata import check_modalities
+        from scminnet._core.values import looks_like_counts
 
         tss = genomics.read_annotation(given.tss)
         mdata = read_h5mu(given.embedded)

@@ -16,7 +16,7 @@ import scanpy as sc
 from anndata import AnnData
 from scipy import sparse
 
-from scminnet._validate import shorten
+from scminnet._core.arguments import shorten
 
 #: Rows of a dense matrix read at a time, and values checked at a time: bounds the memory beyond the result's.
 BLOCK_ROWS, BLOCK_VALUES = 2_000, 2**24

@@ -15,9 +15,9 @@ import pandas as pd
 from anndata import AnnData
 from mudata import MuData
 
-from scminnet._compat import new_mudata_manner
-from scminnet._logging import logger
-from scminnet._validate import shorten
+from scminnet._core.arguments import shorten
+from scminnet._core.compat import new_mudata_manner
+from scminnet._core.logging import logger
 from scminnet.datasets._read import read_10x_multiome, read_joint_h5ad, read_layer_h5ad
 from scminnet.datasets._sources import SOURCES, fetch_all
 

@@ -18,7 +18,7 @@ import pandas as pd
 from anndata import AnnData
 from mudata import MuData
 
-from scminnet._validate import check_count, check_fraction, check_positive
+from scminnet._core.arguments import check_count, check_fraction, check_positive
 from scminnet.datasets.counts import N_PROGRAMMES, draw_counts
 from scminnet.datasets.genome import MAX_PEAKS_PER_GENE, change_links, draw_genome
 

@@ -32,7 +32,7 @@ from numba import njit
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components, dijkstra
 
-from scminnet._validate import check_count
+from scminnet._core.arguments import check_count
 from scminnet.graph.paths import distances_from, nearest_by_path, paths_from
 
 #: Random cells at the other end of the paths from each sampled cell, for the choice of landmarks.

@@ -9,7 +9,8 @@ from scipy import sparse
 from scipy.spatial.distance import cdist
 from sklearn.neighbors import NearestNeighbors
 
-from scminnet._validate import check_count, check_embedding
+from scminnet._core.arguments import check_count
+from scminnet._core.embeddings import check_embedding
 
 #: Pairs of points up to which neighbours are searched exactly (50,000 points among themselves): the search takes as long as pynndescent spends on
 #: importing and compiling itself, once a process (``benchmarks/speed``), and misses no neighbour.

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scminnet._validate import check_count
+from scminnet._core.arguments import check_count
 
 
 class NotDefinedError(ValueError):

@@ -13,8 +13,9 @@ from anndata import AnnData
 from sklearn.metrics import adjusted_rand_score
 from tqdm.auto import tqdm
 
-from scminnet._constants import SHOW_PROGRESS_FROM
-from scminnet._validate import check_count, check_embedding, check_positive
+from scminnet._core.arguments import check_count, check_positive
+from scminnet._core.embeddings import check_embedding
+from scminnet._core.keys import SHOW_PROGRESS_FROM
 from scminnet.metrics._checks import NotDefinedError, check_labels
 
 #: From a handful of clusters to more than any annotation has, in steps of about a fifth.

@@ -8,8 +8,9 @@ import numpy as np
 from scipy.spatial.distance import cdist
 from tqdm.auto import tqdm
 
-from scminnet._constants import SHOW_PROGRESS_FROM
-from scminnet._validate import check_count, check_embedding
+from scminnet._core.arguments import check_count
+from scminnet._core.embeddings import check_embedding
+from scminnet._core.keys import SHOW_PROGRESS_FROM
 from scminnet.metrics._checks import NotDefinedError
 
 

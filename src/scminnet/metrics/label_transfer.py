@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scminnet._validate import check_embedding
+from scminnet._core.embeddings import check_embedding
 from scminnet.graph.neighbors import nearest_neighbors
 from scminnet.graph.vote import vote
 from scminnet.metrics._checks import NotDefinedError, check_counts, check_labels

@@ -10,8 +10,10 @@ import numpy as np
 import pandas as pd
 from mudata import MuData
 
-from scminnet._constants import EMBEDDING_KEY
-from scminnet._validate import check_modalities, check_mudata, joint_embeddings, obs_column
+from scminnet._core.embeddings import joint_embeddings
+from scminnet._core.keys import EMBEDDING_KEY
+from scminnet._core.mdata import check_modalities, check_mudata
+from scminnet._core.obs import obs_column
 from scminnet.metrics._checks import NotDefinedError, check_counts
 from scminnet.metrics.ari import ari
 from scminnet.metrics.foscttm import foscttm

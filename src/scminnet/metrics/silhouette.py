@@ -9,7 +9,8 @@ import pandas as pd
 import sklearn
 from sklearn.metrics import silhouette_score
 
-from scminnet._validate import check_count, check_embedding
+from scminnet._core.arguments import check_count
+from scminnet._core.embeddings import check_embedding
 from scminnet.metrics._checks import NotDefinedError, check_labels
 
 #: Memory in MiB for the block of distances held at a time; scikit-learn's own 1,024 would hold them all at once.

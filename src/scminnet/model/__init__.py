@@ -1,12 +1,13 @@
 """The model: :class:`MinNet`, its network, pairs, losses and training plan."""
 
-from scminnet.model.card import model_card
-from scminnet.model.diagnosis import Diagnosis
+from scminnet.model.diagnosis.verdict import Diagnosis
 from scminnet.model.minnet import MinNet
-from scminnet.model.module import SiameseModule
-from scminnet.model.pairs import PairDataModule, PairSampler
-from scminnet.model.recipe import PRESETS, Recipe
-from scminnet.model.training_plan import SiameseTrainingPlan
+from scminnet.model.network.module import SiameseModule
+from scminnet.model.storage.model_card import model_card
+from scminnet.model.training.pair_data import PairDataModule
+from scminnet.model.training.pair_sampler import PairSampler
+from scminnet.model.training.recipe import PRESETS, Recipe
+from scminnet.model.training.training_plan import SiameseTrainingPlan
 
 __all__ = [
     "PRESETS",

@@ -5,7 +5,7 @@ from scvi.model._utils import parse_device_args
 from scvi.model.base._archesmixin import _get_loaded_data
 from scvi.model.base._save_load import _initialize_model as initialize_model
 
-from scminnet._compat import without_download_notes
+from scminnet._core.compat import without_download_notes
 
 __all__ = ["AnnDataManagerValidationCheck", "initialize_model", "loaded_data", "parse_device_args"]
 

@@ -12,17 +12,17 @@ import torch
 from mudata import MuData
 from scvi.model.base import BaseModelClass
 
-from scminnet import _compat
-from scminnet._validate import check_mudata
+from scminnet._core import compat
+from scminnet._core.mdata import check_mudata
 from scminnet.model._scvi import initialize_model, loaded_data, parse_device_args
-from scminnet.model.diagnose import DiagnoseMixin
-from scminnet.model.inference import EmbeddingMixin
-from scminnet.model.module import SiameseModule
-from scminnet.model.query import align_query
-from scminnet.model.recipe import Recipe
-from scminnet.model.registration import register
-from scminnet.model.saved import check_saved_model, written_by
-from scminnet.model.training import SiameseTrainingMixin
+from scminnet.model.data.query_alignment import align_query
+from scminnet.model.data.registration import register
+from scminnet.model.diagnosis.diagnose import DiagnoseMixin
+from scminnet.model.inference.embed import EmbeddingMixin
+from scminnet.model.network.module import SiameseModule
+from scminnet.model.storage.saved_format import check_saved_model, written_by
+from scminnet.model.training.recipe import Recipe
+from scminnet.model.training.train import SiameseTrainingMixin
 
 
 class MinNet(SiameseTrainingMixin, DiagnoseMixin, EmbeddingMixin, BaseModelClass):
@@ -264,7 +264,7 @@ class MinNet(SiameseTrainingMixin, DiagnoseMixin, EmbeddingMixin, BaseModelClass
             It is truncated, of another class or another version's making, or holds other objects and is not ``trusted``; or ``adata`` has other features.
         """
         check_saved_model(dir_path, cls.__name__, kwargs.get("prefix"), trusted=trusted)
-        with _compat.without_download_notes():
+        with compat.without_download_notes():
             return super().load(str(dir_path), adata=adata, **kwargs)
 
     @classmethod
@@ -376,7 +376,7 @@ class MinNet(SiameseTrainingMixin, DiagnoseMixin, EmbeddingMixin, BaseModelClass
         aligned = align_query(mdata, features)
         if not inplace:
             return aligned
-        _compat.replace_mudata(mdata, aligned)
+        compat.replace_mudata(mdata, aligned)
         return None
 
     @classmethod

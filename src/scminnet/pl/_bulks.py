@@ -9,7 +9,8 @@ import pandas as pd
 from mudata import MuData
 from scipy import sparse
 
-from scminnet._validate import check_modalities, check_mudata, layer_matrix, shorten
+from scminnet._core.arguments import shorten
+from scminnet._core.mdata import check_modalities, check_mudata, layer_matrix
 
 
 def paired_bulks(bulks: MuData, rna: str, atac: str) -> pd.Index:

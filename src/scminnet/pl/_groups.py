@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from mudata import MuData
 
-from scminnet._validate import obs_column
+from scminnet._core.obs import obs_column
 
 
 def natural(name: str) -> list[str | int]:
@@ -32,7 +32,7 @@ def grouping(mdata: MuData, key: str, modalities: Sequence[str], argument: str) 
     Parameters
     ----------
     mdata, key, modalities, argument
-        As in :func:`~scminnet._validate.obs_column`.
+        As in :func:`~scminnet._core.obs.obs_column`.
 
     Returns
     -------

@@ -11,8 +11,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from mudata import MuData
 
-from scminnet._links import LINKS_KEY, link_table
-from scminnet._validate import shorten
+from scminnet._core.arguments import shorten
+from scminnet.genomics.link_table import LINKS_KEY, link_table
 from scminnet.pl import _style
 
 #: Half the width of a violin, where one position has one.

@@ -13,8 +13,9 @@ from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
 from mudata import MuData
 
-from scminnet._constants import EMBEDDING_KEY
-from scminnet._validate import check_modalities, check_mudata, joint_embeddings
+from scminnet._core.embeddings import joint_embeddings
+from scminnet._core.keys import EMBEDDING_KEY
+from scminnet._core.mdata import check_modalities, check_mudata
 from scminnet.pl import _style
 from scminnet.pl._groups import grouping, levels
 

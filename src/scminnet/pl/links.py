@@ -15,9 +15,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from mudata import MuData
 
-from scminnet._links import LINKS_KEY, link_table
-from scminnet._validate import check_fraction, shorten
+from scminnet._core.arguments import check_fraction, shorten
 from scminnet.genomics import check_annotation, parse_intervals
+from scminnet.genomics.link_table import LINKS_KEY, link_table
 from scminnet.pl import _style
 from scminnet.pl._bulks import made_of, paired_bulks, scale_of, values_of
 from scminnet.pl._groups import grouping, levels

@@ -12,8 +12,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from mudata import MuData
 
-from scminnet._constants import EMBEDDING_KEY
-from scminnet._validate import check_count, check_modalities, check_mudata, joint_embeddings, obs_column
+from scminnet._core.arguments import check_count
+from scminnet._core.embeddings import joint_embeddings
+from scminnet._core.keys import EMBEDDING_KEY
+from scminnet._core.mdata import check_modalities, check_mudata
+from scminnet._core.obs import obs_column
 from scminnet.pl import _style
 
 #: Kinds of pairs and their colours.

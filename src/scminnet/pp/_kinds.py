@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from anndata import AnnData
 from mudata import MuData
 
-from scminnet._validate import shorten
+from scminnet._core.arguments import shorten
 
 GENES, PEAKS, PROTEINS = "genes", "peaks", "proteins"
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import sparse
 
-from scminnet._matrix import Block, fold
+from scminnet._core.matrices import Block, fold
 
 #: Cells whose values are looked at a time.
 _BLOCK = 4096

@@ -8,8 +8,11 @@ import numpy as np
 import pandas as pd
 from mudata import MuData
 
-from scminnet import _compat, _validate
-from scminnet._logging import logger
+from scminnet._core import compat
+from scminnet._core.arguments import check_choice, shorten
+from scminnet._core.logging import logger
+from scminnet._core.mdata import check_modalities, check_mudata, check_not_view, layer_matrix
+from scminnet._core.values import check_values, looks_like_counts
 
 #: Thresholds by modality and measure: the least and the greatest value kept.
 Thresholds = Mapping[str, Mapping[str, tuple[float, float]]]
@@ -89,8 +92,8 @@ def filter_cells(
     >>> mdata.uns["filter_cells"]["criteria"].shape
     (2, 7)
     """
-    _validate.check_mudata(mdata)
-    _validate.check_not_view(mdata)
+    check_mudata(mdata)
+    check_not_view(mdata)
     chosen = _resolve(mdata, thresholds)
     fails: list[pd.DataFrame] = []
     for modality, bounds in chosen.items():
@@ -122,7 +125,7 @@ def filter_cells(
     table = pd.DataFrame({"cell": mdata.obs_names[removed].to_numpy(dtype=object), "reasons": reasons}, dtype=object)
     logger.info("%s of %s cells removed", f"{int(removed.sum()):,}", f"{len(failed):,}")
 
-    with _compat.new_mudata_manner():
+    with compat.new_mudata_manner():
         result = mdata[~removed].copy()
     result.uns[key_added] = {
         "criteria": criteria,
@@ -132,21 +135,21 @@ def filter_cells(
     }
     if copy:
         return result
-    _compat.replace_mudata(mdata, result)
+    compat.replace_mudata(mdata, result)
     return None
 
 
 def _resolve(mdata: MuData, thresholds: str | Thresholds) -> Thresholds:
     """Return the thresholds by modality and measure, checked."""
     if isinstance(thresholds, str):
-        _validate.check_choice(thresholds, PRESETS, "thresholds")
+        check_choice(thresholds, PRESETS, "thresholds")
         chosen = PRESETS[thresholds]
     else:
         chosen = thresholds
-    _validate.check_modalities(mdata, list(chosen), "thresholds")
+    check_modalities(mdata, list(chosen), "thresholds")
     for modality, bounds in chosen.items():
         for measure, pair in bounds.items():
-            _validate.check_choice(measure, MEASURES, "thresholds")
+            check_choice(measure, MEASURES, "thresholds")
             if np.shape(pair) != (2,) or not pair[0] <= pair[1]:
                 raise ValueError(
                     f"`thresholds` for {modality!r}, {measure!r} is {pair!r}. Give the least and the greatest value kept, e.g. (200, 6000)."
@@ -161,9 +164,9 @@ def _measure(
 ) -> pd.DataFrame:
     """Return the measures of a modality's cells."""
     adata = mdata.mod[modality]
-    counts = _validate.layer_matrix(mdata, modality, layer)
-    _validate.check_values(counts, modality)
-    if not _validate.looks_like_counts(counts):
+    counts = layer_matrix(mdata, modality, layer)
+    check_values(counts, modality)
+    if not looks_like_counts(counts):
         raise ValueError(
             f"modality {modality!r} holds no counts (whole numbers, some above 1), so thresholds on counts make no sense. "
             "Filter before normalising, or name the `layer` of counts."
@@ -172,7 +175,7 @@ def _measure(
     if "pct_mito" in bounds and not mito.any():
         raise ValueError(
             f"`mito_prefix` is {mito_prefix!r}, with which no name of modality {modality!r} begins, e.g. "
-            f"{_validate.shorten(adata.var_names, 3)}. Give the right prefix, or leave `pct_mito` out."
+            f"{shorten(adata.var_names, 3)}. Give the right prefix, or leave `pct_mito` out."
         )
     total = np.asarray(counts.sum(axis=1, dtype=np.float64)).ravel()
     in_mito = np.asarray(counts[:, np.flatnonzero(mito)].sum(axis=1, dtype=np.float64)).ravel()

@@ -19,8 +19,9 @@ import pandas as pd
 from mudata import MuData
 from scipy import sparse
 
-from scminnet._logging import logger
-from scminnet._validate import obs_column, shorten
+from scminnet._core.arguments import shorten
+from scminnet._core.logging import logger
+from scminnet._core.obs import obs_column
 
 #: Fragments read at a time, some 200 MB.
 _CHUNK = 2_000_000

@@ -13,9 +13,11 @@ from anndata import AnnData
 from mudata import MuData
 from scipy import sparse
 
-from scminnet import _validate
-from scminnet._compat import new_mudata_manner
-from scminnet._logging import logger
+from scminnet._core.arguments import check_count, check_positive
+from scminnet._core.compat import new_mudata_manner
+from scminnet._core.logging import logger
+from scminnet._core.mdata import check_modalities, check_mudata, check_not_view, layer_matrix
+from scminnet._core.values import check_values, warn_unless_counts
 from scminnet.genomics import check_annotation, parse_intervals, why_no_overlap
 from scminnet.pp.fragments import Fragments, Sums, cells_of_files, sum_fragments
 from scminnet.pp.gene_windows import membership
@@ -120,20 +122,20 @@ def gene_activity(
     >>> mdata["activity"].n_obs
     100
     """
-    _validate.check_mudata(mdata)
-    _validate.check_not_view(mdata)
-    _validate.check_modalities(mdata, [atac], "atac")
+    check_mudata(mdata)
+    check_not_view(mdata)
+    check_modalities(mdata, [atac], "atac")
     if key_added in mdata.mod:
         raise ValueError(
             f"`key_added` is {key_added!r}, which already is a modality. Give another name, or remove it first: "
             f"`del mdata.mod[{key_added!r}]`, then `mdata.update()`."
         )
     for value, argument in ((upstream, "upstream"), (downstream, "downstream")):
-        _validate.check_count(value, argument, minimum=0)
+        check_count(value, argument, minimum=0)
     if not (upstream or downstream or gene_body):
         raise ValueError("`upstream` and `downstream` are 0, so windows are empty. Raise one, or set `gene_body=True`.")
     if decay is not None:
-        _validate.check_positive(decay, "decay")
+        check_positive(decay, "decay")
     starts = check_annotation(tss, body=gene_body)
     genes = pd.Index(starts["gene"].astype(str)).unique()
     windows: dict[str, Any] = {"upstream": upstream, "downstream": downstream, "gene_body": gene_body, "decay": decay}
@@ -149,8 +151,8 @@ def gene_activity(
     if not kept.any():
         raise ValueError(why_no_overlap(sums.chroms, starts, counted))
     if fragments is None:
-        found = _validate.check_values(_validate.layer_matrix(mdata, atac, layer, "layer"), atac)
-        _validate.warn_unless_counts({atac: found}, "Gene activity")
+        found = check_values(layer_matrix(mdata, atac, layer, "layer"), atac)
+        warn_unless_counts({atac: found}, "Gene activity")
     activity = sums.matrix[:, kept]
     activity.sort_indices()
     var = _places(starts, genes)[kept].assign(**{f"n_{counted}": sums.n_counted[kept]})
@@ -182,8 +184,8 @@ def gene_activity(
 
 def _sum_peaks(mdata: MuData, atac: str, layer: str | None, weigh: Callable[[pd.DataFrame], sparse.csc_matrix]) -> Sums:
     """Sum the weighted counts of each cell's peaks."""
-    counts = _validate.layer_matrix(mdata, atac, layer, "layer")
-    _validate.check_values(counts, atac)
+    counts = layer_matrix(mdata, atac, layer, "layer")
+    check_values(counts, atac)
     peaks = parse_intervals(mdata.mod[atac].var, argument=f"mdata[{atac!r}].var")
     weights = weigh(peaks)
     return Sums(sparse.csr_matrix(counts, dtype=np.float32) @ weights, np.diff(weights.indptr), peaks["chrom"].unique())

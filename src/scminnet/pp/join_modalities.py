@@ -10,8 +10,10 @@ import pandas as pd
 from mudata import MuData
 from scipy import sparse
 
-from scminnet import _validate
-from scminnet._compat import new_mudata_manner
+from scminnet._core.arguments import shorten
+from scminnet._core.compat import new_mudata_manner
+from scminnet._core.mdata import check_modalities, check_mudata, check_not_view, layer_matrix, layer_names
+from scminnet._core.values import check_values
 
 
 def join_modalities(
@@ -69,21 +71,21 @@ def join_modalities(
     >>> mdata["chromatin"].n_vars == mdata["activity"].n_vars + mdata["atac"].n_vars
     True
     """
-    _validate.check_mudata(mdata)
-    _validate.check_not_view(mdata)
+    check_mudata(mdata)
+    check_not_view(mdata)
     names = list(modalities)
     if isinstance(modalities, str) or len(set(names)) < 2 or len(set(names)) < len(names):
         raise ValueError(f"`modalities` is {modalities!r}. Give two different modalities or more, in a list.")
-    _validate.check_modalities(mdata, names)
+    check_modalities(mdata, names)
     if key_added in mdata.mod:
         raise ValueError(
             f"`key_added` is {key_added!r}, which already is a modality. Give another name, or remove it first: "
             f"`del mdata.mod[{key_added!r}]`, then `mdata.update()`."
         )
-    chosen = _validate.layer_names(layers, names)
-    matrices = {m: _validate.layer_matrix(mdata, m, chosen[m]) for m in names}
+    chosen = layer_names(layers, names)
+    matrices = {m: layer_matrix(mdata, m, chosen[m]) for m in names}
     for m, matrix in matrices.items():
-        _validate.check_values(matrix, m)
+        check_values(matrix, m)
     cells = mdata.mod[names[0]].obs_names
     for m in names[1:]:
         _check_same_cells(cells, mdata.mod[m].obs_names, names[0], m)
@@ -91,8 +93,8 @@ def join_modalities(
     if not features.is_unique:
         twice = features[features.duplicated()].unique()
         raise ValueError(
-            f"{len(twice):,} features have the same name in two of the modalities {_validate.shorten(names)}, e.g. "
-            f"{_validate.shorten(twice, 3)}. Rename them first, e.g. `mdata[{names[1]!r}].var_names += '-{names[1]}'`."
+            f"{len(twice):,} features have the same name in two of the modalities {shorten(names)}, e.g. "
+            f"{shorten(twice, 3)}. Rename them first, e.g. `mdata[{names[1]!r}].var_names += '-{names[1]}'`."
         )
 
     rows = {m: mdata.mod[m].obs_names.get_indexer(cells) for m in names}

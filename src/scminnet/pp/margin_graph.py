@@ -11,8 +11,12 @@ import pandas as pd
 from mudata import MuData
 from scipy import sparse
 
-from scminnet import _matrix, _validate
-from scminnet._constants import MARGIN_GRAPH_KEY
+from scminnet._core import matrices
+from scminnet._core.arguments import check_choice, check_count, shorten
+from scminnet._core.keys import MARGIN_GRAPH_KEY
+from scminnet._core.mdata import check_copyable, check_modalities, check_mudata, check_not_view, layer_matrix
+from scminnet._core.obs import modality_column
+from scminnet._core.values import check_values
 from scminnet.graph.neighbors import connectivities, nearest_neighbors
 from scminnet.pp.combat import Lines, Moments, batch_moments, combat
 from scminnet.pp.scaled_pca import scaled_pca
@@ -121,13 +125,13 @@ def margin_graph(
     UserWarning
         The values look like raw counts.
     """
-    _validate.check_mudata(mdata)
-    _validate.check_not_view(mdata)
-    _validate.check_copyable(mdata, copy=copy)
-    _validate.check_modalities(mdata, [modality], "modality")
-    matrix = _validate.layer_matrix(mdata, modality, layer)
-    found = _validate.check_values(matrix, modality, stored=True)
-    batches = None if batch_key is None else _validate.modality_column(mdata, batch_key, modality, "batch_key")
+    check_mudata(mdata)
+    check_not_view(mdata)
+    check_copyable(mdata, copy=copy)
+    check_modalities(mdata, [modality], "modality")
+    matrix = layer_matrix(mdata, modality, layer)
+    found = check_values(matrix, modality, stored=True)
+    batches = None if batch_key is None else modality_column(mdata, batch_key, modality, "batch_key")
     if found.look_like_counts:
         warnings.warn(
             f"modality {modality!r} looks like raw counts. The margin graph expects log-normalised values: run "
@@ -200,9 +204,9 @@ def build_margin_graph(
     ImportError, ValueError
         As :func:`margin_graph` raises them for parameters, batches and numbers of cells.
     """
-    _validate.check_choice(batch_correction, BATCH_CORRECTIONS, "batch_correction")
+    check_choice(batch_correction, BATCH_CORRECTIONS, "batch_correction")
     for value, argument in ((n_pcs, "n_pcs"), (n_neighbors, "n_neighbors"), (n_top_genes, "n_top_genes")):
-        _validate.check_count(value, argument)
+        check_count(value, argument)
     n_cells = matrix.shape[0]
     if n_neighbors >= n_cells:
         raise ValueError(f"`n_neighbors` is {n_neighbors}, but there are {n_cells} cells. Give at most {n_cells - 1}.")
@@ -212,7 +216,7 @@ def build_margin_graph(
     if batch_correction == "harmony":
         _import_harmonypy()
 
-    matrix = _rows(matrix) if _matrix.in_memory(matrix) else matrix
+    matrix = _rows(matrix) if matrices.in_memory(matrix) else matrix
     moments = batch_moments(matrix, codes)
     # within batches, so that what only tells batches apart is not chosen
     variances = moments.sizes @ moments.variances
@@ -244,7 +248,7 @@ def _batch_codes(batches: Any, n_cells: int, batch_correction: str) -> np.ndarra
     single = [names[b] for b in np.flatnonzero(np.bincount(codes) == 1)]
     if single and len(names) > 1 and batch_correction == "combat":
         raise ValueError(
-            f"`batches`: ComBat needs two cells a batch, but {_validate.shorten(single)} has only one. "
+            f"`batches`: ComBat needs two cells a batch, but {shorten(single)} has only one. "
             "Merge it with another batch, leave the cell out, or build the graph with `scminnet.pp.margin_graph(..., batch_correction=None)` "
             "or `'harmony'`."
         )

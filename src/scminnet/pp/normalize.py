@@ -11,7 +11,10 @@ from anndata import AnnData
 from mudata import MuData
 from scipy import sparse
 
-from scminnet import _compat, _validate
+from scminnet._core import compat
+from scminnet._core.arguments import check_choice, check_positive, shorten
+from scminnet._core.mdata import check_modalities, check_mudata, check_not_view
+from scminnet._core.values import check_values, holds_whole_numbers, nonzero_values
 from scminnet.pp._kinds import GENES, PEAKS, PROTEINS, resolve_kinds
 
 #: What each kind of modality is given.
@@ -87,18 +90,18 @@ def normalize(
     >>> mdata["rna"].uns["normalize"]["method"], mdata["atac"].uns["normalize"]["method"]
     ('log', 'tfidf')
     """
-    _validate.check_mudata(mdata)
-    _validate.check_not_view(mdata)
+    check_mudata(mdata)
+    check_not_view(mdata)
     names = list(mdata.mod) if modalities is None else list(modalities)
-    _validate.check_modalities(mdata, names)
-    _validate.check_positive(target_sum, "target_sum")
+    check_modalities(mdata, names)
+    check_positive(target_sum, "target_sum")
     chosen = {m: METHODS[kind] for m, kind in resolve_kinds(mdata, names, kinds).items()}
     for m, method in (methods or {}).items():
         if m not in chosen:
             raise ValueError(
-                f"`methods` names {m!r}, which is not among the modalities {_validate.shorten(names)}. Leave it out."
+                f"`methods` names {m!r}, which is not among the modalities {shorten(names)}. Leave it out."
             )
-        _validate.check_choice(method, list(METHODS.values()), "methods")
+        check_choice(method, list(METHODS.values()), "methods")
         chosen[m] = method
     for m in names:
         _check_counts(mdata.mod[m], m, counts_layer)
@@ -130,11 +133,11 @@ def _check_counts(adata: AnnData, modality: str, counts_layer: str) -> None:
             f"`counts_layer` is {counts_layer!r}, which modality {modality!r} already has with values other than X's, so X may be normalised. If X holds the "
             "counts, give another name for the layer; if the layer does, put them back into X and remove it."
         )
-    _validate.check_values(adata.X, modality)
-    if not _validate.holds_whole_numbers(adata.X):
+    check_values(adata.X, modality)
+    if not holds_whole_numbers(adata.X):
         raise ValueError(
             f"modality {modality!r} holds values that are no whole numbers, so they are no counts (the largest is "
-            f"{_validate.nonzero_values(adata.X).max():.3g}). Put counts into X; corrected counts (SoupX and the like) can be rounded."
+            f"{nonzero_values(adata.X).max():.3g}). Put counts into X; corrected counts (SoupX and the like) can be rounded."
         )
 
 
@@ -152,16 +155,16 @@ def _normalised(counts: Any, method: str, target_sum: float) -> Any:
     counts = counts if is_sparse or method != "tfidf" else sparse.csr_matrix(counts)
     values = AnnData(counts.astype(np.float32, copy=True))
     if method == "log":
-        with _compat.without_warning("Some cells have zero counts"):
+        with compat.without_warning("Some cells have zero counts"):
             sc.pp.normalize_total(values, target_sum=target_sum)
         sc.pp.log1p(values)
     elif method == "clr":
         # muon wants columns together for this, and says so
         values.X = values.X.tocsc() if is_sparse else values.X
-        _compat.import_muon().prot.pp.clr(values)
+        compat.import_muon().prot.pp.clr(values)
     else:
         # a cell or peak without counts is divided by zero, and set to zero afterwards
         with np.errstate(divide="ignore", invalid="ignore"):
-            _compat.import_muon().atac.pp.tfidf(values, scale_factor=target_sum)
+            compat.import_muon().atac.pp.tfidf(values, scale_factor=target_sum)
     X = values.X
     return sparse.csr_matrix(X, dtype=np.float32) if sparse.issparse(X) else np.asarray(X, dtype=np.float32)

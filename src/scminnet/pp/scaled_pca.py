@@ -10,8 +10,8 @@ from scipy import sparse
 from scipy.sparse.linalg import LinearOperator, svds
 from sklearn.utils.extmath import svd_flip
 
-from scminnet._matrix import Block, fold, in_memory
-from scminnet._principal import CELLS_PER_FEATURE, principal_axes, sums_of_products
+from scminnet._core.matrices import Block, fold, in_memory
+from scminnet._core.principal_axes import CELLS_PER_FEATURE, principal_axes, sums_of_products
 from scminnet.pp.combat import Lines, Moments
 
 #: Cells whose values are changed at a time.

@@ -11,8 +11,12 @@ import scanpy as sc
 from anndata import AnnData
 from mudata import MuData
 
-from scminnet import _compat, _validate
-from scminnet._logging import logger
+from scminnet._core import compat
+from scminnet._core.arguments import check_choice, check_count, shorten
+from scminnet._core.logging import logger
+from scminnet._core.mdata import check_modalities, check_mudata, check_not_view, layer_matrix
+from scminnet._core.obs import modality_column
+from scminnet._core.values import check_values, looks_like_counts
 from scminnet.pp._kinds import GENES, PEAKS, PROTEINS, resolve_kinds
 
 #: Flavours of scanpy that expect log-normalised values, as MinNet does.
@@ -105,20 +109,20 @@ def select_features(
     >>> mdata["atac"].n_vars
     1000
     """
-    _validate.check_mudata(mdata)
-    _validate.check_not_view(mdata)
+    check_mudata(mdata)
+    check_not_view(mdata)
     names = list(modalities)
-    _validate.check_modalities(mdata, names)
+    check_modalities(mdata, names)
     of_kind = resolve_kinds(mdata, names, kinds)
     for value, argument in ((min_batches, "min_batches"), (n_top_genes, "n_top_genes"), (n_top_peaks, "n_top_peaks")):
-        _validate.check_count(value, argument)
-    _validate.check_choice(flavor, FLAVORS, "flavor")
+        check_count(value, argument)
+    check_choice(flavor, FLAVORS, "flavor")
     if isinstance(keep, str):
         raise ValueError(f"`keep` is the text {keep!r}. Give a list of names.")
     kept = pd.Index(list(keep), dtype=object)
-    matrices = {m: _validate.layer_matrix(mdata, m, layer) for m in names}
+    matrices = {m: layer_matrix(mdata, m, layer) for m in names}
     for m, matrix in matrices.items():
-        _validate.check_values(matrix, m)
+        check_values(matrix, m)
 
     tables = _of_genes(
         mdata, {m: matrices[m] for m in names if of_kind[m] == GENES}, batch_key, min_batches, n_top_genes, flavor, kept
@@ -150,7 +154,7 @@ def select_features(
     }
     # h5mu files hold no None
     params = {name: value for name, value in params.items() if value is not None}
-    with _compat.new_mudata_manner():
+    with compat.new_mudata_manner():
         result = mdata.copy() if copy else mdata
         for m in names:
             adata = result.mod[m]
@@ -182,7 +186,7 @@ def _of_genes(
     if not matrices:
         return {}
     first, *others = matrices
-    if _validate.looks_like_counts(matrices[first]):
+    if looks_like_counts(matrices[first]):
         raise ValueError(
             f"modality {first!r} holds counts, but flavour {flavor!r} wants log-normalised values. Run `scminnet.pp.normalize(mdata)` "
             "first, or name their `layer`."
@@ -193,8 +197,8 @@ def _of_genes(
         shared = shared[shared.isin(genes[m])]
     if shared.empty:
         raise ValueError(
-            f"`modalities`: {_validate.shorten(matrices)} have no gene in common, e.g. "
-            f"{'; '.join(f'{m}: {_validate.shorten(names, 3)}' for m, names in genes.items())}. Use the same kind of gene names."
+            f"`modalities`: {shorten(matrices)} have no gene in common, e.g. "
+            f"{'; '.join(f'{m}: {shorten(names, 3)}' for m, names in genes.items())}. Use the same kind of gene names."
         )
     batches = None if batch_key is None else _batches(mdata, first, batch_key, min_batches)
     n_batches = _highly_variable(matrices[first][:, genes[first].get_indexer(shared)], batches, n_top_genes, flavor)
@@ -217,16 +221,16 @@ def _of_peaks(values: Any, n_top_peaks: int) -> Columns:
 
 def _batches(mdata: MuData, modality: str, batch_key: str, min_batches: int) -> pd.Series:
     """Return each cell's batch, raising when one is missing or there are too few."""
-    batches = _validate.modality_column(mdata, batch_key, modality, "batch_key").astype(str)
+    batches = modality_column(mdata, batch_key, modality, "batch_key").astype(str)
     sizes = batches.value_counts()
     if len(sizes) < min_batches:
         raise ValueError(
-            f"`min_batches` is {min_batches}, but `batch_key`={batch_key!r} holds {len(sizes)}: {_validate.shorten(sizes.index)}. "
+            f"`min_batches` is {min_batches}, but `batch_key`={batch_key!r} holds {len(sizes)}: {shorten(sizes.index)}. "
             f"Give at most {len(sizes)}."
         )
     if (sizes < 2).any():
         raise ValueError(
-            f"`batch_key`={batch_key!r}: {_validate.shorten(sizes.index[sizes < 2])} has a single cell, in which nothing varies. "
+            f"`batch_key`={batch_key!r}: {shorten(sizes.index[sizes < 2])} has a single cell, in which nothing varies. "
             "Merge it with another batch or leave it out."
         )
     return batches

@@ -9,8 +9,8 @@ import numpy as np
 from scipy import sparse
 from tqdm.auto import tqdm
 
-from scminnet._constants import SHOW_PROGRESS_FROM
-from scminnet._matrix import group_sums
+from scminnet._core.keys import SHOW_PROGRESS_FROM
+from scminnet._core.matrices import group_sums
 from scminnet.graph.ward import ward_order
 
 

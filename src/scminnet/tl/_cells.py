@@ -8,7 +8,10 @@ import numpy as np
 import pandas as pd
 from mudata import MuData
 
-from scminnet import _validate
+from scminnet._core.arguments import shorten
+from scminnet._core.embeddings import joint_embeddings
+from scminnet._core.mdata import check_modalities
+from scminnet._core.obs import obs_column
 
 #: Name of the column of types where ``groupby`` does not give it one.
 GROUP_COLUMN = "group"
@@ -27,7 +30,7 @@ def check_used_modalities(mdata: MuData, modalities: Sequence[str] | None, use_r
     names = embedded if modalities is None else list(dict.fromkeys(modalities))
     if not names:
         raise ValueError("`modalities` is empty. Name at least one, or give None for all with the embedding.")
-    _validate.check_modalities(mdata, names)
+    check_modalities(mdata, names)
     return names
 
 
@@ -57,7 +60,7 @@ def cell_places(mdata: MuData, modalities: Sequence[str], use_rep: str) -> np.nd
         no cell with an embedding.
     """
     embedded = [m for m, adata in mdata.mod.items() if use_rep in adata.obsm]
-    embeddings = _validate.joint_embeddings(mdata, embedded, use_rep)
+    embeddings = joint_embeddings(mdata, embedded, use_rep)
     total = np.zeros((mdata.n_obs, embeddings[0].shape[1]), dtype=np.result_type(np.float32, *embeddings))
     count = np.zeros((mdata.n_obs, 1), dtype=total.dtype)
     for modality, embedding in zip(embedded, embeddings, strict=True):
@@ -94,14 +97,14 @@ def cell_groups(
     if groupby is None:
         types = pd.Series("all", index=mdata.obs_names, dtype=object)
     elif isinstance(groupby, str):
-        types = _validate.obs_column(mdata, groupby, list(mdata.mod), "groupby")
+        types = obs_column(mdata, groupby, list(mdata.mod), "groupby")
     else:
         types = _types_by_modality(mdata, groupby, modalities)
     columns = {groupby if isinstance(groupby, str) else GROUP_COLUMN: types}
     if condition in columns:
         raise ValueError(f"`condition` is {condition!r}, as is the column of types. Give another column, or None.")
     if condition is not None:
-        columns[condition] = _validate.obs_column(mdata, condition, list(mdata.mod), "condition")
+        columns[condition] = obs_column(mdata, condition, list(mdata.mod), "condition")
     return pd.DataFrame({name: column.map(str, na_action="ignore") for name, column in columns.items()}, dtype=object)
 
 
@@ -109,19 +112,19 @@ def _types_by_modality(mdata: MuData, groupby: Mapping[str, str], modalities: Se
     """Collect the types from one column for each modality's cells."""
     if set(groupby) != set(modalities):
         raise ValueError(
-            f"`groupby` names columns for {_validate.shorten(groupby)}, the modalities are {_validate.shorten(modalities)}. Name one column "
+            f"`groupby` names columns for {shorten(groupby)}, the modalities are {shorten(modalities)}. Name one column "
             "for each, or one for all as text."
         )
     types = pd.Series(np.nan, index=mdata.obs_names, dtype=object)
     for modality in modalities:
         cells = mdata.mod[modality].obs_names
-        values = _validate.obs_column(mdata, groupby[modality], [modality], "groupby").map(str, na_action="ignore")
+        values = obs_column(mdata, groupby[modality], [modality], "groupby").map(str, na_action="ignore")
         values = values.reindex(cells).reindex(mdata.obs_names)
         conflicts = types.notna() & values.notna() & (types != values)
         if conflicts.any():
             raise ValueError(
                 f"`groupby`: {int(conflicts.sum()):,} cells have another type in {groupby[modality]!r} of modality {modality!r} than in the "
-                f"columns of the modalities before, e.g. {_validate.shorten(conflicts.index[conflicts], 3)}. Make them agree, e.g. in one "
+                f"columns of the modalities before, e.g. {shorten(conflicts.index[conflicts], 3)}. Make them agree, e.g. in one "
                 "column of mdata.obs."
             )
         types = types.where(types.notna(), values)

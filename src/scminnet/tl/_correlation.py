@@ -8,7 +8,7 @@ import numba
 import numpy as np
 from scipy import sparse
 
-from scminnet._validate import check_choice
+from scminnet._core.arguments import check_choice
 
 METHODS = ("spearman", "pearson")
 

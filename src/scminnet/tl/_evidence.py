@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from scminnet._annotation import read_lines
-from scminnet._validate import shorten
+from scminnet._core.arguments import shorten
 from scminnet.genomics import INTERVAL_COLUMNS, overlaps, parse_intervals
+from scminnet.genomics.annotation_formats import read_lines
 
 ANCHOR_COLUMNS = ("chrom1", "start1", "end1", "chrom2", "start2", "end2")
 

@@ -9,8 +9,11 @@ import numpy as np
 import pandas as pd
 from mudata import MuData
 
-from scminnet import _validate
-from scminnet._matrix import Block, columns, fold
+from scminnet._core.arguments import shorten
+from scminnet._core.matrices import Block, columns, fold
+from scminnet._core.mdata import check_modalities, layer_matrix, layer_names
+from scminnet._core.obs import obs_column
+from scminnet._core.values import check_values
 
 
 class Observed(NamedTuple):
@@ -59,11 +62,11 @@ def paired_matrices(mdata: MuData, rna: str, atac: str, layer: str | Mapping[str
     if rna == atac:
         raise ValueError(f"`atac` is {atac!r}, as is `rna`. Name two modalities.")
     for modality, argument in ((rna, "rna"), (atac, "atac")):
-        _validate.check_modalities(mdata, [modality], argument)
+        check_modalities(mdata, [modality], argument)
     matrices = {}
-    for modality, name in _validate.layer_names(layer, [rna, atac], "layer").items():
-        matrix = _validate.layer_matrix(mdata, modality, name, "layer")
-        _validate.check_values(matrix, modality, allow_negative=True, stored=True)
+    for modality, name in layer_names(layer, [rna, atac], "layer").items():
+        matrix = layer_matrix(mdata, modality, name, "layer")
+        check_values(matrix, modality, allow_negative=True, stored=True)
         matrices[modality] = matrix
     ours, theirs = mdata.mod[rna].obs_names, mdata.mod[atac].obs_names
     if ours.equals(theirs):
@@ -71,8 +74,8 @@ def paired_matrices(mdata: MuData, rna: str, atac: str, layer: str | Mapping[str
     names = ours[ours.isin(theirs)]
     if names.empty:
         raise ValueError(
-            f"`mdata`: modalities {rna!r} and {atac!r} have no observation in common ({_validate.shorten(ours, 2)} against "
-            f"{_validate.shorten(theirs, 2)}). Make bulks of both with `scminnet.tl.minibulk`, or give paired cells."
+            f"`mdata`: modalities {rna!r} and {atac!r} have no observation in common ({shorten(ours, 2)} against "
+            f"{shorten(theirs, 2)}). Make bulks of both with `scminnet.tl.minibulk`, or give paired cells."
         )
     return Paired(
         names,
@@ -92,7 +95,7 @@ def observation_groups(
     """Return the row numbers in ``names`` of each group, groups sorted by name; all rows as ``"all"`` without ``key``."""
     if key is None:
         return {"all": np.arange(len(names))}
-    column = _validate.obs_column(mdata, key, modalities, argument).map(str, na_action="ignore").loc[names]
+    column = obs_column(mdata, key, modalities, argument).map(str, na_action="ignore").loc[names]
     known = np.flatnonzero(column.notna())
     codes, groups = pd.factorize(column.to_numpy()[known], sort=True)
     return {group: known[codes == i] for i, group in enumerate(groups)}

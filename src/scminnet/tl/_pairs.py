@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from scminnet._validate import shorten
+from scminnet._core.arguments import shorten
 from scminnet.genomics import overlaps, why_no_overlap, windows
 
 #: A peak whose midpoint lies this many bases or fewer upstream of a start is its promoter (paper, "links").

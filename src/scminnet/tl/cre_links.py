@@ -11,10 +11,11 @@ import pandas as pd
 from mudata import MuData
 from scipy import stats
 
-from scminnet import _validate
-from scminnet._links import LINK_COLUMNS, LINKS_KEY
-from scminnet._logging import logger
+from scminnet._core.arguments import check_choice, check_count, shorten
+from scminnet._core.logging import logger
+from scminnet._core.mdata import check_copyable, check_mudata, check_not_view
 from scminnet.genomics import check_annotation, gc_content, parse_intervals
+from scminnet.genomics.link_table import LINK_COLUMNS, LINKS_KEY
 from scminnet.tl._correlation import Columns, check_method, correlate_pairs, prepare
 from scminnet.tl._null import POOL, Background, false_discovery_rate, matched_null, theoretical_null
 from scminnet.tl._paired import Observed, observation_groups, paired_matrices, recorded_layer
@@ -179,16 +180,16 @@ def cre_links(
     >>> mn.tl.cre_links(mdata, tss)
     >>> links = mdata.uns["cre_links"]
     """
-    _validate.check_mudata(mdata)
-    _validate.check_not_view(mdata)
-    _validate.check_copyable(mdata, copy=copy)
+    check_mudata(mdata)
+    check_not_view(mdata)
+    check_copyable(mdata, copy=copy)
     for value, argument in ((upstream, "upstream"), (downstream, "downstream")):
-        _validate.check_count(value, argument, minimum=0)
+        check_count(value, argument, minimum=0)
     check_method(method, nonzero=nonzero)
-    _validate.check_choice(null, NULLS, "null")
-    _validate.check_choice(alternative, ALTERNATIVES, "alternative")
-    _validate.check_count(min_bulks, "min_bulks", minimum=4)
-    _validate.check_count(n_background, "n_background", minimum=30)
+    check_choice(null, NULLS, "null")
+    check_choice(alternative, ALTERNATIVES, "alternative")
+    check_count(min_bulks, "min_bulks", minimum=4)
+    check_count(n_background, "n_background", minimum=30)
     if genome is not None and null != "matched":
         raise ValueError(f"`genome` is given, but `null` is {null!r}, which matches no peaks. Leave one of them out.")
     if isinstance(genes, str):
@@ -290,7 +291,7 @@ def cre_links(
         few = {group: size for group, size in sizes.items() if group not in groups}
         info["groups_left_out"] = pd.DataFrame({"group": list(few), "n_bulks": list(few.values())})
         if few:
-            logger.info("groups with fewer than %d bulks are left out: %s", min_bulks, _validate.shorten(few))
+            logger.info("groups with fewer than %d bulks are left out: %s", min_bulks, shorten(few))
     n_genes = links["gene"].nunique()
     logger.info("%d pairs of %d genes; uns['%s_info'] lists the genes left out", len(links), n_genes, key_added)
 
@@ -306,7 +307,7 @@ def _gc_content(peaks: pd.DataFrame, genome: str | os.PathLike[str]) -> np.ndarr
     unknown = np.isnan(gc)
     if unknown.any():
         raise ValueError(
-            f"`genome`: {int(unknown.sum()):,} peaks hold no known base, e.g. {_validate.shorten(peaks.index[unknown], 3)}. "
+            f"`genome`: {int(unknown.sum()):,} peaks hold no known base, e.g. {shorten(peaks.index[unknown], 3)}. "
             "Give the genome build of the peaks, or leave these peaks out."
         )
     return gc

@@ -11,9 +11,10 @@ from mudata import MuData
 from scipy import stats
 from tqdm.auto import tqdm
 
-from scminnet import _validate
-from scminnet._links import PAIR_COLUMNS, link_table
-from scminnet._logging import logger
+from scminnet._core.arguments import check_count, shorten
+from scminnet._core.logging import logger
+from scminnet._core.mdata import check_copyable, check_mudata, check_not_view
+from scminnet.genomics.link_table import PAIR_COLUMNS, link_table
 from scminnet.tl._correlation import check_method, correlate_pairs, prepare
 from scminnet.tl._null import false_discovery_rate, fisher, fisher_variance
 from scminnet.tl._paired import observation_groups, paired_matrices, recorded_layer
@@ -126,11 +127,11 @@ def differential_links(
         not there; ``condition`` has one level only, or lacks ``reference``; a level has fewer than 4 bulks (with ``groupby``: in
         every group); or no pair varies.
     """
-    _validate.check_mudata(mdata)
-    _validate.check_not_view(mdata)
-    _validate.check_copyable(mdata, copy=copy)
+    check_mudata(mdata)
+    check_not_view(mdata)
+    check_copyable(mdata, copy=copy)
     check_method(method, nonzero=nonzero)
-    _validate.check_count(n_permutations, "n_permutations", minimum=0)
+    check_count(n_permutations, "n_permutations", minimum=0)
     paired = paired_matrices(mdata, rna, atac, layer)
     levels = observation_groups(mdata, paired.names, condition, [rna, atac], "condition")
     reference = str(reference)
@@ -253,13 +254,13 @@ def _check_levels(levels: Collection[str], condition: str, reference: str) -> No
     """Raise unless there are two levels or more, the reference among them."""
     if len(levels) < 2:
         raise ValueError(
-            f"`condition`={condition!r} has {f'the level {_validate.shorten(levels)} only' if levels else 'no level'}. "
+            f"`condition`={condition!r} has {f'the level {shorten(levels)} only' if levels else 'no level'}. "
             "Name a column with two levels or more."
         )
     if reference not in levels:
         raise ValueError(
             f"`reference` is {reference!r}, which is no level of `condition`={condition!r}. "
-            f"Choose one of {_validate.shorten(levels, 20)}."
+            f"Choose one of {shorten(levels, 20)}."
         )
 
 
@@ -268,7 +269,7 @@ def _positions(mdata: MuData, modality: str, names: pd.Series) -> np.ndarray:
     found = mdata.mod[modality].var_names.get_indexer(names)
     if (found < 0).any():
         raise ValueError(
-            f"`links` names {_validate.shorten(names[found < 0].unique())}, no feature of modality {modality!r}. "
+            f"`links` names {shorten(names[found < 0].unique())}, no feature of modality {modality!r}. "
             "Give links of these data."
         )
     return found

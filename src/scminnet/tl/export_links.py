@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from mudata import MuData
 
-from scminnet import _validate
-from scminnet._files import replacing
-from scminnet._links import PROBABILITIES, link_table, strength
+from scminnet._core.arguments import check_choice, shorten
+from scminnet._core.files import replacing
+from scminnet.genomics.link_table import PROBABILITIES, link_table, strength
 
 #: UCSC's definition of interact and bigInteract (bed5+13), for ``bedToBigBed -as``.
 INTERACT_AS = """\
@@ -105,11 +105,11 @@ def export_links(
         format = path.suffix.removeprefix(".").lower()
         if format not in FORMATS:
             raise ValueError(
-                f"`path` is {path.name!r}, whose end names no format. Let it end in one of {_validate.shorten(FORMATS, 10)}, or give "
+                f"`path` is {path.name!r}, whose end names no format. Let it end in one of {shorten(FORMATS, 10)}, or give "
                 "`format`."
             )
-    _validate.check_choice(format, FORMATS, "format")
-    _validate.check_choice(score, SCORES, "score")
+    check_choice(format, FORMATS, "format")
+    check_choice(score, SCORES, "score")
     table = link_table(links, [*_NEEDED, score])
     value = strength(table, score)
     if not table["strand"].isin(["+", "-"]).all():

@@ -8,9 +8,9 @@ from pathlib import Path
 import pandas as pd
 from mudata import MuData
 
-from scminnet._files import replacing
-from scminnet._links import link_table
+from scminnet._core.files import replacing
 from scminnet.genomics import parse_intervals
+from scminnet.genomics.link_table import link_table
 
 
 def export_peaks(

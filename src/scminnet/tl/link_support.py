@@ -11,8 +11,8 @@ import pandas as pd
 from mudata import MuData
 from sklearn.metrics import average_precision_score
 
-from scminnet import _validate
-from scminnet._links import PROBABILITIES, link_table, strength
+from scminnet._core.arguments import check_choice, check_count
+from scminnet.genomics.link_table import PROBABILITIES, link_table, strength
 from scminnet.tl._evidence import look_up, read_evidence
 
 SCORES = ("r", "z", *PROBABILITIES)
@@ -117,10 +117,10 @@ def link_support(
     ...     bulks, "crispr.tsv", gene_key="measuredGeneSymbol", positive_key="Regulated"
     ... )  # doctest: +SKIP
     """
-    _validate.check_choice(score, SCORES, "score")
+    check_choice(score, SCORES, "score")
     table = link_table(links, [*_NEEDED, score])
     edges = _check_bins(bins)
-    _validate.check_count(slack, "slack", minimum=0)
+    check_count(slack, "slack", minimum=0)
     strengths = strength(table, score)
     if "group" not in table:
         table = table.assign(group="all")
@@ -149,7 +149,7 @@ def link_support(
 def _check_bins(bins: Sequence[int]) -> list[int]:
     edges = list(bins)
     for edge in edges:
-        _validate.check_count(edge, "bins", minimum=0)
+        check_count(edge, "bins", minimum=0)
     if not edges or edges[0] != 0 or any(b <= a for a, b in zip(edges, edges[1:], strict=False)):
         raise ValueError(f"`bins` is {bins!r}. Give ascending edges in bases, the first of them 0.")
     return edges

@@ -10,9 +10,11 @@ from mudata import MuData
 from scipy import sparse
 from scipy.sparse.csgraph import maximum_bipartite_matching, min_weight_full_bipartite_matching
 
-from scminnet import _validate
-from scminnet._constants import EMBEDDING_KEY
-from scminnet._logging import logger
+from scminnet._core.arguments import check_choice, check_count
+from scminnet._core.embeddings import joint_embeddings
+from scminnet._core.keys import EMBEDDING_KEY
+from scminnet._core.logging import logger
+from scminnet._core.mdata import check_copyable, check_modalities, check_mudata, check_not_view
 from scminnet.graph.neighbors import Neighbors, nearest_neighbors
 
 METHODS = ("mutual", "nearest", "assignment")
@@ -92,22 +94,22 @@ def match_cells(
     >>> mn.tl.match_cells(query, "rna", "atac", method="assignment")  # doctest: +SKIP
     >>> query.uns["match"]["matches"].nlargest(5, "score")  # doctest: +SKIP
     """
-    _validate.check_mudata(mdata)
-    _validate.check_not_view(mdata)
-    _validate.check_copyable(mdata, copy=copy)
+    check_mudata(mdata)
+    check_not_view(mdata)
+    check_copyable(mdata, copy=copy)
     if source == target:
         raise ValueError(f"`target` is {target!r}, as is `source`. Name two modalities.")
-    _validate.check_modalities(mdata, [source], "source")
-    _validate.check_modalities(mdata, [target], "target")
-    _validate.check_choice(method, METHODS, "method")
-    _validate.check_count(n_neighbors, "n_neighbors")
+    check_modalities(mdata, [source], "source")
+    check_modalities(mdata, [target], "target")
+    check_choice(method, METHODS, "method")
+    check_count(n_neighbors, "n_neighbors")
     for modality in (source, target):
         n_cells = mdata.mod[modality].n_obs
         if n_neighbors > n_cells:
             raise ValueError(
                 f"`n_neighbors` is {n_neighbors}, but modality {modality!r} has {n_cells} cells. Give at most {n_cells}."
             )
-    of_source, of_target = _validate.joint_embeddings(mdata, [source, target], use_rep)
+    of_source, of_target = joint_embeddings(mdata, [source, target], use_rep)
 
     forward = nearest_neighbors(of_target, n_neighbors, query=of_source, seed=seed)
     if method == "nearest":

@@ -12,9 +12,12 @@ import scanpy as sc
 from anndata import AnnData
 from mudata import MuData
 
-from scminnet import _compat, _validate
-from scminnet._constants import EMBEDDING_KEY
-from scminnet._logging import logger
+from scminnet._core import compat
+from scminnet._core.arguments import check_count, shorten
+from scminnet._core.keys import EMBEDDING_KEY
+from scminnet._core.logging import logger
+from scminnet._core.mdata import check_mudata, check_not_view, layer_matrix, layer_names
+from scminnet._core.values import check_values, warn_unless_counts
 from scminnet.tl._bulks import at_least, cells_of, cut, leave_short, plan, sum_cells
 from scminnet.tl._cells import cell_groups, cell_places, cell_rows, check_used_modalities
 
@@ -132,14 +135,14 @@ def minibulk(
     >>> bulks["rna"].shape, bulks["atac"].shape
     ((20, 600), (20, 1500))
     """
-    _validate.check_mudata(mdata)
-    _validate.check_not_view(mdata)
-    _validate.check_count(n_bulks, "n_bulks")
-    _validate.check_count(min_cells, "min_cells")
+    check_mudata(mdata)
+    check_not_view(mdata)
+    check_count(n_bulks, "n_bulks")
+    check_count(min_cells, "min_cells")
     names = check_used_modalities(mdata, modalities, use_rep)
-    layers = _validate.layer_names(layer, names, "layer")
-    values = {m: _validate.layer_matrix(mdata, m, layers[m], "layer") for m in names}
-    found = {m: _validate.check_values(values[m], m, stored=True) for m in names}
+    layers = layer_names(layer, names, "layer")
+    values = {m: layer_matrix(mdata, m, layers[m], "layer") for m in names}
+    found = {m: check_values(values[m], m, stored=True) for m in names}
     labels = cell_groups(mdata, groupby, condition, names)
     if key_added in labels.columns:
         raise ValueError(
@@ -152,7 +155,7 @@ def minibulk(
     of_groups = cells_of(groups, rows, len(table))
     groups, reasons = leave_short(groups, reasons, of_groups, min_cells, names, "group")
     planned = plan(groups, of_groups, n_bulks, min_cells)
-    _validate.warn_unless_counts(found, "`minibulk`")
+    warn_unless_counts(found, "`minibulk`")
 
     bulks = cut(places, groups, planned, seed)
     of_bulks = cells_of(bulks, rows, n_bulks)
@@ -160,7 +163,7 @@ def minibulk(
     kept = (of_bulks >= min_cells).all(axis=1)
     if not kept.any():
         raise ValueError(
-            f"`n_bulks` is {n_bulks}, but no bulk has {at_least(min_cells)} of each of {_validate.shorten(names)}. Give fewer bulks, or an "
+            f"`n_bulks` is {n_bulks}, but no bulk has {at_least(min_cells)} of each of {shorten(names)}. Give fewer bulks, or an "
             "embedding in which the modalities mix."
         )
     # dropped bulks leave no gap in the numbers
@@ -171,7 +174,7 @@ def minibulk(
     for i, m in enumerate(names):
         obs[f"n_cells_{m}"] = of_bulks[kept, i]
     # that modalities have features of the same names, as genes and their activity have, is the aim
-    with _compat.new_mudata_manner():
+    with compat.new_mudata_manner():
         result = MuData({m: _summed(mdata.mod[m], values[m], bulks[rows[m]], bulk_names) for m in names})
     result.obs = obs
 
@@ -216,7 +219,7 @@ def _reasons(labels: pd.DataFrame, places: np.ndarray, rows: dict[str, np.ndarra
     measured = np.zeros(len(labels), dtype=bool)
     for of_modality in rows.values():
         measured[of_modality] = True
-    reasons[~measured] = f"not measured in {_validate.shorten(rows)}"
+    reasons[~measured] = f"not measured in {shorten(rows)}"
     return reasons
 
 
@@ -225,7 +228,7 @@ def _groups(labels: pd.DataFrame, reasons: np.ndarray, condition: str | None) ->
     included = reasons == ""
     if not included.any():
         raise ValueError(
-            f"no cell has an embedding and a value of {_validate.shorten(labels.columns)}. Fill the columns, or name others."
+            f"no cell has an embedding and a value of {shorten(labels.columns)}. Fill the columns, or name others."
         )
     if condition is not None and labels.loc[included, condition].nunique() < 2:
         level = labels.loc[included, condition].iloc[0]
@@ -245,7 +248,7 @@ def _summed(adata: AnnData, values: Any, bulks: np.ndarray, bulk_names: Sequence
     totals = np.asarray(counts.sum(axis=1))
     # bulks without any count stay zero; whether they count in scanpy's own median depends on its version
     target_sum = float(np.median(totals[totals > 0])) if totals.any() else 1.0
-    with _compat.without_warning("Some cells have zero counts"):
+    with compat.without_warning("Some cells have zero counts"):
         sc.pp.normalize_total(result, target_sum=target_sum)
     result.X = result.X.log1p()
     return result

@@ -11,8 +11,12 @@ from anndata import AnnData
 from mudata import MuData
 from scipy import sparse
 
-from scminnet import _compat, _matrix, _validate
-from scminnet._constants import EMBEDDING_KEY
+from scminnet._core import compat, matrices
+from scminnet._core.arguments import check_count, check_fraction, shorten
+from scminnet._core.keys import EMBEDDING_KEY
+from scminnet._core.mdata import check_copyable, check_mudata, check_not_view, layer_matrix, layer_names
+from scminnet._core.obs import obs_column
+from scminnet._core.values import check_values, warn_unless_counts
 from scminnet.graph.neighbors import Neighbors, nearest_neighbors
 from scminnet.tl._cells import cell_places, cell_rows, check_used_modalities
 
@@ -131,14 +135,14 @@ def minnet_smooth(
     UserWarning
         The values are no whole numbers, so they do not look like counts.
     """
-    _validate.check_mudata(mdata)
-    _validate.check_not_view(mdata)
-    _validate.check_copyable(mdata, copy=copy)
-    _validate.check_count(n_neighbors, "n_neighbors")
-    _validate.check_fraction(quantile, "quantile", upper_open=False)
+    check_mudata(mdata)
+    check_not_view(mdata)
+    check_copyable(mdata, copy=copy)
+    check_count(n_neighbors, "n_neighbors")
+    check_fraction(quantile, "quantile", upper_open=False)
     names = check_used_modalities(mdata, modalities, use_rep)
-    layers = _validate.layer_names(layer, names, "layer")
-    values = {m: _validate.layer_matrix(mdata, m, layers[m], "layer") for m in names}
+    layers = layer_names(layer, names, "layer")
+    values = {m: layer_matrix(mdata, m, layers[m], "layer") for m in names}
     for m in names:
         if layers[m] == key_added:
             raise ValueError(f"`key_added` is {key_added!r}, as is the `layer` of modality {m!r}. Give another name.")
@@ -158,7 +162,7 @@ def minnet_smooth(
             raise ValueError(
                 f"`key_added` is {key_added!r}, but mdata has a modality {m}_{key_added}. Remove it or give another name."
             )
-    _validate.warn_unless_counts({m: _validate.check_values(values[m], m, stored=True) for m in names}, "Smoothing")
+    warn_unless_counts({m: check_values(values[m], m, stored=True) for m in names}, "Smoothing")
 
     graphs = {
         m: smoothing_graph(
@@ -170,7 +174,7 @@ def minnet_smooth(
         for m in names
     }
     values = {m: _float32(matrix) for m, matrix in values.items()}
-    sums = {m: _matrix.left_product(graph, values[m]) for m, graph in graphs.items()}
+    sums = {m: matrices.left_product(graph, values[m]) for m, graph in graphs.items()}
     imputed = {}
     if across:
         for m in names:
@@ -184,7 +188,7 @@ def minnet_smooth(
                 )
 
     if copy:
-        with _compat.new_mudata_manner():
+        with compat.new_mudata_manner():
             mdata = mdata.copy()
     for m in names:
         adata = mdata.mod[m]
@@ -204,7 +208,7 @@ def minnet_smooth(
     mdata.uns[key_added] = {"modalities": names, "params": params}
     if imputed:
         # that the imputed modalities have the features of the others is the aim
-        with _compat.new_mudata_manner():
+        with compat.new_mudata_manner():
             mdata.mod.update(imputed)
             mdata.update()
     return mdata if copy else None
@@ -227,11 +231,11 @@ def _levels(mdata: MuData, condition: str | None, placed: np.ndarray) -> pd.Seri
     """Return the level of each cell of the MuData, raising where a cell with a place has none."""
     if condition is None:
         return pd.Series("all", index=mdata.obs_names, dtype=object)
-    levels = _validate.obs_column(mdata, condition, list(mdata.mod), "condition").map(str, na_action="ignore")
+    levels = obs_column(mdata, condition, list(mdata.mod), "condition").map(str, na_action="ignore")
     missing = levels.index[levels.isna() & placed]
     if len(missing):
         raise ValueError(
-            f"`condition`={condition!r} has no value for {len(missing):,} cells, e.g. {_validate.shorten(missing, 3)}. "
+            f"`condition`={condition!r} has no value for {len(missing):,} cells, e.g. {shorten(missing, 3)}. "
             "Fill them, or leave these cells out."
         )
     return levels
@@ -258,7 +262,7 @@ def _near(
 
 
 def _float32(values: Any) -> Any:
-    if not _matrix.in_memory(values):
+    if not matrices.in_memory(values):
         return values
     return sparse.csr_matrix(values, dtype=np.float32) if sparse.issparse(values) else np.asarray(values, np.float32)
 
@@ -267,7 +271,7 @@ def _completed(
     adata: AnnData, own: Any, own_graph: sparse.csr_matrix, lacking: pd.Index, graph: sparse.csr_matrix, values: Any
 ) -> AnnData:
     """Put a modality's own sums and the imputed ones of other cells into one AnnData."""
-    result = AnnData(_matrix.stack(own, _matrix.left_product(graph, values)), var=adata.var.copy())
+    result = AnnData(matrices.stack(own, matrices.left_product(graph, values)), var=adata.var.copy())
     result.obs_names = [*adata.obs_names, *lacking]
     result.obs["imputed"] = np.arange(result.n_obs) >= adata.n_obs
     result.obs["n_neighbors"] = np.concatenate([own_graph.getnnz(axis=1), graph.getnnz(axis=1)]).astype(np.int64)

@@ -10,11 +10,11 @@ import pandas as pd
 from mudata import MuData
 from scipy.stats import false_discovery_control, hypergeom
 
-from scminnet import _validate
-from scminnet._links import link_table
+from scminnet._core.arguments import check_count, check_fraction
 from scminnet.genomics import parse_intervals
 from scminnet.genomics import sequences as read_sequences
-from scminnet.motifs import Motif, find_motifs, read_motifs
+from scminnet.genomics.link_table import link_table
+from scminnet.genomics.motifs import Motif, find_motifs, read_motifs
 
 _PLACE = ["chrom", "start", "end"]
 
@@ -89,7 +89,7 @@ def motif_enrichment(
     table = link_table(links, [*_PLACE, *(["fdr"] if max_fdr is not None else [])])
     if not 0 < pvalue < 1:
         raise ValueError(f"`pvalue` is {pvalue!r}. Give a number between 0 and 1.")
-    _validate.check_count(n_gc_bins, "n_gc_bins")
+    check_count(n_gc_bins, "n_gc_bins")
     linked, others = _peaks(table, max_fdr, background)
     matrices = _matrices(motifs)
 
@@ -151,7 +151,7 @@ def _peaks(
             raise ValueError("`background` is None, and so is `max_fdr`: every peak is linked. Give one of the two.")
         chosen = np.ones(len(table), dtype=bool)
     else:
-        _validate.check_fraction(max_fdr, "max_fdr", upper_open=False)
+        check_fraction(max_fdr, "max_fdr", upper_open=False)
         fdr = table["fdr"].to_numpy(float, na_value=np.nan)
         if np.isnan(fdr).all():
             raise ValueError(

@@ -8,8 +8,11 @@ import numpy as np
 import pandas as pd
 from mudata import MuData
 
-from scminnet import _validate
-from scminnet._constants import EMBEDDING_KEY
+from scminnet._core.arguments import check_count, check_fraction
+from scminnet._core.embeddings import joint_embeddings
+from scminnet._core.keys import EMBEDDING_KEY
+from scminnet._core.mdata import check_copyable, check_modalities, check_mudata, check_not_view
+from scminnet._core.obs import obs_column
 from scminnet.graph.neighbors import nearest_neighbors
 from scminnet.graph.vote import vote
 
@@ -93,21 +96,21 @@ def transfer_labels(
         width; there are not more labelled source cells than ``n_neighbors``; places of the labels disagree; a parameter is out of
         its range; ``unassigned`` is a label; or a column to be written is that of the labels.
     """
-    _validate.check_mudata(mdata)
-    _validate.check_not_view(mdata)
-    _validate.check_copyable(mdata, copy=copy)
+    check_mudata(mdata)
+    check_not_view(mdata)
+    check_copyable(mdata, copy=copy)
     if source == target:
         raise ValueError(f"`target` is {target!r}, as is `source`. Name two modalities.")
-    _validate.check_modalities(mdata, [source], "source")
-    _validate.check_modalities(mdata, [target], "target")
-    _validate.check_count(n_neighbors, "n_neighbors")
-    _validate.check_fraction(quantile, "quantile", upper_open=False)
+    check_modalities(mdata, [source], "source")
+    check_modalities(mdata, [target], "target")
+    check_count(n_neighbors, "n_neighbors")
+    check_fraction(quantile, "quantile", upper_open=False)
     columns = (key_added, f"{key_added}_confidence", f"{key_added}_distance")
     if labels_key in columns:
         raise ValueError(
             f"`key_added` is {key_added!r}, so that column {labels_key!r}, the `labels_key`, would be written over. Give another name."
         )
-    labels = _validate.obs_column(mdata, labels_key, [source], "labels_key").map(str, na_action="ignore")
+    labels = obs_column(mdata, labels_key, [source], "labels_key").map(str, na_action="ignore")
     labels = labels.loc[mdata.mod[source].obs_names]
     labelled = labels.notna().to_numpy()
     if labelled.sum() <= n_neighbors:
@@ -118,7 +121,7 @@ def transfer_labels(
     codes, types = pd.factorize(labels[labelled].to_numpy(), sort=True)
     if unassigned in types:
         raise ValueError(f"`unassigned` is {unassigned!r}, which is a label of `labels_key`. Give another word.")
-    points, query = _validate.joint_embeddings(mdata, [source, target], use_rep)
+    points, query = joint_embeddings(mdata, [source, target], use_rep)
     points = points[labelled]
 
     neighbors = nearest_neighbors(points, n_neighbors, query=query, seed=seed)

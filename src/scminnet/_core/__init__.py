@@ -1,0 +1,1 @@
+"""What all parts use: checks, matrices in memory and on disk, files, keys, compatibility."""

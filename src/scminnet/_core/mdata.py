@@ -1,0 +1,97 @@
+"""Checks of a MuData: its modalities, its layers, and whether it can be changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mudata import MuData
+
+from scminnet._core import matrices
+from scminnet._core.arguments import shorten
+
+
+def check_mudata(mdata: Any, argument: str = "mdata") -> None:
+    """Raise unless ``mdata`` is a MuData whose observations are shared by its modalities."""
+    if not isinstance(mdata, MuData):
+        raise TypeError(
+            f"`{argument}` must be a MuData, found {type(mdata).__name__}. "
+            "Put AnnData objects together with `mudata.MuData({'rna': adata, ...})`."
+        )
+    if mdata.axis != 0:
+        raise ValueError(
+            f"`{argument}` has axis={mdata.axis}: its modalities do not share observations. "
+            "Build it with `mudata.MuData({...}, axis=0)`."
+        )
+
+
+def check_not_view(mdata: MuData, argument: str = "mdata") -> None:
+    """Raise when ``mdata`` is a view, to which nothing can be written."""
+    if mdata.is_view:
+        raise ValueError(f"`{argument}` is a view, which cannot be written to. Give `{argument}.copy()`.")
+
+
+def check_copyable(mdata: MuData, *, copy: bool) -> None:
+    """Raise when a copy is asked for of data on disk, which would be read whole."""
+    stored = [m for m, a in mdata.mod.items() if any(map(matrices.on_disk, (a.X, *a.layers.values())))]
+    if copy and stored:
+        raise ValueError(
+            f"`copy` is set, but {shorten(stored)} is on disk, of which there is no copy in memory. Leave `copy` out: results are written into "
+            "the object, not into its file."
+        )
+
+
+def check_modalities(mdata: MuData, modalities: Sequence[str], argument: str = "modalities") -> None:
+    """Raise unless every one of ``modalities`` is a non-empty modality of ``mdata`` with unique names."""
+    missing = [m for m in modalities if m not in mdata.mod]
+    if missing:
+        raise ValueError(
+            f"`{argument}` names {shorten(missing)}, which the MuData lacks; it has {shorten(mdata.mod)}. "
+            "Name modalities that are there."
+        )
+    for modality in modalities:
+        adata = mdata.mod[modality]
+        if adata.n_obs == 0 or adata.n_vars == 0:
+            raise ValueError(
+                f"modality {modality!r} of `{argument}` is empty: {adata.n_obs} cells x {adata.n_vars} features. "
+                "Leave it out or fill it."
+            )
+        for axis, names, remedy in (
+            ("obs", adata.obs_names, "obs_names_make_unique"),
+            ("var", adata.var_names, "var_names_make_unique"),
+        ):
+            if not names.is_unique:
+                twice = names[names.duplicated()].unique()
+                raise ValueError(
+                    f"modality {modality!r} has duplicate {axis}_names: {shorten(twice)}. "
+                    f"Make them unique, e.g. `mdata[{modality!r}].{remedy}()` followed by `mdata.update()`."
+                )
+
+
+def layer_names(
+    layers: str | Mapping[str, str | None] | None, modalities: Sequence[str], argument: str = "layers"
+) -> dict[str, str | None]:
+    """Return the layer of each of ``modalities``: one for all, or each its own (``None`` or not named: ``X``)."""
+    if layers is None or isinstance(layers, str):
+        return dict.fromkeys(modalities, layers)
+    unknown = set(layers) - set(modalities)
+    if unknown:
+        raise ValueError(
+            f"`{argument}` names the modalities {shorten(sorted(unknown))}. Name layers of {shorten(modalities, 20)}."
+        )
+    return {m: layers.get(m) for m in modalities}
+
+
+def layer_matrix(mdata: MuData, modality: str, layer: str | None, argument: str = "layers") -> Any:
+    """Return the matrix of ``modality`` that ``layer`` names (``None``: ``X``), raising when there is none."""
+    adata = mdata.mod[modality]
+    if layer is None:
+        if adata.X is None:
+            raise ValueError(f"modality {modality!r} has no X. Name one of its layers: {shorten(adata.layers)}.")
+        return adata.X
+    if layer not in adata.layers:
+        raise ValueError(
+            f"`{argument}` names {layer!r} for modality {modality!r}, which has layers "
+            f"[{shorten(adata.layers)}]. Name one of these, or None for X."
+        )
+    return adata.layers[layer]

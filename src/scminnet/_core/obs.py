@@ -1,0 +1,69 @@
+"""Columns of ``obs``, collected from the MuData and its modalities."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from mudata import MuData
+
+from scminnet._core.arguments import shorten
+
+
+def obs_column(mdata: MuData, key: str, modalities: Sequence[str], argument: str) -> pd.Series:
+    """Collect one value a cell from the MuData's own ``obs`` and from its modalities' ``obs``.
+
+    Parameters
+    ----------
+    mdata
+        The MuData.
+    key
+        Name of the column. It may sit in ``mdata.obs``, in the ``obs`` of some modalities, or in both.
+    modalities
+        Modalities whose ``obs`` are looked at.
+    argument
+        Name of the user's argument, for the error texts.
+
+    Returns
+    -------
+    One object value a cell, indexed by ``mdata.obs_names``; NaN where no place has a value.
+
+    Raises
+    ------
+    KeyError
+        The column is nowhere.
+    ValueError
+        Two places disagree on a cell.
+    """
+    places = {"mdata.obs": mdata.obs} | {f"mdata[{m!r}].obs": mdata.mod[m].obs for m in modalities if m in mdata.mod}
+    found = {place: obs[key] for place, obs in places.items() if key in obs}
+    if not found:
+        raise KeyError(
+            f"`{argument}` is {key!r}, which is a column neither of mdata.obs nor of the obs of {shorten(modalities)}. "
+            f"mdata.obs has {shorten(mdata.obs.columns, 10)}."
+        )
+    merged = pd.Series(np.nan, index=mdata.obs_names, dtype=object, name=key)
+    for place, column in found.items():
+        values = column.astype(object).reindex(mdata.obs_names)
+        both = merged.notna() & values.notna()
+        conflicts = both & (merged.astype(str) != values.astype(str))
+        if conflicts.any():
+            raise ValueError(
+                f"`{argument}`={key!r}: {int(conflicts.sum()):,} cells have another value in {place} than elsewhere, "
+                f"e.g. {shorten(conflicts.index[conflicts], 3)}. Make them agree or remove one column."
+            )
+        merged = merged.where(merged.notna(), values)
+    return merged
+
+
+def modality_column(mdata: MuData, key: str, modality: str, argument: str) -> pd.Series:
+    """Return the values of :func:`obs_column` for a modality's cells, in their order, raising when one has none."""
+    column = obs_column(mdata, key, [modality], argument).loc[mdata.mod[modality].obs_names]
+    missing = column.index[column.isna()]
+    if len(missing):
+        raise ValueError(
+            f"`{argument}`={key!r} has no value for {len(missing):,} cells of modality {modality!r}, "
+            f"e.g. {shorten(missing, 3)}. Fill them, or leave these cells out."
+        )
+    return column

@@ -1,0 +1,172 @@
+"""The main job from data to figures, in one go: what ``scminnet demo`` runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from mudata import MuData, read_h5mu
+
+from scminnet import datasets, metrics, pl, tl
+from scminnet._core.arguments import shorten
+from scminnet._core.mdata import check_modalities
+from scminnet._core.obs import obs_column
+from scminnet.cli.normalisation import normalise_counts
+from scminnet.model import MinNet
+from scminnet.pl._style import save_figure
+
+#: Share of the cells held out as query when nothing says which.
+TEST_SHARE = 0.3
+
+
+class Job(NamedTuple):
+    """What is learnt from, what is embedded, and what the columns are called."""
+
+    reference: MuData
+    query: MuData
+    modalities: tuple[str, ...]
+    labels_key: str
+    batch_key: str | None
+
+
+def simulated_job(n_cells: int, seed: int) -> Job:
+    """A paired reference of two batches and a query of two others, RNA and ATAC."""
+    mdata = datasets.simulate_multiome(n_cells, seed=seed)
+    batches = sorted(mdata.obs["batch"].unique())
+    of_reference = mdata.obs["batch"].isin(batches[: len(batches) // 2]).to_numpy()
+    return Job(mdata[of_reference].copy(), mdata[~of_reference].copy(), ("rna", "atac"), "cell_type", "batch")
+
+
+def user_job(
+    data: Path,
+    modalities: Sequence[str],
+    labels_key: str,
+    batch_key: str | None,
+    test: Path | None,
+    seed: int,
+) -> Job:
+    """The user's paired data, split into reference and query.
+
+    Parameters
+    ----------
+    data
+        Paired cells, ``.h5mu``.
+    modalities, labels_key, batch_key
+        As in :meth:`scminnet.MinNet.setup_mudata`.
+    test
+        The query: ``.h5mu`` with other cells, or a text file with the ``obs_names`` of the cells of ``data`` to hold out. ``None``:
+        30 % of the cells, at random; whole batches where there are four or more.
+    seed
+        Seed of the draw.
+    """
+    mdata = _read(data, modalities)
+    if test is not None and test.suffix == ".h5mu":
+        return Job(mdata, _read(test, modalities), tuple(modalities), labels_key, batch_key)
+    if test is not None:
+        names = test.read_text().split()
+        unknown = pd.Index(names).difference(mdata.obs_names)
+        if len(unknown) or not names:
+            raise ValueError(
+                f"`--test` {test.name} names {len(names):,} cells, {len(unknown):,} of which {data.name} lacks"
+                f"{': ' + shorten(unknown, 3) if len(unknown) else ''}. Give obs_names of the data, one a line."
+            )
+        held_out = mdata.obs_names.isin(names)
+    else:
+        held_out = _hold_out(mdata, modalities, batch_key, seed)
+    return Job(mdata[~held_out].copy(), mdata[held_out].copy(), tuple(modalities), labels_key, batch_key)
+
+
+def _read(path: Path, modalities: Sequence[str]) -> MuData:
+    mdata = read_h5mu(path)
+    check_modalities(mdata, modalities)
+    return mdata
+
+
+def _hold_out(mdata: MuData, modalities: Sequence[str], batch_key: str | None, seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    if batch_key is not None:
+        batches = obs_column(mdata, batch_key, modalities, "batch_key").astype(str)
+        names = rng.permutation(sorted(batches.unique()))
+        if len(names) >= 4:
+            return batches.isin(names[: round(TEST_SHARE * len(names))]).to_numpy()
+    return rng.random(mdata.n_obs) < TEST_SHARE
+
+
+def run(
+    job: Job,
+    folder: Path,
+    say: Callable[[str], None],
+    *,
+    max_epochs: int | None = None,
+    preset: str = "default",
+    progress: bool = True,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Train on the reference, with the query in view where the preset can; embed the query's modalities apart, carry labels over, measure, and write everything.
+
+    Parameters
+    ----------
+    job
+        The data.
+    folder
+        Where to write; made if absent.
+    say
+        Takes lines for the user.
+    max_epochs, preset, seed
+        As in :class:`~scminnet.MinNet` and its ``train``.
+    progress
+        Show progress bars.
+
+    Returns
+    -------
+    The report of the query.
+    """
+    reference, query, modalities, labels_key, batch_key = job
+    say(f"reference: {reference.n_obs:,} paired cells; query: {query.n_obs:,} cells")
+    for mdata in (reference, query):
+        done = normalise_counts(mdata, modalities)
+    say("values: " + "; ".join(done))
+
+    MinNet.setup_mudata(reference, modalities, labels_key=labels_key, batch_key=batch_key)
+    model = MinNet(reference, preset=preset, seed=seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    MinNet.prepare_query_mudata(query, model)
+    # the paper's network has no components that the query could take part in
+    in_view = query if preset == "default" else None
+    say("training" + (", with the query in view, but not its labels and pairs ..." if in_view is not None else " ..."))
+    model.train(max_epochs=max_epochs, query=in_view, seed=seed, enable_progress_bar=progress)
+    model.save(str(folder / "model"), overwrite=True)
+
+    say("embedding each modality of the query by itself, as if measured in different cells ...")
+    model.embed(query)
+    source, target = modalities[:2]
+    # every cell gets a label: the figure compares labels with labels
+    tl.transfer_labels(query, source, target, labels_key, unassigned=None, seed=seed)
+
+    say("measuring (cells' pairs serve only for this) ...")
+    report = metrics.integration_report(
+        query, modalities=modalities, labels_key=labels_key, batch_key=batch_key, seed=seed
+    )
+    report.to_csv(folder / "report.csv", index=False)
+    query.write(folder / "query.h5mu")
+
+    say("drawing ...")
+    batches = [] if batch_key is None else [batch_key]
+    truth = obs_column(query, labels_key, modalities, "labels_key").loc[query.mod[target].obs_names]
+    drawn = {
+        "umap": pl.embedding(query, modalities, [labels_key, "modality", *batches], seed=seed),
+        "confusion": pl.transfer_heatmap(
+            truth, query.mod[target].obs["transferred_label"], title=f"labels from {source} to {target}"
+        ),
+        "history": pl.history(model),
+    }
+    for name, axes in drawn.items():
+        figure = np.asarray(axes).flat[0].figure
+        for ending in ("png", "pdf"):
+            save_figure(figure, folder / f"{name}.{ending}")
+        plt.close(figure)
+    return report

@@ -1,0 +1,206 @@
+"""Gene annotation: where transcription starts, from GTF, GFF3, BED or a table.
+
+Positions are 0-based, as in :mod:`scminnet.genomics.intervals`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from scminnet._core.arguments import shorten
+from scminnet._core.logging import logger
+from scminnet.genomics.annotation_formats import read_bed, read_gff3, read_gtf
+from scminnet.genomics.intervals import LONGEST, parse_intervals
+from scminnet.genomics.peak_annotation import starts_of_peaks
+
+#: Columns that every TSS table has.
+TSS_COLUMNS = ("gene", "chrom", "tss", "strand")
+
+#: Only Ensembl's own ids have versions: AC011043.1 and RP11-34P13.7 are names.
+_VERSION = re.compile(r"^(ENS[A-Z]*\d{11})\.\d+")
+
+
+def read_annotation(source: str | os.PathLike[str] | pd.DataFrame, *, strip_version: bool = False) -> pd.DataFrame:
+    """Read the transcription start sites of genes from a GTF, GFF3 or BED file, or from muon's peak annotation.
+
+    Parameters
+    ----------
+    source
+        File whose name ends in ``.gtf``, ``.gff``, ``.gff3`` or ``.bed``, plain or with ``.gz``; or a table.
+
+        - GTF: ``transcript`` lines (made from ``exon`` lines where there are none) and ``gene`` lines.
+        - GFF3: genes (types that end in ``gene``) and their direct children other than exons and the like.
+        - BED of six columns or more (chrom, start, end, gene, score, strand). Where every row is one base long, a row is a
+          transcript start; otherwise a row is a gene, transcribed from ``start`` on + and from ``end - 1`` on -. A seventh column of
+          Ensembl ids is taken for ``gene_id``.
+        - A table as ``muon.atac.tl.add_peak_annotation`` keeps it in ``mdata["atac"].uns["atac"]["peak_annotation"]``, made from
+          Cell Ranger's ``atac_peak_annotation.tsv``. It holds distances only. Starts and strands follow where several peaks of a
+          gene agree on them; a gene without, in particular with a single peak, is left out, and so are starts that only one peak
+          speaks for. Read the GTF where there is one.
+    strip_version
+        Whether ``ENSG00000237613.2`` becomes ``ENSG00000237613``. Names that are no Ensembl ids stay as they are.
+
+    Returns
+    -------
+    One row a distinct transcript start of a gene, in the order of the file; a gene with several transcripts has several rows.
+
+    ``gene``
+        Symbol, or the gene's id where it has none. To work with ids: ``table.assign(gene=table["gene_id"])``.
+    ``chrom``, ``strand``
+        As in the file; ``"+"`` or ``"-"``.
+    ``tss``
+        0-based position of the first base transcribed.
+    ``start``, ``end``
+        The gene's extent over all its transcripts, 0-based, half-open. Only where the source tells, so not for a BED of starts or a
+        peak annotation.
+    ``gene_id``
+        Only where the file tells.
+
+    Raises
+    ------
+    TypeError
+        ``source`` is neither path nor table.
+    FileNotFoundError
+        There is no such file.
+    ValueError
+        The source's name or content is none of these formats, cannot be read, holds no gene, or some rows lack a strand or position; they
+        are counted and the first three shown. Or a peak annotation places no start.
+
+    Examples
+    --------
+    >>> import scminnet as mn
+    >>> tss = mn.genomics.read_annotation("gencode.v44.annotation.gtf.gz")  # doctest: +SKIP
+    """
+    if not isinstance(source, (str, os.PathLike, pd.DataFrame)):
+        raise TypeError(f"`source` is a {type(source).__name__}. Give the path of an annotation file.")
+    table = _read_peak_annotation(source) if isinstance(source, pd.DataFrame) else _read_file(Path(source))
+    if strip_version:
+        for column in table.columns.intersection(["gene", "gene_id"]):
+            table[column] = table[column].str.replace(_VERSION, r"\1", regex=True)
+    return check_annotation(table.drop_duplicates(ignore_index=True), argument="source")
+
+
+def _read_file(path: Path) -> pd.DataFrame:
+    """Read the file of an annotation by the format that its name tells."""
+    readers = {".gtf": read_gtf, ".gff": read_gff3, ".gff3": read_gff3, ".bed": read_bed}
+    suffix = Path(path.name.lower().removesuffix(".gz")).suffix
+    if suffix not in readers:
+        raise ValueError(
+            f"`source` is {path.name!r}. Give a file whose name ends in {shorten(readers)}, or that and '.gz'."
+        )
+    if not path.is_file():
+        raise FileNotFoundError(f"`source`: there is no file {str(path)!r}. Give the path of an annotation.")
+    try:
+        table = readers[suffix](path)
+    except (EOFError, OSError, UnicodeDecodeError) as error:
+        raise ValueError(
+            f"`source`: {path.name!r} cannot be read ({error}). Give a whole text file, compressed if and only if its name ends in '.gz'."
+        ) from error
+    if table.empty:
+        raise ValueError(
+            f"`source`: {path.name!r} holds no gene. Give a tab-separated {suffix[1:].upper()} file of genes."
+        )
+    if table["strand"].isna().all() or table["gene"].isna().all():
+        lacking = "strand" if table["strand"].isna().all() else "gene"
+        raise ValueError(
+            f"`source`: no row of {path.name!r} tells a {lacking}. Give tab-separated columns as {suffix[1:].upper()} has them: six or more in "
+            'BED; attributes such as gene_id "A" in GTF, ID=gene:A in GFF3.'
+        )
+    return table
+
+
+def _is_peak_annotation(table: pd.DataFrame) -> bool:
+    return {"distance", "peak_type"} <= set(table.columns)
+
+
+def _read_peak_annotation(table: pd.DataFrame) -> pd.DataFrame:
+    """Read the starts on which the peaks of muon's table agree."""
+    if not _is_peak_annotation(table):
+        raise ValueError(
+            f"`source` is a table with the columns {shorten(table.columns, 10)}. Give a peak annotation, which has 'peak', 'distance' and "
+            "'peak_type', or the path of a file. A TSS table needs no reading."
+        )
+    gene = (table["gene"] if "gene" in table.columns else table.index.to_series()).to_numpy(object)
+    distance = pd.to_numeric(table["distance"], errors="coerce").to_numpy(float, na_value=np.nan)
+    # peaks between genes have neither
+    known = pd.notna(gene) & (gene != "") & np.isfinite(distance)
+    table = table[known]
+    peaks = parse_intervals(table["peak"] if "peak" in table.columns else table, argument="source")
+    pairs = peaks.reset_index(drop=True).assign(
+        gene=gene[known].astype(str),
+        distance=distance[known].astype(np.int64),
+        peak_type=table["peak_type"].to_numpy(object),
+    )
+    starts = starts_of_peaks(pairs)
+    n_genes, n_placed = pairs["gene"].nunique(), starts["gene"].nunique()
+    if starts.empty:
+        raise ValueError(
+            f"`source`: the peaks place no start of the {n_genes:,} genes. Give the annotation of all peaks, or a GTF file."
+        )
+    logger.info("%d of %d genes of the peak annotation have a start on which peaks agree", n_placed, n_genes)
+    return starts
+
+
+def check_annotation(
+    tss: pd.DataFrame | str | os.PathLike[str], *, body: bool = False, argument: str = "tss"
+) -> pd.DataFrame:
+    """Return a TSS table, read first where it is none yet, raising unless it is whole.
+
+    Parameters
+    ----------
+    tss
+        A table as :func:`read_annotation` returns it, or what that reads.
+    body
+        Whether the extent of the genes, ``start`` and ``end``, is needed.
+    argument
+        What the error text calls the table.
+
+    Returns
+    -------
+    A table with at least the columns ``gene``, ``chrom``, ``tss``, ``strand`` (with ``body``, also ``start`` and ``end``); ``tss`` as int64.
+
+    Raises
+    ------
+    TypeError
+        ``tss`` is neither table nor path.
+    ValueError
+        A column is missing, there is no row, or rows lack a gene, position or strand, or end before they start.
+    """
+    if isinstance(tss, (str, os.PathLike)) or (isinstance(tss, pd.DataFrame) and _is_peak_annotation(tss)):
+        tss = read_annotation(tss)
+    if not isinstance(tss, pd.DataFrame):
+        raise TypeError(
+            f"`{argument}` is a {type(tss).__name__}. Give a table of `scminnet.genomics.read_annotation`, or a file's path."
+        )
+    extent = ["start", "end"] if body else []
+    needed = [*TSS_COLUMNS, *extent]
+    missing = [column for column in needed if column not in tss.columns]
+    if missing:
+        raise ValueError(
+            f"`{argument}` lacks the columns {shorten(missing)}; it has {shorten(tss.columns, 10)}. "
+            "Read it with `scminnet.genomics.read_annotation`"
+            + (", from a file that holds genes and not only transcript starts." if body else ".")
+        )
+    if tss.empty:
+        raise ValueError(f"`{argument}` has no rows. Give the annotation of some genes.")
+    numbers = ["tss", *extent]
+    values = {c: pd.to_numeric(tss[c], errors="coerce").to_numpy(float, na_value=np.nan) for c in numbers}
+    named = tss[["gene", "chrom"]].notna().all(axis=1) & (tss[["gene", "chrom"]].astype(str) != "").all(axis=1)
+    good = named.to_numpy() & tss["strand"].isin(["+", "-"]).to_numpy()
+    with np.errstate(invalid="ignore"):
+        for column in numbers:
+            good &= (values[column] >= 0) & (values[column] < LONGEST) & (values[column] % 1 == 0)
+        if body:
+            good &= values["start"] < values["end"]
+    if not good.all():
+        shown = [" ".join(map(str, row)) for row in tss.loc[~good, needed].head(3).to_numpy(object)]
+        raise ValueError(
+            f"`{argument}`: {int((~good).sum()):,} of {len(tss):,} rows lack a gene, a chromosome, a strand ('+' or '-') or a position (a whole "
+            f"number from 0 on{', start before end' if body else ''}), e.g. {shorten(shown)}. Correct them or leave them out."
+        )
+    return tss.assign(**{c: values[c].astype(np.int64) for c in numbers})

@@ -1,0 +1,177 @@
+"""Genomic intervals: how they are named, and which overlap.
+
+All positions are 0-based and all intervals half-open, as in BED: the first base of a chromosome is [0, 1).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import bioframe
+import numpy as np
+import pandas as pd
+
+from scminnet._core.arguments import shorten
+from scminnet._core.compat import without_warning
+
+#: No chromosome is that long, and positions up to it are exact as floating-point numbers.
+LONGEST = 2**40
+
+#: Names under which tables keep the chromosome, start and end of an interval.
+INTERVAL_COLUMNS = (
+    ("chrom", "chr", "chromosome", "seqnames", "seqname"),
+    ("start", "chromStart", "chrom_start"),
+    ("end", "chromEnd", "chrom_end", "stop"),
+)
+
+#: chr1:1-2, chr1-1-2, chr1_1_2 and mixtures. The first part is greedy: what comes before the last two numbers is the
+#: chromosome, whatever separators its name has (chr1_KI270706v1_random, HLA-A*01:01:01:01).
+_INTERVAL_NAME = re.compile(r"^(.+)[:_-]([\d,]+)[_-]([\d,]+)$", re.MULTILINE)
+
+
+def parse_intervals(peaks: Iterable[str] | pd.DataFrame, *, argument: str = "peaks") -> pd.DataFrame:
+    """Read where peaks lie, from their names or from interval columns.
+
+    Parameters
+    ----------
+    peaks
+        Names such as ``chr1:100-200``, ``chr1-100-200`` or ``chr1_100_200`` (thousands separators allowed, chromosomes may have
+        ``_``, ``-`` and ``:`` in their names); or a table, e.g. ``mdata["atac"].var``. A table with columns for chromosome,
+        start and end (any spelling in ``INTERVAL_COLUMNS``: ``chrom``/``start``/``end``, ``chromStart``, ...) is read from these,
+        another one from its index.
+    argument
+        What the error text calls the peaks.
+
+    Returns
+    -------
+    A table of ``chrom`` (str), ``start`` and ``end`` (int64, 0-based, half-open), one row a peak in the same order, with the
+    table's own index or the names as index.
+
+    Raises
+    ------
+    TypeError
+        ``peaks`` is a single text, or holds nothing.
+    ValueError
+        Some peaks do not parse, or are empty or reversed intervals; they are counted and the first three shown.
+
+    Examples
+    --------
+    >>> from scminnet.genomics import parse_intervals
+    >>> parse_intervals(["chr1:10-20", "chr1_KI270706v1_random-10-20"])["chrom"].tolist()
+    ['chr1', 'chr1_KI270706v1_random']
+    """
+    if isinstance(peaks, str) or not isinstance(peaks, Iterable):
+        raise TypeError(f"`{argument}` is {peaks!r}. Give a table, or a list of names such as ['chr1:100-200'].")
+    table = peaks if isinstance(peaks, pd.DataFrame) else pd.DataFrame(index=pd.Index(list(peaks), dtype=object))
+    table = table.loc[:, ~table.columns.duplicated()]
+    found = [next((c for c in spellings if c in table.columns), None) for spellings in INTERVAL_COLUMNS]
+    if None in found:
+        names = table.index.astype(str)
+        parts = _split(names)
+        given = pd.DataFrame({"name": names})
+        where = "names"
+    else:
+        parts = table[found].set_axis(range(3), axis=1)
+        given = parts
+        where = f"columns {shorten(found)}"
+    start, end = (pd.to_numeric(parts[i], errors="coerce").to_numpy(float, na_value=np.nan) for i in (1, 2))
+    with np.errstate(invalid="ignore"):
+        good = (
+            parts[0].notna().to_numpy()
+            & (start >= 0)
+            & (end > start)
+            & (end < LONGEST)
+            & (start % 1 == 0)
+            & (end % 1 == 0)
+        )
+    if not good.all():
+        shown = [" ".join(map(str, row)) for row in given[~good].head(3).to_numpy(object)]
+        raise ValueError(
+            f"`{argument}`: {int((~good).sum()):,} of {len(good):,} {where} are no intervals, e.g. "
+            f"{shorten(shown)}. Give intervals such as 'chr1:100-200' with 0 <= start < end, or leave these out."
+        )
+    chrom = parts[0].astype(str).to_numpy()
+    return pd.DataFrame(
+        {"chrom": chrom, "start": start.astype(np.int64), "end": end.astype(np.int64)}, index=table.index
+    )
+
+
+def _split(names: pd.Index) -> pd.DataFrame:
+    """Take names apart into chromosome, start and end, as text; missing where a name does not look like an interval."""
+    text = "\n".join(names)
+    # one search of all names together takes a fraction of the time of one a name
+    rows = _INTERVAL_NAME.findall(text)
+    if len(rows) != len(names) or text.count("\n") != max(len(names) - 1, 0):
+        matches = [_INTERVAL_NAME.fullmatch(name) for name in names]
+        rows = [m.groups() if m else (None, None, None) for m in matches]
+    parts = pd.DataFrame(rows, columns=range(3), dtype=object)
+    if "," in text:
+        parts[1], parts[2] = parts[1].str.replace(",", ""), parts[2].str.replace(",", "")
+    return parts
+
+
+def overlaps(intervals: pd.DataFrame, others: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Find which intervals share a base.
+
+    Parameters
+    ----------
+    intervals, others
+        Tables with ``chrom``, ``start`` and ``end`` (0-based, half-open).
+
+    Returns
+    -------
+    Row numbers in ``intervals`` and in ``others``, one of each an overlapping pair. Empty intervals overlap nothing.
+    """
+    columns = ["chrom", "start", "end"]
+    tables = []
+    for table in (intervals, others):
+        table = table[columns].astype({"chrom": str}).reset_index(drop=True)
+        # bioframe takes an empty interval for a point
+        tables.append(table[table["end"] > table["start"]])
+    with without_warning("The inplace keyword"):  # of pandas, to bioframe
+        pairs = bioframe.overlap(*tables, how="inner", return_index=True, return_input=False)
+    return pairs["index"].to_numpy(np.int64), pairs["index_"].to_numpy(np.int64)
+
+
+def windows(starts: pd.DataFrame, *, upstream: int, downstream: int, gene_body: bool) -> pd.DataFrame:
+    """Lay a window around each transcript start, in the direction of transcription.
+
+    Parameters
+    ----------
+    starts
+        A TSS table.
+    upstream
+        Bases before the transcript start.
+    downstream
+        Bases from the transcript start on, the first base transcribed being the first.
+    gene_body
+        Whether windows reach to the end of the gene, ``start`` or ``end`` in ``starts``, if that is further.
+
+    Returns
+    -------
+    ``chrom``, ``start`` and ``end`` (0-based, half-open), one row a row of ``starts``; may begin below 0.
+    """
+    forward = (starts["strand"] == "+").to_numpy()
+    first = starts["tss"].to_numpy()
+    # on - the window is mirrored at the first base transcribed, not at its left edge
+    start = np.where(forward, first - upstream, first + 1 - downstream)
+    end = np.where(forward, first + downstream, first + 1 + upstream)
+    if gene_body:
+        start = np.where(forward, start, np.minimum(start, starts["start"]))
+        end = np.where(forward, np.maximum(end, starts["end"]), end)
+    return pd.DataFrame({"chrom": starts["chrom"].to_numpy(), "start": start, "end": end})
+
+
+def why_no_overlap(chroms: Iterable[str], starts: pd.DataFrame, what: str = "peaks") -> str:
+    """Tell why no gene of ``starts`` has one of the intervals on ``chroms`` in its windows, as the text of an error."""
+    ours, theirs = pd.unique(pd.Series(list(chroms), dtype=object)), pd.unique(starts["chrom"].astype(str))
+    if not set(ours) & set(theirs):
+        return (
+            f"`tss`: {what} and annotation have no chromosome name in common. The {what} lie on {shorten(ours)}, the genes on "
+            f"{shorten(theirs)}. Rename one of them, or take an annotation of the {what}' genome."
+        )
+    return (
+        f"`tss`: none of its {starts['gene'].nunique():,} genes has one of the {what} in its windows. Check that the "
+        f"annotation is of the {what}' genome build, or widen `upstream` and `downstream`."
+    )

@@ -1,0 +1,66 @@
+"""How a MuData is registered: fields that look across modalities and allow a query to lack some."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from mudata import MuData
+from scvi.data.fields import MuDataCategoricalObsField, MuDataLabelsWithUnlabeledObsField, MuDataLayerField
+
+from scminnet._core.keys import BATCH_COLUMN, LABELS_COLUMN
+from scminnet.model.data.obs_columns import resolve_batches, resolve_labels
+
+
+def layer_field_key(modality: str) -> str:
+    """Registry key of a modality's matrix."""
+    return f"X_{modality}"
+
+
+class MuDataOptionalLayerField(MuDataLayerField):
+    """A modality's matrix that a query may lack, and whose features must be the reference's, in its order."""
+
+    def transfer_field(self, state_registry: dict[str, Any], mdata_target: MuData, **kwargs: Any) -> dict[str, Any]:
+        """Transfer the field; a modality that the query lacks is registered with no cells."""
+        if self.mod_key not in mdata_target.mod:
+            return {**state_registry, "n_obs": 0}
+        check_features(mdata_target, self.mod_key, state_registry["column_names"])
+        return super().transfer_field(state_registry, mdata_target, **kwargs)
+
+
+class MuDataResolvedLabelsField(MuDataLabelsWithUnlabeledObsField):
+    """Labels of all modalities' cells with one code map, the unlabelled category last."""
+
+    def __init__(self, registry_key: str, labels_key: str, modalities: Sequence[str], unlabeled_category: str) -> None:
+        super().__init__(registry_key, LABELS_COLUMN, unlabeled_category=unlabeled_category)
+        self._preregister = lambda _self, mdata: _write_column(
+            mdata, LABELS_COLUMN, resolve_labels(mdata, labels_key, modalities, unlabeled_category, allow_missing=True)
+        )
+
+
+class MuDataResolvedBatchField(MuDataCategoricalObsField):
+    """Batches of all modalities' cells with one code map."""
+
+    def __init__(self, registry_key: str, batch_key: str | None, modalities: Sequence[str]) -> None:
+        super().__init__(registry_key, BATCH_COLUMN)
+        self._preregister = lambda _self, mdata: _write_column(
+            mdata, BATCH_COLUMN, resolve_batches(mdata, batch_key, modalities, allow_missing=True)
+        )
+
+
+def _write_column(mdata: MuData, column: str, values: pd.Series) -> None:
+    # a new table: the present one may be a slice of another, into which pandas warns of writing
+    mdata.obs = mdata.obs.assign(**{column: pd.Categorical(values)})
+
+
+def check_features(mdata: MuData, modality: str, reference: Sequence[str] | np.ndarray) -> None:
+    """Raise unless the modality's features are the reference's, in the reference's order."""
+    names = mdata.mod[modality].var_names
+    if not np.array_equal(names.astype(str), np.asarray(reference, dtype=str)):
+        known = names.isin(reference)
+        raise ValueError(
+            f"modality {modality!r} has {len(names):,} features, {int(known.sum()):,} of them among the model's "
+            f"{len(reference):,}, or in another order. Call `MinNet.prepare_query_mudata(mdata, model)` first."
+        )

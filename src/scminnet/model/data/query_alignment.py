@@ -1,0 +1,105 @@
+"""Brings a query's features into the reference's order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from mudata import MuData
+from scipy import sparse
+
+from scminnet._core import compat, matrices
+from scminnet._core.arguments import shorten
+from scminnet._core.logging import logger
+
+
+def align_features(adata: AnnData, features: pd.Index) -> AnnData:
+    """Return the cells of ``adata`` over ``features``: known ones moved, missing ones zero, others left out.
+
+    ``X`` and layers keep their kind (sparse or dense) and type; ``obs``, ``obsm``, ``obsp`` and ``uns`` are copied. Matrices on disk stay there
+    where no feature moves, and become dask arrays otherwise.
+    """
+    source = adata.var_names.get_indexer(features)
+    known = np.flatnonzero(source >= 0)
+    # a matrix product with the selection moves columns and makes zeros in one step
+    selection = sparse.csr_matrix(
+        (np.ones(len(known), dtype=np.float32), (source[known], known)), shape=(adata.n_vars, len(features))
+    )
+
+    def moved(matrix: Any) -> Any:
+        if matrices.on_disk(matrix) and adata.var_names.equals(features):
+            return matrix
+        result = matrices.right_product(matrix, selection.astype(matrix.dtype))
+        return sparse.csr_matrix(result) if sparse.issparse(result) else result
+
+    return AnnData(
+        X=None if adata.X is None else moved(adata.X),
+        obs=adata.obs.copy(),
+        var=adata.var.reindex(features),
+        layers={name: moved(layer) for name, layer in adata.layers.items() if name is not None},
+        obsm=dict(adata.obsm),
+        obsp=dict(adata.obsp),
+        uns=dict(adata.uns),
+    )
+
+
+def _taken_over(adata: AnnData) -> AnnData:
+    stored = any(map(matrices.on_disk, (adata.X, *adata.layers.values())))
+    return adata if stored else adata.copy()
+
+
+def align_query(mdata: MuData, features: Mapping[str, Sequence[str]]) -> MuData:
+    """Return a MuData whose modalities have the reference's features, in the reference's order.
+
+    Parameters
+    ----------
+    mdata
+        The query. Modalities that the reference lacks are taken over as they are.
+    features
+        By modality, the reference's features.
+
+    Raises
+    ------
+    ValueError
+        The query has none of the reference's modalities, or a modality none of its features.
+    """
+    shared = [m for m in features if m in mdata.mod]
+    if not shared:
+        raise ValueError(
+            f"`mdata` has modalities {shorten(mdata.mod)}, the model {shorten(features)}: none in common. "
+            "Name the query's modalities as in the reference."
+        )
+    counts = {m: int(pd.Index(features[m]).isin(mdata.mod[m].var_names).sum()) for m in shared}
+    for modality, n_known in counts.items():
+        names = mdata.mod[modality].var_names
+        if not names.is_unique:
+            twice = names[names.duplicated()].unique()
+            raise ValueError(
+                f"modality {modality!r} has duplicate var_names: {shorten(twice)}. "
+                f"Make them unique, e.g. `mdata[{modality!r}].var_names_make_unique()` followed by `mdata.update()`."
+            )
+        if n_known == 0:
+            raise ValueError(
+                f"modality {modality!r} of `mdata` has none of the model's {len(features[modality]):,} features: "
+                f"it has {shorten(names, 3)}, the model {shorten(features[modality], 3)}. "
+                "Use the same kind of names (symbols or Ensembl ids, the same peaks)."
+            )
+    logger.info(
+        "features of the model found in the query: %s; missing ones are filled with zeros",
+        ", ".join(f"{m} {counts[m]:,} of {len(features[m]):,}" for m in shared),
+    )
+    aligned = {
+        m: align_features(adata, pd.Index(features[m])) if m in features else _taken_over(adata)
+        for m, adata in mdata.mod.items()
+    }
+    with compat.new_mudata_manner():
+        result = MuData(aligned)
+    result.obs = mdata.obs.reindex(result.obs_names).copy()
+    result.uns.update(mdata.uns)
+    for key in mdata.obsm:
+        if key not in mdata.mod:
+            result.obsm[key] = mdata.obsm[key][mdata.obs_names.get_indexer(result.obs_names)]
+    return result

@@ -1,0 +1,123 @@
+"""What is checked and resolved before a MuData is registered with the model."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mudata import MuData
+from scvi import REGISTRY_KEYS
+from scvi.data import AnnDataManager
+
+from scminnet._core.arguments import shorten
+from scminnet._core.compat import without_warning
+from scminnet._core.mdata import check_modalities, check_mudata, check_not_view, layer_matrix, layer_names
+from scminnet._core.values import check_values
+from scminnet.model._scvi import AnnDataManagerValidationCheck
+from scminnet.model.data.cell_index import check_measured, check_paired, modality_positions
+from scminnet.model.data.fields import (
+    MuDataOptionalLayerField,
+    MuDataResolvedBatchField,
+    MuDataResolvedLabelsField,
+    check_features,
+    layer_field_key,
+)
+from scminnet.model.data.obs_columns import check_known_labels, check_labels, resolve_batches, resolve_labels
+
+
+def register(
+    mdata: MuData,
+    modalities: Sequence[str] | Mapping[str, str],
+    layers: str | Mapping[str, str | None] | None,
+    labels_key: str,
+    batch_key: str | None,
+    unlabeled_category: str,
+    setup_method_args: dict[str, Any],
+    transfer_kwargs: dict[str, Any],
+) -> AnnDataManager:
+    """Check everything, then register the fields; arguments as in :meth:`scminnet.MinNet.setup_mudata`.
+
+    Parameters
+    ----------
+    setup_method_args
+        What scvi-tools keeps of the call; the resolved modalities and layers are written into it.
+    transfer_kwargs
+        ``source_registry`` and others when a saved model's setup is replayed.
+    """
+    source = transfer_kwargs.get("source_registry")
+    check_mudata(mdata)
+    check_not_view(mdata)
+    names = _modality_names(modalities)
+    layer_of = layer_names(layers, names)
+    setup_method_args["setup_args"] |= {"modalities": {m: m for m in names}, "layers": layer_of}
+
+    present = names if source is None else [m for m in names if m in mdata.mod]
+    if not present:
+        raise ValueError(f"`mdata` has modalities {shorten(mdata.mod)}, the model {shorten(names)}: none in common.")
+    check_modalities(mdata, present)
+    check_matrices(mdata, present, layer_of)
+    positions = modality_positions(mdata, names)
+    check_measured(mdata, positions, names)
+    labels = resolve_labels(mdata, labels_key, names, unlabeled_category, allow_missing=source is not None)
+    resolve_batches(mdata, batch_key, names, allow_missing=source is not None)
+    if source is None:
+        check_paired(positions, names, "`mdata`")
+        check_labels(labels, unlabeled_category)
+    else:
+        registries = source["field_registries"]
+        known = registries[REGISTRY_KEYS.LABELS_KEY]["state_registry"]["categorical_mapping"]
+        check_known_labels(labels, known, unlabeled_category)
+        for modality in present:
+            check_features(mdata, modality, registries[layer_field_key(modality)]["state_registry"]["column_names"])
+
+    fields = [
+        MuDataOptionalLayerField(
+            layer_field_key(m),
+            layer_of[m],
+            mod_key=m,
+            is_count_data=False,
+            correct_data_format=False,
+            mod_required=True,
+        )
+        for m in names
+    ]
+    fields += [
+        MuDataResolvedLabelsField(REGISTRY_KEYS.LABELS_KEY, labels_key, names, unlabeled_category),
+        MuDataResolvedBatchField(REGISTRY_KEYS.BATCH_KEY, batch_key, names),
+    ]
+    manager = AnnDataManager(
+        fields=fields,
+        setup_method_args=setup_method_args,
+        # cells need not be measured in every modality: rows are matched by name instead
+        validation_checks=AnnDataManagerValidationCheck(check_fully_paired_mudata=False),
+    )
+    # scvi-tools names a rare type by its code, and of a query as well; `check_labels` says which of a reference are rare
+    with without_warning("Category .* has fewer than 3 cells"):
+        manager.register_fields(mdata, **transfer_kwargs)
+    return manager
+
+
+def check_matrices(mdata: MuData, modalities: Sequence[str], layers: Mapping[str, str | None]) -> None:
+    """Raise on values that can not be used; warn once when some look like counts."""
+    counts = []
+    for modality in modalities:
+        matrix = layer_matrix(mdata, modality, layers[modality])
+        if check_values(matrix, modality, stored=True).look_like_counts:
+            counts.append(modality)
+    if counts:
+        warnings.warn(
+            f"the values of {shorten(counts)} are whole numbers, as raw counts are. MinNet expects normalised values: "
+            "log-normalise RNA and ATAC, CLR-transform proteins, or name the layer that holds them.",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
+def _modality_names(modalities: Sequence[str] | Mapping[str, str]) -> list[str]:
+    if isinstance(modalities, str):
+        raise TypeError(f"`modalities` is the text {modalities!r}. Give a list of two names or more.")
+    names = list(modalities.values()) if isinstance(modalities, Mapping) else list(modalities)
+    if len(set(names)) < 2 or len(set(names)) < len(names):
+        raise ValueError(f"`modalities` is {names}. Name two different modalities or more.")
+    return names

@@ -1,0 +1,1 @@
+"""Diagnosis: whether a query lies inside the range of the reference."""

@@ -1,0 +1,162 @@
+"""What a model keeps of its reference, so that a query can be held against it without the reference's data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypedDict
+
+import numpy as np
+import pandas as pd
+
+from scminnet._core.matrices import group_sums, take
+from scminnet.graph.neighbors import nearest_neighbors
+from scminnet.metrics.foscttm import foscttm
+from scminnet.model.data.moments import feature_moments
+from scminnet.model.diagnosis.checks import level_correlation
+from scminnet.model.inference.encode import MIN_CELLS_FOR_STATISTICS, embed_projected, project_rows
+from scminnet.model.network.module import SiameseModule, modality_pairs
+
+#: Training cells of each modality that are kept, and held-out ones: at 32 dimensions half a megabyte and a quarter of one.
+MAX_LANDMARKS = 4000
+MAX_HELD_OUT = 2000
+
+#: Neighbours whose mean distance says how near a cell is.
+N_NEIGHBORS = 10
+
+#: Share of the held-out cells within a limit, as in :func:`scminnet.tl.transfer_labels`.
+QUANTILE = 0.95
+
+#: Fewer held-out cells than this have no quantiles worth the name.
+MIN_HELD_OUT = 20
+
+
+class HeldOut(TypedDict):
+    """What a modality's cells look like that the network was not trained on."""
+
+    embedding: np.ndarray
+    """Cells x n_latent, float32."""
+    types: np.ndarray
+    """Code of the most probable type of each cell, int64."""
+    half: np.ndarray
+    """Which half a cell was drawn into (0, 1), the same in all modalities, so that two modalities can be compared over different cells."""
+    max_distance: float
+    """Mean distance to the nearest landmarks that ``QUANTILE`` of the cells do not exceed."""
+    min_confidence: float
+    """Probability of the most probable type that ``QUANTILE`` of the cells reach."""
+    signal: float
+    """Variance of what the input layer gives, summed over its outputs."""
+    features: float
+    """Share of the input layer's weight on features that vary among the cells."""
+
+
+class ReferenceRange(TypedDict):
+    """Plain arrays and numbers, which a saved model carries from version to version."""
+
+    landmarks: dict[str, np.ndarray]
+    """By modality, embedding of training cells; of those in ``held_out``."""
+    levels: dict[str, float]
+    """By modality, correlation of a batch's feature means with all other batches', the lowest of any batch; 1 where there is one batch."""
+    held_out: dict[str, HeldOut]
+    """By modality; without those of which fewer than ``MIN_HELD_OUT`` cells were held out."""
+    foscttm: dict[str, dict[str, float]]
+    """FOSCTTM of held-out cells between two modalities, by the first and the second; only where enough were measured in both."""
+
+
+def learn_range(
+    module: SiameseModule,
+    matrices: Mapping[str, Any],
+    positions: np.ndarray,
+    train: np.ndarray,
+    held_out: np.ndarray,
+    batches: np.ndarray,
+    *,
+    seed: int,
+) -> ReferenceRange:
+    """Sum up the reference as a trained network sees it.
+
+    The limits come from the cells that were held out, for the network places its training cells too well.
+
+    Parameters
+    ----------
+    module
+        The trained network.
+    matrices
+        By modality, row matrices of all cells.
+    positions
+        Cells x modalities: row in the modality, -1 where not measured.
+    train, held_out
+        Cells of either part.
+    batches
+        Batch of each cell.
+    seed
+        Seed of the samples.
+    """
+    rng = np.random.default_rng(seed)
+    train, held_out = rng.permutation(train), rng.permutation(held_out)
+    half = np.arange(len(held_out)) % 2
+    result = ReferenceRange(landmarks={}, levels={}, held_out={}, foscttm={})
+    kept: dict[str, np.ndarray] = {}
+    for i, (modality, matrix) in enumerate(matrices.items()):
+        rows = positions[:, i]
+        result["levels"][modality] = _levels_between_batches(matrix, rows, batches)
+        chosen = rows[train][rows[train] >= 0][:MAX_LANDMARKS]
+        # in the order of the draw, so that it is the same cells in each modality as far as it can be
+        of_held_out = np.flatnonzero(rows[held_out] >= 0)[:MAX_HELD_OUT]
+        if len(chosen) < N_NEIGHBORS or len(of_held_out) < MIN_HELD_OUT:
+            continue
+        kept[modality] = of_held_out
+        landmarks, _ = embed_projected(module, project_rows(module, take(matrix, chosen), modality), modality)
+        values = take(matrix, rows[held_out[of_held_out]])
+        projected = project_rows(module, values, modality)
+        embedding, probabilities = embed_projected(module, projected, modality)
+        result["landmarks"][modality] = landmarks
+        result["held_out"][modality] = HeldOut(
+            embedding=embedding,
+            types=probabilities.argmax(axis=1),
+            half=half[of_held_out],
+            max_distance=float(np.quantile(distance_to(landmarks, embedding, seed), QUANTILE)),
+            min_confidence=float(np.quantile(probabilities.max(axis=1), 1 - QUANTILE)),
+            signal=float(projected.var(axis=0, ddof=1).sum()),
+            features=varying_share(input_weight(module, modality), feature_moments(values)[1]),
+        )
+    for a, b in modality_pairs(tuple(kept)):
+        both, at_a, at_b = np.intersect1d(kept[a], kept[b], assume_unique=True, return_indices=True)
+        if len(both) >= MIN_HELD_OUT:
+            x, y = result["held_out"][a]["embedding"][at_a], result["held_out"][b]["embedding"][at_b]
+            result["foscttm"].setdefault(a, {})[b] = foscttm(x, y).mean
+    return result
+
+
+def _levels_between_batches(matrix: Any, rows: np.ndarray, batches: np.ndarray) -> float:
+    """Correlate each batch's feature means with the other batches'; return the lowest."""
+    measured = np.flatnonzero(rows >= 0)
+    codes, names = pd.factorize(batches[measured])
+    if len(names) < 2:
+        return 1.0
+    batch_of = np.full(matrix.shape[0], -1, dtype=np.int64)
+    batch_of[rows[measured]] = codes
+    sums = group_sums(matrix, batch_of, len(names), np.float64)
+    sums = sums if isinstance(sums, np.ndarray) else sums.toarray()
+    sizes = np.bincount(codes)
+    found = [
+        level_correlation(own / n, (sums.sum(axis=0) - own) / (sizes.sum() - n))
+        for n, own in zip(sizes, sums, strict=True)
+        if n >= MIN_CELLS_FOR_STATISTICS
+    ]
+    return min((r for r in found if r is not None), default=1.0)
+
+
+def input_weight(module: SiameseModule, modality: str) -> np.ndarray:
+    """Return the squared weights of each feature of a modality's input layer, as shares of their sum."""
+    squares = module.encoder(modality).input.weight.detach().square().sum(dim=1).cpu().numpy()
+    return squares / squares.sum()
+
+
+def varying_share(weight: np.ndarray, std: np.ndarray) -> float:
+    """Return the share of the weight that is on features that vary; the others are standardised to zero and have no say."""
+    return float(weight[std > 0].sum())
+
+
+def distance_to(landmarks: np.ndarray, embedding: np.ndarray, seed: int) -> np.ndarray:
+    """Return each cell's mean distance to its nearest landmarks."""
+    return nearest_neighbors(landmarks, N_NEIGHBORS, query=embedding, seed=seed).distances.mean(axis=1)

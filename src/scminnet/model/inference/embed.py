@@ -1,0 +1,205 @@
+"""What a trained model says of cells: embedding and types, of its own data or of a query."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from mudata import MuData
+
+from scminnet._core.arguments import check_choice, check_count, shorten
+from scminnet._core.keys import EMBEDDING_KEY
+from scminnet._core.mdata import check_copyable, check_modalities, check_mudata, layer_matrix
+from scminnet.model.data.cell_index import check_measured, modality_positions
+from scminnet.model.data.fields import check_features
+from scminnet.model.data.moments import feature_moments
+from scminnet.model.data.registration import check_matrices
+from scminnet.model.data.registry import RegisteredModel
+from scminnet.model.data.sparse_rows import as_row_matrix
+from scminnet.model.inference.encode import (
+    BATCH_SIZE,
+    MIN_CELLS_FOR_STATISTICS,
+    embed_projected,
+    hidden_moments,
+    mean_over_modalities,
+    project_rows,
+)
+
+Statistics = Literal["query", "reference"]
+
+
+class EmbeddingMixin(RegisteredModel):
+    """``get_latent_representation``, ``predict`` and ``embed`` of :class:`~scminnet.MinNet`."""
+
+    def get_latent_representation(
+        self,
+        mdata: MuData | None = None,
+        *,
+        modality: str | None = None,
+        statistics: Statistics = "query",
+        batch_size: int = BATCH_SIZE,
+    ) -> np.ndarray:
+        """Embed cells.
+
+        Parameters
+        ----------
+        mdata
+            Cells measured in any of the model's modalities, over the model's features (see :meth:`prepare_query_mudata`); it
+            need not be registered, nor have labels, and is not changed. ``None``: the model's own data.
+        modality
+            ``None``: every cell of the MuData, the mean over its modalities. A name: the cells of that modality, in its order.
+        statistics
+            Standardise each feature, and with the default preset each hidden unit, by the mean and variance of the cells given
+            (``"query"``; for features the paper's way, which takes away much of the difference between platforms) or of the reference (``"reference"``; the only way for a handful of cells).
+        batch_size
+            Cells that go through the network at once.
+
+        Returns
+        -------
+        Float32 array, cells x n_latent.
+
+        Raises
+        ------
+        RuntimeError
+            The model is not trained.
+        ValueError
+            No data; unknown modality; other features than the model's; values that are NaN, infinite or negative; too few
+            cells for ``statistics="query"``.
+        """
+        data, wanted, positions = self._checked(mdata, modality, statistics)
+        parts = self._embed(data, wanted, statistics, batch_size)
+        embeddings = {m: embedding for m, (embedding, _) in parts.items()}
+        return embeddings[modality] if modality else mean_over_modalities(list(embeddings.values()), positions)
+
+    def predict(
+        self,
+        mdata: MuData | None = None,
+        *,
+        modality: str | None = None,
+        soft: bool = False,
+        statistics: Statistics = "query",
+        batch_size: int = BATCH_SIZE,
+    ) -> np.ndarray | pd.DataFrame:
+        """Predict the cells' types.
+
+        Parameters
+        ----------
+        mdata, modality, statistics, batch_size
+            As in :meth:`get_latent_representation`; a cell with several modalities gets the mean of their probabilities.
+        soft
+            Return probabilities.
+
+        Returns
+        -------
+        Array of one label a cell; with ``soft=True`` a DataFrame of probabilities, cells x types.
+
+        Raises
+        ------
+        RuntimeError, ValueError
+            As in :meth:`get_latent_representation`.
+        """
+        data, wanted, positions = self._checked(mdata, modality, statistics)
+        parts = self._embed(data, wanted, statistics, batch_size)
+        by_modality = {m: probabilities for m, (_, probabilities) in parts.items()}
+        shares = by_modality[modality] if modality else mean_over_modalities(list(by_modality.values()), positions)
+        if not soft:
+            return self.labels[shares.argmax(axis=1)]
+        return pd.DataFrame(shares, columns=self.labels, index=(data.mod[modality] if modality else data).obs_names)
+
+    def embed(
+        self,
+        mdata: MuData | None = None,
+        *,
+        key_added: str = EMBEDDING_KEY,
+        label_added: str | None = None,
+        statistics: Statistics = "query",
+        batch_size: int = BATCH_SIZE,
+        copy: bool = False,
+    ) -> MuData | None:
+        """Write the embedding into a MuData, and the predicted types if wished.
+
+        Parameters
+        ----------
+        mdata, statistics, batch_size
+            As in :meth:`get_latent_representation`.
+        key_added
+            Key of ``mdata.obsm`` (every cell, the mean over its modalities) and of each modality's ``obsm`` (its own embedding).
+        label_added
+            Column of ``mdata.obs`` for the types that :meth:`predict` would give, at no further cost. ``None``: none.
+        copy
+            Return a changed copy and leave ``mdata`` as it is.
+
+        Returns
+        -------
+        ``None``, or the copy.
+
+        Raises
+        ------
+        RuntimeError, ValueError
+            As in :meth:`get_latent_representation`; or ``copy`` is set for data on disk.
+        """
+        data, wanted, positions = self._checked(mdata, None, statistics)
+        check_copyable(data, copy=copy)
+        parts = self._embed(data, wanted, statistics, batch_size)
+        target = data.copy() if copy else data
+        for modality, (embedding, _) in parts.items():
+            target.mod[modality].obsm[key_added] = embedding
+        target.obsm[key_added] = mean_over_modalities([embedding for embedding, _ in parts.values()], positions)
+        if label_added is not None:
+            shares = mean_over_modalities([probabilities for _, probabilities in parts.values()], positions)
+            target.obs[label_added] = self.labels[shares.argmax(axis=1)]
+        target.uns[key_added] = {"params": {"modalities": list(parts), "statistics": statistics}}
+        return target if copy else None
+
+    def _checked(
+        self, mdata: MuData | None, modality: str | None, statistics: str
+    ) -> tuple[MuData, list[str], np.ndarray]:
+        """Return the data, the modalities to embed and the cells' positions in these, or raise."""
+        self._check_if_trained(warn=False, message="the model is not trained. Call `model.train()` first.")
+        data = self._data(mdata)
+        wanted = self._check_cells(data, modality, statistics)
+        if mdata is not None:
+            check_matrices(data, wanted, self._layers)
+        positions = modality_positions(data, wanted)
+        if modality is None:
+            check_measured(data, positions, wanted)
+        return data, wanted, positions
+
+    def _check_cells(self, data: MuData, modality: str | None, statistics: str, *, name: str = "mdata") -> list[str]:
+        """Return the modalities that are asked for, or raise on what the network can not take."""
+        check_mudata(data, name)
+        check_choice(statistics, ("query", "reference"), "statistics")
+        if modality is not None:
+            check_choice(modality, self.modalities, "modality")
+        wanted = [modality] if modality else [m for m in self.modalities if m in data.mod]
+        if not wanted:
+            raise ValueError(
+                f"`{name}` has modalities {shorten(data.mod)}, the model {shorten(self.modalities)}: none in common."
+            )
+        check_modalities(data, wanted, name)
+        features = self.get_var_names()
+        for m in wanted:
+            check_features(data, m, features[m])
+            if statistics == "query" and data.mod[m].n_obs < MIN_CELLS_FOR_STATISTICS:
+                advice = "Use statistics='reference'." if name == "mdata" else f"Train without `{name}`."
+                raise ValueError(
+                    f"modality {m!r} of `{name}` has {data.mod[m].n_obs} cells, too few to standardise by their own "
+                    f"statistics (at least {MIN_CELLS_FOR_STATISTICS}). {advice}"
+                )
+        return wanted
+
+    def _embed(
+        self, data: MuData, modalities: list[str], statistics: str, batch_size: int
+    ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Embedding and probabilities by modality."""
+        check_count(batch_size, "batch_size")
+        parts = {}
+        for m in modalities:
+            matrix = as_row_matrix(layer_matrix(data, m, self._layers[m]))
+            moments = feature_moments(matrix) if statistics == "query" else None
+            projected = project_rows(self.module, matrix, m, moments=moments, batch_size=batch_size)
+            adapted = statistics == "query" and self.module.adapt_norm
+            hidden = hidden_moments(self.module, projected, m, batch_size=batch_size) if adapted else None
+            parts[m] = embed_projected(self.module, projected, m, moments=hidden, batch_size=batch_size)
+        return parts

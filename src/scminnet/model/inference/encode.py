@@ -1,0 +1,170 @@
+"""Embeds cells: streams rows through the trained network, batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from scminnet._core.matrices import row_blocks
+from scminnet.model.data.sparse_rows import take_rows
+from scminnet.model.network.layers import Moments
+from scminnet.model.network.module import SiameseModule
+
+#: Cells that go through the network at once: large enough to fill it, small enough to need little memory.
+BATCH_SIZE = 2048
+
+#: Fewer cells than this have no mean and variance worth standardising by.
+MIN_CELLS_FOR_STATISTICS = 30
+
+#: The hidden layers' mean and variance are taken over at most so many cells: to a hundredth of a deviation, and all cells go through
+#: these layers but once.
+MAX_CELLS_FOR_HIDDEN_STATISTICS = 10_000
+
+
+@torch.inference_mode()
+def project_rows(
+    module: SiameseModule,
+    matrix: Any,
+    modality: str,
+    *,
+    moments: tuple[np.ndarray, np.ndarray] | None = None,
+    batch_size: int = BATCH_SIZE,
+) -> np.ndarray:
+    """Send all rows of a matrix through a modality's input layer.
+
+    Parameters
+    ----------
+    module
+        The network.
+    matrix
+        Cells x features, a row matrix, wherever it is stored.
+    modality
+        Whose input layer to use.
+    moments
+        Mean and standard deviation to standardise by; ``None`` for the reference's.
+    batch_size
+        Cells at once.
+
+    Returns
+    -------
+    Cells x the layer's outputs, float32.
+    """
+    given = None if moments is None else tuple(torch.from_numpy(m).to(module.device) for m in moments)
+    module.eval()
+    projected = np.empty((matrix.shape[0], module.encoder(modality).input.weight.shape[1]), dtype=np.float32)
+    for rows, block in row_blocks(matrix):
+        for part in _batches(block.shape[0], batch_size):
+            projected[rows][part] = module.project(modality, take_rows(block, part), given).cpu().numpy()
+    return projected
+
+
+def _batches(n_cells: int, batch_size: int) -> list[slice]:
+    return [slice(start, min(start + batch_size, n_cells)) for start in range(0, n_cells, batch_size)]
+
+
+@torch.inference_mode()
+def hidden_moments(
+    module: SiameseModule, projected: np.ndarray, modality: str, *, batch_size: int = BATCH_SIZE
+) -> list[Moments]:
+    """Mean and variance of each hidden layer's units over the cells given, for its batch norm.
+
+    Of more than ``MAX_CELLS_FOR_HIDDEN_STATISTICS`` cells so many are looked at, at equal distances from first to last.
+
+    Parameters
+    ----------
+    module
+        The network.
+    projected
+        What :func:`project_rows` gave: all cells whose moments shall count.
+    modality
+        Whose encoder to use.
+    batch_size
+        Cells at once.
+
+    Returns
+    -------
+    By layer, two float32 tensors of length n_hidden. The variance divides by n, as batch norm does in training.
+    """
+    module.eval()
+    encoder = module.encoder(modality)
+    if len(projected) > MAX_CELLS_FOR_HIDDEN_STATISTICS:
+        projected = projected[np.linspace(0, len(projected) - 1, MAX_CELLS_FOR_HIDDEN_STATISTICS).astype(np.int64)]
+    moments: list[Moments] = []
+    for layer in encoder.layers:
+        n, mean, squares = 0, torch.zeros((), device=module.device), torch.zeros((), device=module.device)
+        for rows in _batches(len(projected), batch_size):
+            below = encoder.hidden(torch.from_numpy(projected[rows]).to(module.device), moments)
+            activated = layer.activated(below)
+            # deviations from the batch's own mean, so that large means do not swallow small variances; then added up as Chan, Golub and
+            # LeVeque do (The American Statistician 1983)
+            own_n, own_mean = len(activated), activated.mean(0)
+            own_squares = (activated - own_mean).square_().sum(0).double()
+            apart = own_mean.double() - mean
+            squares = squares + own_squares + apart.square() * (n * own_n / (n + own_n))
+            mean = mean + apart * (own_n / (n + own_n))
+            n += own_n
+        moments.append((mean.float(), (squares / n).float()))
+    return moments
+
+
+@torch.inference_mode()
+def embed_projected(
+    module: SiameseModule,
+    projected: np.ndarray,
+    modality: str,
+    *,
+    moments: Sequence[Moments] | None = None,
+    batch_size: int = BATCH_SIZE,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Embed and classify cells that went through the input layer.
+
+    Parameters
+    ----------
+    module
+        The network.
+    projected
+        What :func:`project_rows` gave.
+    modality
+        Whose encoder to use.
+    moments
+        By hidden layer, mean and variance for its batch norm; ``None`` for those of training.
+    batch_size
+        Cells at once.
+
+    Returns
+    -------
+    Embedding (cells x n_latent) and type probabilities (cells x n_labels), float32.
+    """
+    module.eval()
+    heads = module.embedding_head, module.label_head
+    embedding, probabilities = (np.empty((len(projected), head.out_features), dtype=np.float32) for head in heads)
+    given = None if moments is None else {modality: moments}
+    for rows in _batches(len(projected), batch_size):
+        out = module.inference({modality: torch.from_numpy(projected[rows])}, projected=True, moments=given)
+        embedding[rows] = module.position(out["embedding"][modality]).cpu().numpy()
+        probabilities[rows] = out["logits"][modality].softmax(dim=1).cpu().numpy()
+    return embedding, probabilities
+
+
+def mean_over_modalities(parts: list[np.ndarray], positions: np.ndarray) -> np.ndarray:
+    """Average what the modalities say of each cell.
+
+    Parameters
+    ----------
+    parts
+        By modality, rows in the modality's order.
+    positions
+        Cells x modalities: row in the modality, -1 where the cell was not measured.
+
+    Returns
+    -------
+    Cells x columns, float32.
+    """
+    total = np.zeros((len(positions), parts[0].shape[1]), dtype=np.float32)
+    for part, rows in zip(parts, positions.T, strict=True):
+        measured = rows >= 0
+        total[measured] += part[rows[measured]]
+    return total / (positions >= 0).sum(axis=1, keepdims=True, dtype=np.float32)

@@ -1,0 +1,1 @@
+"""The network: input layer, encoders, heads and losses. It knows no MuData."""

@@ -1,0 +1,169 @@
+"""Layers of the siamese network: one modality's way from its features to the hidden representation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from scminnet.model.data.sparse_rows import Rows, SparseRows
+from scminnet.model.network.processes import ALONE, BatchNorm, Processes
+from scminnet.model.training.recipe import Recipe
+
+#: Standardised values are clipped here (paper, "Training process").
+CLIP = 10.0
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "relu": nn.ReLU, "gelu": nn.GELU}
+
+#: Mean and standard deviation of each feature, float32 tensors of length n_features.
+Moments = tuple[Tensor, Tensor]
+
+
+class StandardisedLinear(nn.Module):
+    """A linear layer over ``z = clip((x - mean) / std, -10, 10)`` that never makes sparse ``x`` dense.
+
+    With ``z0`` the standardised zero of each feature, ``z W + b = (z - z0) W + (z0 W + b)``, and ``z - z0`` has the
+    non-zeros of ``x``. A feature of standard deviation 0 has ``z = 0``.
+
+    Parameters
+    ----------
+    n_features, n_out
+        Sizes.
+    learned
+        Weights are trained; otherwise they are set once (:meth:`set_weights`) and stay.
+    dropout
+        Share of features left out of each training batch.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, n_features: int, n_out: int, *, learned: bool, dropout: float = 0.0) -> None:
+        super().__init__()
+        # features x outputs: the layout in which embedding_bag gathers a feature's weights
+        weight, bias = torch.zeros(n_features, n_out), torch.zeros(n_out)
+        if learned:
+            nn.init.kaiming_uniform_(weight.T, a=5**0.5)
+            self.weight, self.bias = nn.Parameter(weight), nn.Parameter(bias)
+        else:
+            self.register_buffer("weight", weight)
+            self.register_buffer("bias", bias)
+        self.dropout = dropout
+        self.register_buffer("mean", torch.zeros(n_features))
+        self.register_buffer("std", torch.ones(n_features))
+
+    @torch.no_grad()
+    def set_moments(self, mean: np.ndarray, std: np.ndarray) -> None:
+        """Set the reference's mean and standard deviation of each feature."""
+        self.mean.copy_(torch.from_numpy(mean))
+        self.std.copy_(torch.from_numpy(std))
+
+    @torch.no_grad()
+    def set_weights(self, weight: np.ndarray, bias: np.ndarray) -> None:
+        """Set the weights (features x outputs) and the bias."""
+        self.weight.copy_(torch.from_numpy(weight))
+        self.bias.copy_(torch.from_numpy(bias))
+
+    def forward(self, x: Rows, moments: Moments | None = None) -> Tensor:
+        """Standardise by ``moments`` (default: the reference's) and multiply."""
+        mean, std = (self.mean, self.std) if moments is None else moments
+        scale = torch.where(std > 0, 1 / std, 0.0)
+        weight = self._dropped(self.weight)
+        if not isinstance(x, SparseRows):
+            return ((x - mean) * scale).clamp(-CLIP, CLIP) @ weight + self.bias
+        zero = (-mean * scale).clamp(-CLIP, CLIP)
+        mean_at, scale_at, zero_at = (moment.index_select(0, x.columns) for moment in (mean, scale, zero))
+        values = (x.values - mean_at).mul_(scale_at).clamp_(-CLIP, CLIP).sub_(zero_at)
+        sums = F.embedding_bag(x.columns, weight, x.offsets, mode="sum", per_sample_weights=values)
+        return sums + (zero @ weight + self.bias)
+
+    def _dropped(self, weight: Tensor) -> Tensor:
+        """Drop features from the input of the whole batch.
+
+        One mask a batch: dropping a feature of z is leaving out its weights, exact for sparse and dense input alike.
+        """
+        if not self.training or self.dropout == 0:
+            return weight
+        keep = torch.rand(len(weight), 1, device=weight.device) >= self.dropout
+        return weight * (keep / (1 - self.dropout))
+
+
+class HiddenLayer(nn.Module):
+    """Linear → activation → batch norm."""
+
+    def __init__(self, linear: nn.Module, recipe: Recipe) -> None:
+        super().__init__()
+        self.linear = linear
+        self.activation = ACTIVATIONS[recipe.activation]()
+        self.norm = BatchNorm(recipe.n_hidden)
+
+    def activated(self, x: Tensor) -> Tensor:
+        """Return what the batch norm takes, cells x n_hidden."""
+        return self.activation(self.linear(x))
+
+    def forward(self, x: Tensor, moments: Moments | None = None, processes: Processes = ALONE) -> Tensor:
+        """Apply the layer, with batch norm by ``moments`` where they are given (mean and variance of each unit)."""
+        activated, norm = self.activated(x), self.norm
+        if moments is None and self.training and processes.size > 1:
+            return processes.batch_norm(activated, norm)
+        if moments is None and self.training and len(x) < 2:
+            # one cell has no variance of its own: use the running one
+            moments = (norm.running_mean, norm.running_var)
+        if moments is None:
+            return norm(activated)
+        return F.batch_norm(activated, *moments, norm.weight, norm.bias, eps=norm.eps)
+
+
+class Encoder(nn.Module):
+    """One modality: input layer, then hidden layers, each beyond the first added to what it was given.
+
+    With ``input_layer="canonical"`` the input layer is a fixed projection on the canonical components; with ``"learned"`` it is the first
+    hidden layer's matrix.
+    """
+
+    def __init__(self, n_features: int, recipe: Recipe) -> None:
+        super().__init__()
+        learned = recipe.input_layer == "learned"
+        self.input = StandardisedLinear(
+            n_features,
+            recipe.n_hidden if learned else recipe.n_canonical,
+            learned=learned,
+            dropout=recipe.input_dropout if learned else 0.0,
+        )
+        first = nn.Identity() if learned else nn.Linear(recipe.n_canonical, recipe.n_hidden)
+        others = [nn.Linear(recipe.n_hidden, recipe.n_hidden) for _ in range(recipe.n_layers - 1)]
+        # torch does not type what is in a ModuleList
+        self.layers: Sequence[HiddenLayer] = nn.ModuleList(HiddenLayer(linear, recipe) for linear in (first, *others))  # type: ignore[assignment]
+
+    def hidden(
+        self,
+        projected: Tensor,
+        moments: Sequence[Moments] | None = None,
+        *,
+        dropout: float = 0.0,
+        processes: Processes = ALONE,
+    ) -> Tensor:
+        """Return the hidden representation of what the input layer gave, cells x n_hidden.
+
+        Parameters
+        ----------
+        projected
+            Cells x outputs of the input layer.
+        moments
+            By layer, mean and variance for its batch norm; ``None``: those of the batch in training, else the running ones. With moments of
+            the first layers only, what these give.
+        dropout
+            Share of the units left out after each layer in training.
+        processes
+            Over which the batch is spread in training.
+        """
+        hidden = projected
+        for i, layer in enumerate(self.layers if moments is None else self.layers[: len(moments)]):
+            added = layer(hidden, None if moments is None else moments[i], processes)
+            hidden = F.dropout(added if i == 0 else hidden + added, dropout, self.training)
+        return hidden

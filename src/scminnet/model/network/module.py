@@ -1,0 +1,258 @@
+"""The siamese network over modalities, and its loss. No data access."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from scvi.module.base import BaseModuleClass, LossOutput, auto_move_data
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from scminnet.model.data.sparse_rows import Rows
+from scminnet.model.network import losses
+from scminnet.model.network.layers import Encoder, Moments
+from scminnet.model.network.processes import ALONE, Processes
+from scminnet.model.training.recipe import Recipe
+
+
+class SiameseModule(BaseModuleClass):
+    """Per-modality encoders with one embedding head and one type head for all.
+
+    Parameters
+    ----------
+    n_features
+        Number of features of each modality, in the model's order of modalities.
+    n_labels
+        Number of types, the unlabelled category not counted.
+    recipe
+        Sizes, activation, dropout, initial values.
+    """
+
+    def __init__(self, n_features: Mapping[str, int], n_labels: int, recipe: Recipe) -> None:
+        super().__init__()
+        self.modalities = tuple(n_features)
+        self.normalise = recipe.normalise
+        self.adapt_norm = recipe.adapt_norm
+        #: Set anew by the training, as it may follow the number of paired cells.
+        self.hidden_dropout = recipe.hidden_dropout or 0.0
+        # a list, for modality names may hold what a ModuleDict refuses
+        self.encoders: Sequence[Encoder] = nn.ModuleList(Encoder(n, recipe) for n in n_features.values())  # type: ignore[assignment]  # as above
+        self.embedding_head = nn.Linear(recipe.n_hidden, recipe.n_latent)
+        self.label_head = nn.Linear(recipe.n_hidden, n_labels)
+        if recipe.initialisation == "published":
+            self._initialise_as_published()
+
+    def _initialise_as_published(self) -> None:
+        """Xavier uniform for matrices, N(0, 1) for every vector: what the published code does."""
+        for parameter in self.parameters():
+            if parameter.ndim > 1:
+                nn.init.xavier_uniform_(parameter)
+            else:
+                nn.init.normal_(parameter)
+
+    def encoder(self, modality: str) -> Encoder:
+        """Return the encoder of a modality."""
+        return self.encoders[self.modalities.index(modality)]
+
+    def _get_inference_input(self, tensors: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        return {name: tensors[name] for name in ("x", "projected", "processes")}
+
+    def _get_generative_input(self, tensors: Any, inference_outputs: Any, **kwargs: Any) -> dict[str, Any]:
+        return {}
+
+    @auto_move_data
+    def project(self, modality: str, x: Rows, moments: Moments | None = None) -> Tensor:
+        """Apply a modality's input layer, standardising by ``moments`` (default: the reference's)."""
+        return self.encoder(modality).input(x, moments)
+
+    @auto_move_data
+    def inference(
+        self,
+        x: Mapping[str, Rows],
+        *,
+        projected: bool = False,
+        moments: Mapping[str, Sequence[Moments]] | None = None,
+        processes: Processes = ALONE,
+    ) -> dict[str, Any]:
+        """Embed and classify.
+
+        Parameters
+        ----------
+        x
+            Rows of cells by modality.
+        projected
+            The rows went through the input layer before: a fixed one is applied once, not in each epoch.
+        moments
+            By modality and hidden layer, mean and variance for its batch norm; ``None``: those of the batch in training, else the running ones.
+        processes
+            Over which the batch is spread in training; ``x`` is this one's part.
+
+        Returns
+        -------
+        ``embedding`` (cells x n_latent) and ``logits`` (cells x n_labels), each a dictionary by modality.
+        """
+        embedding, logits = {}, {}
+        for modality, rows in x.items():
+            # also without cells: of several processes each takes part in the exchange of every modality
+            hidden = self.encoder(modality).hidden(
+                rows if projected else self.project(modality, rows),  # type: ignore[arg-type]  # projected, they are dense
+                None if moments is None else moments[modality],
+                dropout=self.hidden_dropout,
+                processes=processes,
+            )
+            embedding[modality] = self.embedding_head(hidden)
+            logits[modality] = self.label_head(hidden)
+        return {"embedding": embedding, "logits": logits}
+
+    def position(self, embedding: Tensor) -> Tensor:
+        """Return where embedded cells stand for the user: on the unit sphere when directions are what counts."""
+        return F.normalize(embedding, dim=1) if self.normalise else embedding
+
+    def generative(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Nothing is generated: the network is discriminative."""
+        return {}
+
+    def sample(self, *args: Any, **kwargs: Any) -> Any:
+        """Raise: a siamese network has no distribution to sample from."""
+        raise TypeError("MinNet is not a generative model: there is nothing to sample.")
+
+    def loss(
+        self,
+        tensors: dict[str, Any],
+        inference_outputs: dict[str, Any],
+        generative_outputs: dict[str, Any],
+        recipe: Recipe,
+    ) -> LossOutput:
+        """Classification loss plus weighted contrastive losses of one batch.
+
+        Parameters
+        ----------
+        tensors
+            A batch of :class:`~scminnet.model.training.pair_data.PairDataset`.
+        inference_outputs
+            What :meth:`inference` gave for it.
+        generative_outputs
+            Not used.
+        recipe
+            Weights and forms of the losses.
+        """
+        labels, cells = tensors["labels"], tensors["cells"]
+        embedding, logits = (
+            {m: tensors["processes"].whole(part, len(cells[m])) for m, part in inference_outputs[name].items()}
+            for name in ("embedding", "logits")
+        )
+        # a modality of which the batch has no cells gets gradients of zero, for DDP waits for all
+        nothing = [parts.pop(m).sum() for parts in (embedding, logits) for m in list(parts) if not len(cells[m])]
+
+        metrics: dict[str, Tensor] = {}
+        metrics["classification_loss"] = self._classification_loss(logits, labels)
+        metrics["contrastive_loss"] = self._contrastive_loss(embedding, tensors, recipe)
+        total = (
+            recipe.classification_weight * metrics["classification_loss"]
+            + recipe.contrastive_weight * metrics["contrastive_loss"]
+        )
+        if recipe.infonce_weight > 0:
+            metrics["infonce_loss"] = self._infonce_loss(embedding, tensors["matches"], recipe.temperature)
+            total = total + recipe.infonce_weight * metrics["infonce_loss"]
+        if recipe.supervised_weight > 0:
+            metrics["supervised_loss"] = self._supervised_loss(
+                embedding, labels, tensors["labelled"], recipe.temperature
+            )
+            total = total + recipe.supervised_weight * metrics["supervised_loss"]
+        if nothing:
+            total = total + torch.stack(nothing).sum()
+        metrics |= self._accuracies(embedding, logits, labels, cells)
+        return LossOutput(loss=total, n_obs_minibatch=tensors["n_cells"], extra_metrics=metrics)
+
+    def _classification_loss(self, logits: Mapping[str, Tensor], labels: Mapping[str, Tensor]) -> Tensor:
+        # a sum over modalities (paper, total loss); unlabelled cells (-1) have no say
+        terms = []
+        for modality, predicted in logits.items():
+            known = labels[modality] >= 0
+            sums = F.cross_entropy(predicted, labels[modality].clamp_min(0), reduction="none")
+            terms.append((sums * known).sum() / known.sum().clamp_min(1))
+        return torch.stack(terms).sum()
+
+    def _contrastive_loss(self, embedding: Mapping[str, Tensor], tensors: dict[str, Any], recipe: Recipe) -> Tensor:
+        labels, cells = tensors["labels"], tensors["cells"]
+        squared, same, margin = [], [], []
+        for pairs in tensors["pairs"]:
+            left, right = (pairs.first, pairs.left), (pairs.second, pairs.right)
+            a, b = (embedding[modality][rows] for modality, rows in (left, right))
+            outer = pairs.distances.ndim == 2
+            label_a, label_b = (labels[modality][rows] for modality, rows in (left, right))
+            cell_a, cell_b = (cells[modality][rows] for modality, rows in (left, right))
+            if outer:
+                label_a, cell_a = label_a.unsqueeze(1), cell_a.unsqueeze(1)
+            squared.append(losses.squared_distances(a, b, outer=outer).flatten())
+            same.append((cell_a == cell_b).flatten())
+            margin.append(losses.margins(pairs.distances, label_a, label_b, m0=recipe.m0, c=recipe.c).flatten())
+        if not squared:
+            return torch.zeros((), device=self.device)
+        return losses.contrastive_loss(
+            torch.cat(squared),
+            torch.cat(same),
+            torch.cat(margin),
+            form=recipe.loss_form,
+            positive_share=recipe.positive_share,
+        )
+
+    def _infonce_loss(
+        self,
+        embedding: Mapping[str, Tensor],
+        matches: Mapping[tuple[str, str], tuple[Tensor, Tensor]],
+        temperature: float,
+    ) -> Tensor:
+        terms = [
+            losses.info_nce(embedding[first][left], embedding[second][right], temperature=temperature)
+            for (first, second), (left, right) in matches.items()
+            if len(left) > 1
+        ]
+        return torch.stack(terms).mean() if terms else torch.zeros((), device=self.device)
+
+    def _supervised_loss(
+        self,
+        embedding: Mapping[str, Tensor],
+        labels: Mapping[str, Tensor],
+        labelled: Mapping[str, Tensor],
+        temperature: float,
+    ) -> Tensor:
+        known = {m: (cells[labelled[m]], labels[m][labelled[m]]) for m, cells in embedding.items()}
+        terms = [
+            losses.supervised_contrast(
+                known[first][0], known[second][0], known[first][1], known[second][1], temperature=temperature
+            )
+            for first, second in modality_pairs(tuple(embedding))
+        ]
+        return torch.stack(terms).mean() if terms else torch.zeros((), device=self.device)
+
+    @torch.no_grad()
+    def _accuracies(
+        self,
+        embedding: Mapping[str, Tensor],
+        logits: Mapping[str, Tensor],
+        labels: Mapping[str, Tensor],
+        cells: Mapping[str, Tensor],
+    ) -> dict[str, Tensor]:
+        """Per modality: share of types called right, and of cells that find themselves in the other modality."""
+        found: dict[str, Tensor] = {}
+        for modality, predicted in logits.items():
+            known = labels[modality] >= 0
+            right = (predicted.argmax(1) == labels[modality]) & known
+            found[f"accuracy_{modality}"] = right.sum() / known.sum()
+        shares: dict[str, list[Tensor]] = {}
+        for first, second in modality_pairs(tuple(embedding)):
+            a, b = self.position(embedding[first]), self.position(embedding[second])
+            squared = losses.squared_distances(a, b, outer=True)
+            both = losses.pair_accuracy(squared, cells[first], cells[second])
+            for modality, share in zip((first, second), both, strict=True):
+                shares.setdefault(modality, []).append(share)
+        found |= {f"pair_accuracy_{m}": torch.stack(s).nanmean() for m, s in shares.items()}
+        return found
+
+
+def modality_pairs(modalities: Sequence[str]) -> list[tuple[str, str]]:
+    """List every two modalities once, in order."""
+    return [(a, b) for i, a in enumerate(modalities) for b in modalities[i + 1 :]]

@@ -1,0 +1,1 @@
+"""Saved models: their format, its checks, and the model card."""

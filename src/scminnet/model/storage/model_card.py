@@ -1,0 +1,131 @@
+"""What a shared model says of itself on the page that a hub shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from scminnet._core.arguments import shorten
+
+if TYPE_CHECKING:
+    from scminnet.model.minnet import MinNet
+
+
+def model_card(
+    model: MinNet,
+    *,
+    license: str,
+    description: str,
+    tissues: Sequence[str] = (),
+    references: str = "",
+) -> str:
+    """Write a model card for the scvi-tools hub, in Markdown.
+
+    :class:`scvi.hub.HubModel` takes it as the file ``README.md`` of the model's folder; the helper of scvi-tools knows its own classes only.
+
+    Parameters
+    ----------
+    model
+        A trained model.
+    license
+        Of the model, by the hub's names, e.g. ``"cc-by-4.0"``.
+    description
+        What cells it was trained on, how they were prepared, and what queries it is meant for.
+    tissues
+        Tissues of the reference.
+    references
+        Papers and accessions of the data.
+
+    Returns
+    -------
+    The text, with its YAML header.
+
+    Raises
+    ------
+    RuntimeError
+        The model is not trained.
+
+    Examples
+    --------
+    >>> model.save("pbmc_model")
+    >>> card = scminnet.model.model_card(
+    ...     model, license="cc-by-4.0", description="PBMC of three donors, 10x Multiome.", tissues=["blood"]
+    ... )
+    >>> Path("pbmc_model/README.md").write_text(card)
+    >>> metadata = scvi.hub.HubMetadata.from_dir(
+    ...     "pbmc_model", anndata.__version__, model_parent_module="scminnet.model"
+    ... )
+    >>> scvi.hub.HubModel("pbmc_model", metadata=metadata).push_to_huggingface_hub(
+    ...     "me/pbmc_model", token, repo_create=True
+    ... )
+    """
+    model._check_if_trained(warn=False, message="the model is not trained. Call `model.train()` first.")
+    features = model.get_var_names()
+    tags = [
+        "biology",
+        "genomics",
+        "single-cell",
+        "model_cls_name:MinNet",
+        f"scvi_version:{model.registry_['scvi_version']}",
+        *(f"modality:{m}" for m in model.modalities),
+        *(f"tissue:{t}" for t in tissues),
+        "annotated:True",
+    ]
+    last = last_validation(model)
+    lines = [
+        "---",
+        f"license: {license}",
+        "library_name: scvi-tools",
+        "tags:",
+        *(f"- {tag}" for tag in tags),
+        "---",
+        "",
+        "MinNet embeds unpaired cells of several modalities in one space; see scminnet's documentation.",
+        "",
+        "# Description",
+        "",
+        description,
+        "",
+        "# Use",
+        "",
+        "```python",
+        "import scminnet as mn",
+        "from scvi.hub import HubModel",
+        "",
+        'model = HubModel.pull_from_huggingface_hub("OWNER/NAME")',
+        "model.load_model(adata=False)  # the model itself holds what a query needs",
+        "mn.MinNet.prepare_query_mudata(query, model.model)",
+        "model.model.embed(query)",
+        "print(model.model.diagnose(query))",
+        "```",
+        "",
+        "# Reference",
+        "",
+        "| modality | features | the first of them |",
+        "|---|---|---|",
+        *(f"| {m} | {len(names):,} | {shorten(map(str, names), 3)} |" for m, names in features.items()),
+        "",
+        f"Types: {shorten(map(str, model.labels), 100)}.",
+        "",
+        f"Trained by scminnet {model.written_by_['scminnet']}, scvi-tools {model.registry_['scvi_version']}.",
+        "",
+    ]
+    if last:
+        lines += [
+            "# Held-out cells, last epoch",
+            "",
+            "| value | |",
+            "|---|---|",
+            *(f"| {name.removesuffix('_validation')} | {value:.3f} |" for name, value in last.items()),
+            "",
+        ]
+    if references:
+        lines += ["# References", "", references, ""]
+    return "\n".join(lines)
+
+
+def last_validation(model: MinNet) -> dict[str, float]:
+    """Return what the last epoch logged of the held-out cells, by name; nothing where none were held out."""
+    return {
+        name: float(values.iloc[-1, 0]) for name, values in (model.history or {}).items() if name.endswith("validation")
+    }

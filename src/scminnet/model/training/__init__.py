@@ -1,0 +1,1 @@
+"""Training: the recipe, the pairs of a batch, the training plan and checkpoints."""

@@ -1,0 +1,156 @@
+"""The state of a training on disk, from which an interrupted one goes on as if nothing had happened."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import pandas as pd
+import torch
+
+from scminnet._core.files import replacing_path
+
+#: Where in Lightning's checkpoint our own part stands.
+KEY = "scminnet"
+
+
+def describe_run(**parts: Any) -> dict[str, str]:
+    """Return what two trainings must have in common to end alike, as texts by which they are told apart."""
+    return {"scminnet": version("scminnet")} | {name: str(part) for name, part in parts.items()}
+
+
+def digest(texts: Iterable[Any]) -> str:
+    """Return a short text that stands for a long list."""
+    return hashlib.blake2b("\n".join(map(str, texts)).encode(), digest_size=8).hexdigest()
+
+
+class TrainingCheckpoint(pl.Callback):
+    """Writes the state of a training to a file, whole or not at all, before each epoch but the first.
+
+    Between epochs there is nothing in flight: means are logged, schedules and early stopping are up to date, and what is drawn follows
+    from seed and epoch.
+
+    Parameters
+    ----------
+    path
+        The file.
+    run
+        What :func:`describe_run` gave.
+    earlier
+        What :func:`read_checkpoint` gave: the state to go on from.
+    """
+
+    def __init__(self, path: Path, run: Mapping[str, str], earlier: Mapping[str, Any] | None) -> None:
+        self.path = path
+        self.run = dict(run)
+        self.earlier = earlier
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Put the training into the state that it was interrupted in."""
+        # by hand, for Lightning's own way (ckpt_path) takes a file that was written between epochs for the end of one, and skips the next
+        saved, loop = self.earlier, trainer.fit_loop
+        if saved is None:
+            return
+        trainer.strategy.load_optimizer_state_dict(saved)
+        for config, state in zip(trainer.lr_scheduler_configs, saved["lr_schedulers"], strict=True):
+            config.scheduler.load_state_dict(state)
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]  # set by one of Lightning's connectors
+            if callback.state_key in saved["callbacks"]:
+                callback.load_state_dict(saved["callbacks"][callback.state_key])
+        counts = saved["loops"]["fit_loop"]
+        loop.epoch_progress.load_state_dict(counts["epoch_progress"])
+        loop.epoch_progress.reset_on_restart()
+        loop.epoch_loop.on_load_checkpoint(counts["epoch_loop.state_dict"])
+        loop.epoch_loop.automatic_optimization.optim_progress.load_state_dict(
+            counts["epoch_loop.automatic_optimization.optim_progress"]
+        )
+        history = _history(trainer)
+        for name, (of, index, values) in saved[KEY]["history"].items():
+            history[name] = pd.DataFrame({name: values}, index=pd.Index(index, name=of), dtype=object)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write the file; of several processes the first writes for all."""
+        if trainer.current_epoch == 0:
+            return
+        with replacing_path(self.path) if trainer.is_global_zero else nullcontext(self.path) as partial:
+            # said, as Lightning tells each time what it takes otherwise
+            trainer.save_checkpoint(partial, weights_only=False)
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Add which run this is, and its history, as plain texts and numbers."""
+        checkpoint[KEY] = {
+            "run": self.run,
+            "history": {
+                name: (frame.index.name, frame.index.astype(int).tolist(), [float(v) for v in frame[name]])
+                for name, frame in _history(trainer).items()
+            },
+        }
+
+
+def _history(trainer: pl.Trainer) -> dict[str, pd.DataFrame]:
+    """Return what scvi-tools' logger keeps, to be changed in place; nothing with other loggers or in other than the first process."""
+    history = getattr(trainer.logger, "history", None) if trainer.is_global_zero else None
+    return {} if history is None else history
+
+
+def check_checkpoint_path(path: str | Path) -> Path:
+    """Return the path, raising where no file can be written."""
+    if not isinstance(path, (str, Path)):
+        raise TypeError(f"`checkpoint` is a {type(path).__name__}. Give the name of a file.")
+    path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(f"`checkpoint` is the folder {str(path)!r}. Give the name of a file in it.")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"`checkpoint`: there is no folder {str(path.parent)!r}. Make it first.")
+    return path
+
+
+def read_checkpoint(path: Path, run: Mapping[str, str]) -> dict[str, Any] | None:
+    """Return what an interrupted training wrote, or ``None`` where there is no file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    run
+        What :func:`describe_run` gave for the training to come.
+
+    Raises
+    ------
+    ValueError
+        The file can not be read, or is of another run.
+    """
+    if not path.exists():
+        return None
+    remedy = "Give another file, or remove this one to train from the start."
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, OSError, EOFError, pickle.UnpicklingError, ValueError, KeyError) as error:
+        raise ValueError(
+            f"`checkpoint` {str(path)!r} can not be read ({type(error).__name__}): it is truncated or no checkpoint. {remedy}"
+        ) from error
+    if not isinstance(saved, dict) or KEY not in saved:
+        raise ValueError(f"`checkpoint` {str(path)!r} was not written by `MinNet.train`. {remedy}")
+    found = saved[KEY]["run"]
+    differing = [
+        f"{name} {found.get(name)}, now {run.get(name)}"
+        for name in {**found, **run}
+        if found.get(name) != run.get(name)
+    ]
+    if differing:
+        raise ValueError(f"`checkpoint` {str(path)!r} is of another training: {'; '.join(differing)}. {remedy}")
+    return saved
+
+
+def module_state(saved: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+    """Return the network's part of what :func:`read_checkpoint` gave."""
+    prefix = "module."
+    return {name.removeprefix(prefix): v for name, v in saved["state_dict"].items() if name.startswith(prefix)}

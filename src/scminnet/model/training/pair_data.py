@@ -1,0 +1,197 @@
+"""Reads the drawn batches, and splits the cells into training and validation."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from scminnet.graph.geodesic import GeodesicIndex
+from scminnet.model.data.sparse_rows import take_rows
+from scminnet.model.network.module import modality_pairs
+from scminnet.model.network.processes import Processes
+from scminnet.model.training.pair_sampler import DrawnBatch, PairSampler
+from scminnet.model.training.recipe import Recipe
+
+
+class Pairs(NamedTuple):
+    """Pairs as the loss takes them: two modalities, row positions, distances on the margin graph.
+
+    ``distances`` is ``(l, r)`` for all pairs of rows, ``(p,)`` for row-by-row pairs.
+    """
+
+    first: str
+    second: str
+    left: Tensor
+    right: Tensor
+    distances: Tensor
+
+
+class PairDataset(Dataset[dict[str, Any]]):
+    """Reads drawn batches: rows of each modality, labels, identities, pairs with their distances.
+
+    Parameters
+    ----------
+    matrices
+        By modality, the row matrix of its cells in the modality's own order, wherever it is stored.
+    projected
+        The matrices went through the network's input layer before.
+    positions
+        Cells of the MuData x modalities, int64: the cell's row in the modality's matrix, -1 where not measured.
+    labels
+        Label code of each cell of the MuData, int64, -1 for unlabelled cells.
+    geodesics
+        Distances of the cells on the margin graph.
+    graph_rows
+        Node of each cell of the MuData in ``geodesics``, -1 for cells without one.
+
+    Attributes
+    ----------
+    processes
+        Over which each batch is spread: every process knows all cells of the batch, and reads the rows of its own.
+    """
+
+    def __init__(
+        self,
+        matrices: dict[str, Any],
+        positions: np.ndarray,
+        labels: np.ndarray,
+        geodesics: GeodesicIndex,
+        graph_rows: np.ndarray,
+        *,
+        projected: bool,
+    ) -> None:
+        self.matrices = matrices
+        self.projected = projected
+        self.modalities = tuple(matrices)
+        self.positions = positions
+        self.labels = labels
+        self.geodesics = geodesics
+        self.graph_rows = graph_rows
+        self.processes = Processes()
+
+    def __getitem__(self, drawn: DrawnBatch) -> dict[str, Any]:
+        by_modality = dict(zip(self.modalities, drawn.cells, strict=True))
+        return {
+            "x": {
+                m: take_rows(self.matrices[m], self.positions[cells[self.processes.own(len(cells))], i])
+                for i, (m, cells) in enumerate(by_modality.items())
+            },
+            "labels": {m: torch.from_numpy(self.labels[cells]) for m, cells in by_modality.items()},
+            "cells": {m: torch.from_numpy(cells) for m, cells in by_modality.items()},
+            # found here, where they are known: found on the device, each batch would wait for it
+            "labelled": {
+                m: torch.from_numpy(np.flatnonzero(self.labels[cells] >= 0)) for m, cells in by_modality.items()
+            },
+            "matches": {
+                pair: _matches(by_modality[pair[0]], by_modality[pair[1]]) for pair in modality_pairs(self.modalities)
+            },
+            "pairs": self._all_pairs(by_modality) if drawn.pairs is None else self._drawn_pairs(drawn),
+            "n_cells": drawn.n_cells,
+            "projected": self.projected,
+            "processes": self.processes,
+        }
+
+    def _all_pairs(self, cells: dict[str, np.ndarray]) -> list[Pairs]:
+        blocks = []
+        for first, second in modality_pairs(self.modalities):
+            left, right = cells[first], cells[second]
+            if len(left) and len(right):
+                distances = self.geodesics.block(self.graph_rows[left], self.graph_rows[right])
+                rows = torch.arange(len(left)), torch.arange(len(right))
+                blocks.append(Pairs(first, second, *rows, torch.from_numpy(distances)))
+        return blocks
+
+    def _drawn_pairs(self, drawn: DrawnBatch) -> list[Pairs]:
+        lists = []
+        for pairs in drawn.pairs or []:
+            left = self.graph_rows[drawn.cells[pairs.first][pairs.left]]
+            right = self.graph_rows[drawn.cells[pairs.second][pairs.right]]
+            lists.append(
+                Pairs(
+                    self.modalities[pairs.first],
+                    self.modalities[pairs.second],
+                    torch.from_numpy(pairs.left),
+                    torch.from_numpy(pairs.right),
+                    torch.from_numpy(self.geodesics.pairs(left, right)),
+                )
+            )
+        return lists
+
+
+def _matches(left: np.ndarray, right: np.ndarray) -> tuple[Tensor, Tensor]:
+    """Positions of the cells that stand in both arrays, in the order of the first."""
+    _, at_left, at_right = np.intersect1d(left, right, assume_unique=True, return_indices=True)
+    order = np.argsort(at_left)
+    return torch.from_numpy(at_left[order]), torch.from_numpy(at_right[order])
+
+
+class PairDataModule(pl.LightningDataModule):
+    """Splits the cells and serves batches of pairs for training and validation.
+
+    Parameters
+    ----------
+    present
+        Cells of the MuData x modalities: who was measured in what.
+    recipe
+        ``train_size`` and the recipe of the pairs.
+    seed
+        Seed of split and pairs.
+
+    Attributes
+    ----------
+    dataset
+        Reads drawn batches; set before training, for what it reads may be fitted on the training part.
+    train_idx, val_idx, test_idx
+        The cells of each part, sorted. All cells not in training are validated; there is no test part.
+    """
+
+    trainer: pl.Trainer
+
+    def __init__(self, present: np.ndarray, recipe: Recipe, *, seed: int) -> None:
+        super().__init__()
+        self.dataset: PairDataset
+        self.present = present
+        self.recipe = recipe
+        self.seed = seed
+        n_cells = len(present)
+        order = np.random.default_rng(seed).permutation(n_cells)
+        self.n_train = max(round(recipe.train_size * n_cells), 1)
+        self.n_val = n_cells - self.n_train
+        self.train_idx = np.sort(order[: self.n_train])
+        self.val_idx = np.sort(order[self.n_train :])
+        self.test_idx = np.array([], dtype=np.int64)
+
+    def setup(self, stage: str) -> None:
+        """Spread the batches over the processes; Lightning calls this in each."""
+        self.dataset.processes = Processes(self.trainer.global_rank, self.trainer.world_size)
+
+    @property
+    def n_train_batches(self) -> int:
+        """Batches of a training epoch."""
+        return len(self._sampler(self.train_idx, frozen=False))
+
+    def _sampler(self, cells: np.ndarray, *, frozen: bool) -> PairSampler:
+        return PairSampler(cells, self.present, self.recipe, seed=self.seed, frozen=frozen)
+
+    def _loader(self, cells: np.ndarray, *, frozen: bool) -> DataLoader:
+        # batch_size=None: the sampler's batches reach the dataset whole. A generator of its own: the loader draws a number, unused here, from the
+        # common one when it starts, and where that falls among dropout's draws differs in a training that goes on from a checkpoint
+        return DataLoader(
+            self.dataset,
+            sampler=self._sampler(cells, frozen=frozen),
+            batch_size=None,
+            generator=torch.Generator().manual_seed(self.seed),
+        )
+
+    def train_dataloader(self) -> DataLoader:
+        """Training pairs, redrawn from (seed, epoch)."""
+        return self._loader(self.train_idx, frozen=False)
+
+    def val_dataloader(self) -> DataLoader | None:
+        """Validation pairs, the same in every epoch; ``None`` without validation cells."""
+        return self._loader(self.val_idx, frozen=True) if self.n_val else None

@@ -1,0 +1,138 @@
+"""Which cells meet in a batch: draws the cells, and the pairs where not all of a batch count."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from torch.utils.data import Sampler
+
+from scminnet.model.training.recipe import Recipe
+
+
+class DrawnPairs(NamedTuple):
+    """Pairs of two modalities' cells, as positions in the batch's cells of each modality."""
+
+    first: int
+    second: int
+    left: np.ndarray
+    right: np.ndarray
+
+
+class DrawnBatch(NamedTuple):
+    """What a sampler draws: positions in the reference, nothing read yet."""
+
+    n_cells: int
+    """Cells of the epoch that this batch stands for."""
+    cells: list[np.ndarray]
+    """By modality, the cells to read."""
+    pairs: list[DrawnPairs] | None
+    """The pairs, or ``None`` for all cross-modality pairs of the batch."""
+
+
+class PairSampler(Sampler[DrawnBatch]):
+    """Draws the batches of an epoch from (seed, epoch).
+
+    Parameters
+    ----------
+    cells
+        Cells of the split, int64 positions in the MuData.
+    present
+        Cells of the MuData x modalities: who was measured in what.
+    recipe
+        ``pairing``, ``pair_strategy``, ``positive_share`` and ``batch_size`` are read.
+    seed
+        Seed of all epochs.
+    frozen
+        Draw every epoch alike, as validation needs. (Lightning tells validation samplers the epoch as well.)
+
+    Notes
+    -----
+    ``pairing="in_batch"``: the cells are shuffled and cut into batches of nearly equal size; all pairs of a batch's
+    cells in different modalities count.
+
+    ``pairing="sampled"``: besides, each cell of the batch gets, in each of its modalities, one partner: itself in another
+    of its modalities with probability ``positive_share``, else another cell of the split, uniformly; from another
+    modality with ``pair_strategy="between"``, from the same with ``"within"``.
+    """
+
+    def __init__(self, cells: np.ndarray, present: np.ndarray, recipe: Recipe, *, seed: int, frozen: bool) -> None:
+        self.cells = cells
+        self.present = present
+        self.recipe = recipe
+        self.seed = seed
+        self.frozen = frozen
+        self.epoch = 0
+        self.pools = [cells[present[cells, m]] for m in range(present.shape[1])]
+
+    def set_epoch(self, epoch: int) -> None:
+        """Tell which epoch is drawn next; Lightning calls this."""
+        if not self.frozen:
+            self.epoch = epoch
+
+    def __len__(self) -> int:
+        return -(-len(self.cells) // self.recipe.batch_size)
+
+    def __iter__(self) -> Iterator[DrawnBatch]:
+        rng = np.random.default_rng((self.seed, self.epoch, int(self.frozen)))
+        for batch in np.array_split(rng.permutation(self.cells), len(self)):
+            anchors = [batch[self.present[batch, m]] for m in range(len(self.pools))]
+            if self.recipe.pairing == "in_batch":
+                yield DrawnBatch(len(batch), anchors, None)
+            else:
+                yield self._with_partners(anchors, len(batch), rng)
+
+    def _with_partners(self, anchors: list[np.ndarray], n_cells: int, rng: np.random.Generator) -> DrawnBatch:
+        drawn = [
+            (m, other, own[chosen], partner[chosen])
+            for m, own in enumerate(anchors)
+            if len(own)
+            for partner, partner_modality in [self._partners(own, m, rng)]
+            for other in np.unique(partner_modality[partner_modality >= 0])
+            for chosen in [partner_modality == other]
+        ]
+        needed = [
+            np.unique(
+                np.concatenate(
+                    [anchors[m], *(left for a, _, left, _ in drawn if a == m), *(r for _, b, _, r in drawn if b == m)]
+                )
+            )
+            for m in range(len(anchors))
+        ]
+        pairs = [
+            DrawnPairs(m, other, np.searchsorted(needed[m], left), np.searchsorted(needed[other], right))
+            for m, other, left, right in drawn
+        ]
+        return DrawnBatch(n_cells, needed, pairs)
+
+    def _partners(self, own: np.ndarray, modality: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Draw a partner and its modality for each anchor; modality -1 where there is nobody to meet."""
+        n_modalities = len(self.pools)
+        others = np.array([m for m in range(n_modalities) if m != modality])
+
+        # itself, in a modality drawn among the others that it was measured in
+        measured = self.present[own][:, others]
+        weights = np.where(measured, rng.random(measured.shape), -1.0)
+        itself = others[weights.argmax(axis=1)]
+        positive = (rng.random(len(own)) < self.recipe.positive_share) & measured.any(axis=1)
+
+        # another cell: uniform over the pool without the anchor, by skipping its place
+        if self.recipe.pair_strategy == "within":
+            meets = np.full(len(own), modality)
+        else:
+            meets = rng.choice(others, size=len(own))
+        partner = np.empty(len(own), dtype=np.int64)
+        for m in np.unique(meets):
+            at = np.flatnonzero(meets == m)
+            pool = self.pools[m]
+            in_pool = self.present[own[at], m]
+            n_others = len(pool) - in_pool
+            drawn = np.floor(rng.random(len(at)) * n_others).astype(np.int64)
+            place = np.searchsorted(pool, own[at])
+            drawn += in_pool & (drawn >= place)
+            alone = n_others <= 0
+            partner[at] = pool[np.where(alone, 0, drawn)] if len(pool) else -1
+            meets[at[alone]] = -1
+
+        return np.where(positive, own, partner), np.where(positive, itself, meets)

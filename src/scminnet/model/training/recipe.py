@@ -1,0 +1,154 @@
+"""Recipes: all that can be chosen about network, pairs, loss and optimisation, with the named presets."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from scminnet._core.arguments import check_choice, check_count, check_fraction, check_positive, shorten
+from scminnet._core.keys import EMBEDDING_SIZE
+
+#: Epochs when only ``max_steps`` is given: a reference of a few batches would else be seen hundreds of times and learnt by heart.
+MAX_EPOCHS = 60
+
+#: Hidden dropout, when none is given, is this over the root of the number of paired cells, and at most ``MAX_DROPOUT``: 0.3 for 400, 0.13 for
+#: 4,000 (the search: ``benchmarks/recipe_search.py``).
+DROPOUT = 8.0
+MAX_DROPOUT = 0.3
+
+
+#: Principal components of each modality, when none are given: of the reference alone, and with the query's cells among them, which tell the
+#: leading ones so much better that the others bring noise (the search: ``benchmarks/recipe_search.py``).
+N_COMPONENTS = 100
+N_COMPONENTS_WITH_QUERY = 30
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One choice of everything. The defaults are those of ``preset="default"``; ``docs/decisions.md`` says why.
+
+    Network: ``n_hidden``, ``n_layers``, ``n_latent``, ``activation``, ``hidden_dropout`` (``None``: by the number of paired cells),
+    ``input_layer``, ``n_components`` (``None``: 100, or 30 when trained with the query), ``n_canonical``, ``input_dropout`` (of a learned input layer), ``adapt_norm`` (batch norm of a query
+    by its own cells, where it is standardised by them), ``normalise``, ``initialisation``.
+    Pairs: ``pairing``, ``pair_strategy``, ``positive_share``, ``batch_size``.
+    Loss: ``loss_form``, ``contrastive_weight`` (the paper's λ), ``m0``, ``c``, ``infonce_weight``, ``supervised_weight``,
+    ``temperature``, ``classification_weight``.
+    Optimisation: ``lr``, ``weight_decay``, ``lr_schedule``, ``max_epochs`` (``None``: as many as ``max_steps`` fill, at most
+    ``MAX_EPOCHS``), ``max_steps``, ``train_size``.
+    """
+
+    n_hidden: int = 256
+    n_layers: int = 2
+    n_latent: int = EMBEDDING_SIZE
+    activation: Literal["tanh", "sigmoid", "relu", "gelu"] = "gelu"
+    hidden_dropout: float | None = None
+    input_dropout: float = 0.0
+    input_layer: Literal["canonical", "learned"] = "canonical"
+    n_components: int | None = None
+    n_canonical: int = 30
+    adapt_norm: bool = True
+    normalise: bool = True
+    initialisation: Literal["torch", "published"] = "torch"
+
+    pairing: Literal["in_batch", "sampled"] = "in_batch"
+    pair_strategy: Literal["between", "within"] = "between"
+    positive_share: float = 0.25
+    batch_size: int = 256
+
+    loss_form: Literal["code", "text"] = "code"
+    contrastive_weight: float = 0.25
+    m0: float = 1.0
+    c: float = 3.0
+    infonce_weight: float = 1.0
+    supervised_weight: float = 0.3
+    temperature: float = 0.2
+    classification_weight: float = 1.0
+
+    lr: float = 2e-3
+    weight_decay: float = 1e-4
+    lr_schedule: Literal["constant", "one_cycle"] = "one_cycle"
+    max_epochs: int | None = None
+    max_steps: int = 400
+    train_size: float = 0.9
+
+    def __post_init__(self) -> None:
+        for name in ("n_hidden", "n_layers", "n_latent", "n_canonical", "max_steps"):
+            check_count(getattr(self, name), name)
+        for name in ("n_components", "max_epochs"):
+            if getattr(self, name) is not None:
+                check_count(getattr(self, name), name)
+        check_count(self.batch_size, "batch_size", minimum=2)
+        for name in ("input_dropout", "positive_share"):
+            check_fraction(getattr(self, name), name)
+        if self.hidden_dropout is not None:
+            check_fraction(self.hidden_dropout, "hidden_dropout")
+        check_fraction(self.train_size, "train_size", upper_open=False)
+        weights = ("contrastive_weight", "infonce_weight", "supervised_weight", "classification_weight", "weight_decay")
+        for name in (*weights, "m0", "c"):
+            check_positive(getattr(self, name), name, minimum=0)
+        for name in ("lr", "temperature", "train_size"):
+            check_positive(getattr(self, name), name, minimum=1e-12)
+        for name, hint in get_type_hints(Recipe).items():
+            if get_origin(hint) is Literal:
+                check_choice(getattr(self, name), get_args(hint), name)
+
+    @classmethod
+    def named(cls, preset: str, **changes: Any) -> Recipe:
+        """Return the recipe of that name, with the changes that are not ``None``."""
+        check_choice(preset, PRESETS, "preset")
+        unknown = set(changes) - {field.name for field in fields(cls)}
+        if unknown:
+            raise TypeError(
+                f"unknown argument {shorten(sorted(unknown))}. A recipe has {sorted(asdict(PRESETS[preset]))}."
+            )
+        return replace(PRESETS[preset], **{name: value for name, value in changes.items() if value is not None})
+
+    def n_epochs(self, n_batches: int) -> int:
+        """Return the epochs to train, of so many batches each."""
+        return self.max_epochs or min(-(-self.max_steps // n_batches), MAX_EPOCHS)
+
+    def dropout(self, n_paired: int) -> float:
+        """Return the hidden dropout for so many paired cells: the fewer there are, the sooner a network knows them by heart."""
+        return min(DROPOUT / n_paired**0.5, MAX_DROPOUT) if self.hidden_dropout is None else self.hidden_dropout
+
+    def components(self, *, with_query: bool) -> int:
+        """Return the principal components of each modality."""
+        return self.n_components or (N_COMPONENTS_WITH_QUERY if with_query else N_COMPONENTS)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the recipe as a plain dictionary."""
+        return asdict(self)
+
+
+#: ``"default"``: the winner of the search in ``benchmarks/``. ``"paper"``: the published code's values for RNA + ATAC; for
+#: RNA + protein the authors used ``activation="sigmoid"``, ``pair_strategy="within"`` and 90 epochs.
+PRESETS: dict[str, Recipe] = {
+    "default": Recipe(),
+    "paper": Recipe(
+        n_hidden=768,
+        n_layers=1,
+        activation="tanh",
+        hidden_dropout=0.0,
+        input_dropout=0.0,
+        input_layer="learned",
+        adapt_norm=False,
+        normalise=False,
+        initialisation="published",
+        pairing="sampled",
+        pair_strategy="between",
+        positive_share=0.25,
+        batch_size=30,
+        loss_form="code",
+        contrastive_weight=0.5,
+        m0=10.0,
+        c=3.0,
+        infonce_weight=0.0,
+        supervised_weight=0.0,
+        classification_weight=1.0,
+        lr=1e-4,
+        weight_decay=1e-6,
+        lr_schedule="constant",
+        max_epochs=35,
+        train_size=0.8,
+    ),
+}

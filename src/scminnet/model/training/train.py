@@ -1,0 +1,355 @@
+"""Training of the model: from the user's arguments to pairs, margins and a training run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mudata import MuData
+from scvi import REGISTRY_KEYS
+from scvi.model.base import UnsupervisedTrainingMixin
+
+from scminnet._core import compat
+from scminnet._core.arguments import check_count, shorten
+from scminnet._core.keys import BATCH_COLUMN, MARGIN_GRAPH_KEY
+from scminnet._core.logging import logger
+from scminnet._core.mdata import layer_matrix
+from scminnet.graph.geodesic import GeodesicIndex
+from scminnet.model.data.cell_index import check_paired, modality_positions
+from scminnet.model.data.moments import feature_moments
+from scminnet.model.data.registration import check_matrices
+from scminnet.model.diagnosis.reference_range import learn_range
+from scminnet.model.inference.embed import EmbeddingMixin
+from scminnet.model.inference.encode import project_rows
+from scminnet.model.network.canonical import RowsAndMoments, fit_projections
+from scminnet.model.training.checkpoint import (
+    TrainingCheckpoint,
+    check_checkpoint_path,
+    describe_run,
+    digest,
+    module_state,
+    read_checkpoint,
+)
+from scminnet.model.training.pair_data import PairDataModule, PairDataset
+from scminnet.model.training.recipe import Recipe
+from scminnet.model.training.training_plan import SiameseTrainingPlan
+from scminnet.pp.margin_graph import build_margin_graph
+
+#: Fields of a recipe that ``train`` takes in ``plan_kwargs``; the network's own are fixed when the model is made.
+TRAINING_FIELDS = {
+    "loss_form",
+    "contrastive_weight",
+    "m0",
+    "c",
+    "infonce_weight",
+    "supervised_weight",
+    "temperature",
+    "classification_weight",
+    "positive_share",
+    "lr",
+    "weight_decay",
+    "lr_schedule",
+    "max_steps",
+}
+
+#: Arguments of :class:`scvi.train.TrainingPlan` that make sense for this model.
+PLAN_ARGUMENTS = {
+    "reduce_lr_on_plateau",
+    "lr_factor",
+    "lr_patience",
+    "lr_threshold",
+    "lr_scheduler_metric",
+    "lr_min",
+    "compile",
+    "compile_kwargs",
+}
+
+
+def _check_names(plan_kwargs: Mapping[str, Any], trainer_kwargs: Mapping[str, Any]) -> None:
+    """Raise on misspelt names, which would otherwise show only after the graph is built."""
+    unknown = sorted(set(plan_kwargs) - TRAINING_FIELDS - PLAN_ARGUMENTS)
+    if unknown:
+        raise TypeError(
+            f"`plan_kwargs` has {shorten(unknown)}. It takes {shorten(sorted(TRAINING_FIELDS | PLAN_ARGUMENTS), 30)}."
+        )
+    if trainer_kwargs.get("strategy") in ("between", "within"):
+        raise TypeError(
+            f"`strategy` is Lightning's, of training over processes. Give train(pair_strategy={trainer_kwargs['strategy']!r})."
+        )
+    misplaced = sorted(set(trainer_kwargs) & (TRAINING_FIELDS | PLAN_ARGUMENTS))
+    if misplaced:
+        raise TypeError(f"give {shorten(misplaced)} in `plan_kwargs`: train(plan_kwargs={{{misplaced[0]!r}: ...}}).")
+
+
+class SiameseTrainingMixin(UnsupervisedTrainingMixin, EmbeddingMixin):
+    """``train`` of :class:`~scminnet.MinNet`."""
+
+    _training_plan_cls = SiameseTrainingPlan
+
+    def train(
+        self,
+        max_epochs: int | None = None,
+        *,
+        accelerator: str = "auto",
+        devices: int | list[int] | str = "auto",
+        train_size: float | None = None,
+        batch_size: int | None = None,
+        pairing: str | None = None,
+        pair_strategy: str | None = None,
+        margin_graph: str | None = None,
+        query: MuData | None = None,
+        early_stopping: bool = False,
+        check_val_every_n_epoch: int = 1,
+        checkpoint: str | Path | None = None,
+        seed: int = 0,
+        plan_kwargs: Mapping[str, Any] | None = None,
+        **trainer_kwargs: Any,
+    ) -> None:
+        """Train the network.
+
+        Parameters
+        ----------
+        max_epochs
+            Passes over the cells. ``None``, here and below, takes the preset's value; the default preset asks for a number of steps,
+            and for 60 passes at most.
+        accelerator, devices
+            Where to train, as in :class:`lightning.pytorch.Trainer`.
+        train_size
+            Share of cells to train on, in (0, 1]; the others are validated after each epoch.
+        batch_size
+            Cells a batch, at least 2.
+        pairing
+            ``"in_batch"``: all pairs of a batch's cells in different modalities. ``"sampled"``: one partner for each cell and modality,
+            the same cell once in four times, redrawn each epoch (paper, "Training process").
+        pair_strategy
+            Of sampled pairs: different cells are drawn ``"between"`` modalities or ``"within"`` one.
+        margin_graph
+            Key of a graph made with :func:`scminnet.pp.margin_graph`. ``None``: the graph at ``uns["margin_graph"]`` where there is
+            one, else one is built from the first modality with that function's defaults and not stored.
+        query
+            The cells to be embedded afterwards, over the model's features (see :meth:`prepare_query_mudata`), measured in any of its
+            modalities. Their values, each modality standardised by itself, go into the principal components of the ``"canonical"`` input
+            layer; labels and pairs that they may have are not looked at. The fewer cells the reference has, the more this brings.
+        early_stopping
+            Stop when ``validation_loss`` no longer falls; ``early_stopping_patience`` and others are taken as well. The default
+            preset's learning rate comes down towards the last epoch, which is then not reached:
+            ``plan_kwargs={"lr_schedule": "constant"}`` suits early stopping better.
+        check_val_every_n_epoch
+            How often to validate.
+        checkpoint
+            File that the state of the training is written to after each epoch. Where the file is there already, the training goes on from
+            it: after an interruption the same call again ends with the same model. The file stays; remove it to train from the
+            start.
+        seed
+            Seed of split, pairs, dropout and graph.
+        plan_kwargs
+            Changes to loss and optimisation: ``loss_form`` (``"code"`` or ``"text"``), ``contrastive_weight``, ``m0``, ``c``,
+            ``infonce_weight``, ``supervised_weight``, ``temperature``, ``classification_weight``, ``positive_share``, ``lr``,
+            ``weight_decay``, ``lr_schedule`` (``"one_cycle"`` or ``"constant"``), ``max_steps``; and those of
+            :class:`~scminnet.model.SiameseTrainingPlan`.
+        **trainer_kwargs
+            Passed to :class:`scvi.train.Trainer` (``enable_progress_bar``, ``callbacks``, ``strategy``, ...). With ``strategy="ddp"`` each
+            batch is spread over ``devices`` times ``num_nodes`` processes, and the loss is that of the whole batch; scvi-tools then
+            leaves early stopping out.
+
+        Raises
+        ------
+        TypeError
+            ``plan_kwargs`` has an unknown name, or one of its names is given as an argument of its own; ``query`` is no MuData;
+            ``checkpoint`` beside Lightning's ``ckpt_path``.
+        ValueError
+            The model has no data; ``query`` for a model that was trained before or whose input layer is learned, or a query that
+            :meth:`embed` refuses; an argument is out of range; no cell of the training part was measured in two modalities; early
+            stopping without validation cells; no such graph; a batch with a single cell, which ComBat can not correct; processes that
+            are spawned (``strategy="ddp_spawn"``); ``checkpoint`` is unreadable or of a training with other data or arguments.
+        FileNotFoundError, IsADirectoryError
+            ``checkpoint`` has no folder to be written into, or is one.
+        """
+        mdata = self._own_data()
+        plan_kwargs = dict(plan_kwargs or {})
+        _check_names(plan_kwargs, trainer_kwargs)
+        changes = {name: plan_kwargs.pop(name) for name in list(plan_kwargs) if name in TRAINING_FIELDS}
+        recipe = Recipe.named(
+            self.init_params_["non_kwargs"]["preset"],
+            **self._recipe_changes(),
+            max_epochs=max_epochs,
+            train_size=train_size,
+            batch_size=batch_size,
+            pairing=pairing,
+            pair_strategy=pair_strategy,
+            **changes,
+        )
+        check_count(check_val_every_n_epoch, "check_val_every_n_epoch")
+        check_count(seed, "seed", minimum=0)
+        if "spawn" in str(trainer_kwargs.get("strategy")):
+            raise ValueError(
+                f"`strategy` is {trainer_kwargs['strategy']!r}, but a model over a MuData can not be sent to spawned processes. Use 'ddp' in "
+                "a script, or 'ddp_notebook'."
+            )
+        path = None if checkpoint is None else check_checkpoint_path(checkpoint)
+        if path is not None and "ckpt_path" in trainer_kwargs:
+            raise TypeError("`checkpoint` and `ckpt_path` both name a file to go on from. Give one.")
+        query_parts = {} if query is None else self._query_parts(query, recipe)
+        positions = modality_positions(mdata, self.modalities)
+        datamodule = PairDataModule(positions >= 0, recipe, seed=seed)
+        check_paired(positions[datamodule.train_idx], self.modalities, "the training part")
+        if early_stopping and datamodule.n_val == 0:
+            raise ValueError(
+                f"`early_stopping` needs validation cells, and train_size={recipe.train_size} leaves none. Lower `train_size`."
+            )
+        run, earlier = {}, None
+        if path is not None:
+            run = self._describe_run(mdata, query, recipe, margin_graph, early_stopping, seed, plan_kwargs)
+            earlier = read_checkpoint(path, run)
+        # before anything is fitted: the graph's arguments and batches may be refused
+        with compat.keeping_torch_threads():
+            geodesics, graph_rows = self._geodesics(mdata, margin_graph, seed)
+        matrices = self._row_matrices(mdata)
+        if earlier is not None:
+            # not only the weights: the input layers, through which all cells go below
+            self.module.load_state_dict(module_state(earlier))
+        elif not self.is_trained_:
+            self._fit_input_layers(matrices, positions[datamodule.train_idx], recipe, seed, query_parts)
+        n_paired = int(((positions[datamodule.train_idx] >= 0).sum(axis=1) > 1).sum())
+        self.module.hidden_dropout = recipe.dropout(n_paired)
+        projected = recipe.input_layer == "canonical"
+        rows = {m: project_rows(self.module, matrix, m) for m, matrix in matrices.items()} if projected else matrices
+        datamodule.dataset = PairDataset(
+            rows, positions, self._label_codes(mdata), geodesics, graph_rows, projected=projected
+        )
+
+        # what an earlier training kept does not fit this one's checkpoints
+        self.reference_range_ = None
+        # Lightning trains a module in the mode it finds it in
+        self.module.train()
+        trainer_kwargs.setdefault("early_stopping_monitor", "validation_loss")
+        trainer_kwargs.setdefault("log_every_n_steps", 1)
+        # the batches are spread over the processes as they are read
+        trainer_kwargs["use_distributed_sampler"] = False
+        if path is not None:
+            callbacks = [*trainer_kwargs.get("callbacks", []), TrainingCheckpoint(path, run, earlier)]
+            trainer_kwargs["callbacks"] = callbacks
+        # of torch, to Lightning; and of scvi-tools, that several processes do without what was not asked for
+        unasked = () if early_stopping else ("early_stopping was automatically disabled",)
+        with torch.random.fork_rng(), compat.without_warning(r"`isinstance\(treespec, LeafSpec\)`", *unasked):
+            super().train(
+                max_epochs=recipe.n_epochs(datamodule.n_train_batches),
+                accelerator=accelerator,
+                devices=devices,
+                datamodule=datamodule,
+                early_stopping=early_stopping,
+                check_val_every_n_epoch=check_val_every_n_epoch if datamodule.n_val else None,
+                plan_kwargs={"recipe": recipe, "seed": seed, **plan_kwargs},
+                **trainer_kwargs,
+            )
+        self.recipe_ = recipe.as_dict()
+        self.reference_range_ = learn_range(
+            self.module,
+            matrices,
+            positions,
+            datamodule.train_idx,
+            datamodule.val_idx,
+            mdata.obs[BATCH_COLUMN].astype(str).to_numpy(),
+            seed=seed,
+        )
+
+    def _query_parts(self, query: MuData, recipe: Recipe) -> dict[str, RowsAndMoments]:
+        """Matrix and moments of each modality that the query shares with the model."""
+        if recipe.input_layer != "canonical":
+            raise ValueError(
+                f"`query` goes into principal components, which input_layer={recipe.input_layer!r} does not have. "
+                "Leave out `query`, or make the model with input_layer='canonical'."
+            )
+        if self.is_trained_:
+            raise ValueError(
+                "`query` goes into the input layer, which this model has from an earlier training. Make a new model: `MinNet(mdata).train(query=query)`."
+            )
+        modalities = self._check_cells(query, None, "query", name="query")
+        check_matrices(query, modalities, self._layers)
+        matrices = self._row_matrices(query)
+        return {m: RowsAndMoments(matrices[m], feature_moments(matrices[m])) for m in modalities}
+
+    def _fit_input_layers(
+        self,
+        matrices: dict[str, Any],
+        positions: np.ndarray,
+        recipe: Recipe,
+        seed: int,
+        query: Mapping[str, RowsAndMoments],
+    ) -> None:
+        moments = {m: feature_moments(matrix) for m, matrix in matrices.items()}
+        for modality, (mean, std) in moments.items():
+            self.module.encoder(modality).input.set_moments(mean, std)
+        if recipe.input_layer == "canonical":
+            fitted = fit_projections(
+                matrices,
+                moments,
+                positions,
+                n_components=recipe.components(with_query=bool(query)),
+                n_canonical=recipe.n_canonical,
+                seed=seed,
+                query=query,
+            )
+            for modality, (weight, bias) in fitted.items():
+                self.module.encoder(modality).input.set_weights(weight, bias)
+
+    def _describe_run(
+        self,
+        mdata: MuData,
+        query: MuData | None,
+        recipe: Recipe,
+        margin_graph: str | None,
+        early_stopping: bool,
+        seed: int,
+        plan_kwargs: Mapping[str, Any],
+    ) -> dict[str, str]:
+        """Return what a training must have in common with an interrupted one; values are told by the names of their cells and features."""
+        features = self.get_var_names()
+        return describe_run(
+            **recipe.as_dict(),
+            plan_kwargs=sorted(plan_kwargs.items()),
+            margin_graph=margin_graph,
+            early_stopping=early_stopping,
+            seed=seed,
+            modalities=self.modalities,
+            cells=digest(mdata.obs_names),
+            **{f"cells of {m}": digest(mdata.mod[m].obs_names) for m in self.modalities if m in mdata.mod},
+            **{f"features of {m}": digest(features[m]) for m in self.modalities},
+            labels=digest(self._label_codes(mdata)),
+            batches=digest(mdata.obs[BATCH_COLUMN]),
+            query=None if query is None else digest(query.obs_names),
+        )
+
+    def _recipe_changes(self) -> dict[str, Any]:
+        return {name: v for name, v in self.init_params_["non_kwargs"].items() if name not in ("preset", "seed")}
+
+    def _label_codes(self, mdata: MuData) -> np.ndarray:
+        codes = self.get_from_registry(mdata, REGISTRY_KEYS.LABELS_KEY).ravel().astype(np.int64)
+        return np.where(codes < len(self.labels), codes, -1)
+
+    def _geodesics(self, mdata: MuData, key: str | None, seed: int) -> tuple[GeodesicIndex, np.ndarray]:
+        """Distances on the margin graph, and the node of each cell of the MuData."""
+        if key is not None and key not in mdata.uns:
+            raise ValueError(
+                f"`margin_graph` is {key!r}, which mdata.uns lacks. "
+                f"Call `scminnet.pp.margin_graph(mdata, key_added={key!r})` first."
+            )
+        stored = key or MARGIN_GRAPH_KEY
+        if stored in mdata.uns:
+            modality = mdata.uns[stored]["modality"]
+            adata = mdata.mod[modality]
+            logger.info("taking the margin graph stored as %r, of modality %r", stored, modality)
+            graph = adata.obsp[adata.uns[stored]["distances_key"]]
+        else:
+            modality = self.modalities[0]
+            if modality not in mdata.mod:
+                raise ValueError(f"the model's data lack modality {modality!r}, from which the margin graph is built.")
+            logger.info("building the margin graph from modality %r", modality)
+            batches = mdata.obs[BATCH_COLUMN].astype(str).reindex(mdata.mod[modality].obs_names).to_numpy()
+            graph = build_margin_graph(
+                layer_matrix(mdata, modality, self._layers[modality]), batches, seed=seed
+            ).distances
+        return GeodesicIndex(graph, seed=seed), modality_positions(mdata, [modality])[:, 0]
