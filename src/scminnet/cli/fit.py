@@ -27,7 +27,9 @@ def add(commands: Any) -> None:
     parser.add_argument("reference", type=Path, metavar="REF.h5mu", help="paired cells")
     add_output(parser, "MODEL", "folder for the model")
     parser.add_argument("--modalities", nargs="+", required=True, metavar="NAME", help="two or more, e.g. rna adt")
-    parser.add_argument("--labels-key", required=True, metavar="COLUMN", help="column of obs with the cells' types")
+    parser.add_argument(
+        "--labels-key", metavar="COLUMN", help="column of obs with the cells' types; without it, none are learnt"
+    )
     parser.add_argument("--batch-key", metavar="COLUMN", help="column of obs with donors, samples or sites")
     parser.add_argument("--query", type=Path, metavar="QUERY.h5mu", help="cells to embed later, to train with in view")
     parser.add_argument("--preset", choices=["default", "paper"], default="default", help="recipe (%(default)s)")

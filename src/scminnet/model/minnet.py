@@ -135,7 +135,7 @@ class MinNet(SiameseTrainingMixin, DiagnoseMixin, EmbeddingMixin, BaseModelClass
         mdata: MuData,
         modalities: Sequence[str] | Mapping[str, str],
         *,
-        labels_key: str,
+        labels_key: str | None = None,
         batch_key: str | None = None,
         layers: str | Mapping[str, str | None] | None = None,
         unlabeled_category: str = "Unknown",
@@ -153,7 +153,8 @@ class MinNet(SiameseTrainingMixin, DiagnoseMixin, EmbeddingMixin, BaseModelClass
         modalities
             Two modalities or more; margins come from the graph of the first (see :meth:`train`).
         labels_key
-            Types: a column of ``mdata.obs``, of modalities' ``obs``, or of both where they agree.
+            Cell types: a column of ``mdata.obs``, of modalities' ``obs``, or of both where they agree.
+            Cells of one modality may be labelled and others not. ``None``: the model learns without cell types.
         batch_key
             Batches (donors, samples, sites), found likewise. ``None``: all cells are one batch.
         layers
@@ -172,7 +173,7 @@ class MinNet(SiameseTrainingMixin, DiagnoseMixin, EmbeddingMixin, BaseModelClass
             ``labels_key`` or ``batch_key`` is nowhere.
         ValueError
             Fewer than two modalities; a modality that is absent, empty, has duplicate names, or NaN, infinite or negative
-            values; cells measured in no modality; no cell measured in two; no labels or a single one; missing batches; in a
+            values; cells measured in no modality; no labels in ``labels_key`` or a single one; missing batches; in a
             query: other features than the model's, or labels the model does not know.
 
         Warns

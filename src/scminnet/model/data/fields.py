@@ -33,7 +33,9 @@ class MuDataOptionalLayerField(MuDataLayerField):
 class MuDataResolvedLabelsField(MuDataLabelsWithUnlabeledObsField):
     """Labels of all modalities' cells with one code map, the unlabelled category last."""
 
-    def __init__(self, registry_key: str, labels_key: str, modalities: Sequence[str], unlabeled_category: str) -> None:
+    def __init__(
+        self, registry_key: str, labels_key: str | None, modalities: Sequence[str], unlabeled_category: str
+    ) -> None:
         super().__init__(registry_key, LABELS_COLUMN, unlabeled_category=unlabeled_category)
         self._preregister = lambda _self, mdata: _write_column(
             mdata, LABELS_COLUMN, resolve_labels(mdata, labels_key, modalities, unlabeled_category, allow_missing=True)

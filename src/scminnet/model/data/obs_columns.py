@@ -20,7 +20,7 @@ RARE = 3
 
 
 def resolve_labels(
-    mdata: MuData, labels_key: str, modalities: Sequence[str], unlabeled_category: str, *, allow_missing: bool
+    mdata: MuData, labels_key: str | None, modalities: Sequence[str], unlabeled_category: str, *, allow_missing: bool
 ) -> pd.Series:
     """Return one label a cell, as text; the unlabelled category where there is none.
 
@@ -29,7 +29,7 @@ def resolve_labels(
     mdata
         The MuData.
     labels_key
-        Column of its ``obs`` or of its modalities' ``obs``.
+        Column of its ``obs`` or of its modalities' ``obs``; ``None``: no cell is labelled.
     modalities
         Modalities to look at.
     unlabeled_category
@@ -37,12 +37,13 @@ def resolve_labels(
     allow_missing
         Whether the column may be absent, as in a query: then no cell is labelled.
     """
-    try:
-        labels = obs_column(mdata, labels_key, modalities, "labels_key")
-    except KeyError:
-        if not allow_missing:
-            raise
-        labels = pd.Series(np.nan, index=mdata.obs_names, dtype=object)
+    labels = pd.Series(np.nan, index=mdata.obs_names, dtype=object)
+    if labels_key is not None:
+        try:
+            labels = obs_column(mdata, labels_key, modalities, "labels_key")
+        except KeyError:
+            if not allow_missing:
+                raise
     text = labels.map(str, na_action="ignore").astype(object)
     return text.where(labels.notna(), unlabeled_category)
 
@@ -75,7 +76,7 @@ def check_labels(labels: pd.Series, unlabeled_category: str) -> None:
     if not types:
         raise ValueError(
             f"`labels_key`: all {len(labels):,} cells are unlabelled (missing or {unlabeled_category!r}). "
-            "The reference must be annotated."
+            "Label some cells, or leave `labels_key` out: the model then learns no cell types."
         )
     if len(types) == 1:
         raise ValueError(f"`labels_key`: all labelled cells are {types[0]!r}. The reference needs two types or more.")

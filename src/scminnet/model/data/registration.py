@@ -15,7 +15,7 @@ from scminnet._core.compat import without_warning
 from scminnet._core.mdata import check_modalities, check_mudata, check_not_view, layer_matrix, layer_names
 from scminnet._core.values import check_values
 from scminnet.model._scvi import AnnDataManagerValidationCheck
-from scminnet.model.data.cell_index import check_measured, check_paired, modality_positions
+from scminnet.model.data.cell_index import check_measured, modality_positions
 from scminnet.model.data.fields import (
     MuDataOptionalLayerField,
     MuDataResolvedBatchField,
@@ -30,7 +30,7 @@ def register(
     mdata: MuData,
     modalities: Sequence[str] | Mapping[str, str],
     layers: str | Mapping[str, str | None] | None,
-    labels_key: str,
+    labels_key: str | None,
     batch_key: str | None,
     unlabeled_category: str,
     setup_method_args: dict[str, Any],
@@ -62,8 +62,8 @@ def register(
     labels = resolve_labels(mdata, labels_key, names, unlabeled_category, allow_missing=source is not None)
     resolve_batches(mdata, batch_key, names, allow_missing=source is not None)
     if source is None:
-        check_paired(positions, names, "`mdata`")
-        check_labels(labels, unlabeled_category)
+        if labels_key is not None:
+            check_labels(labels, unlabeled_category)
     else:
         registries = source["field_registries"]
         known = registries[REGISTRY_KEYS.LABELS_KEY]["state_registry"]["categorical_mapping"]

@@ -26,6 +26,7 @@ from scminnet.model.diagnosis.reference_range import (
     ReferenceRange,
     distance_to,
     input_weight,
+    most_probable,
     varying_share,
 )
 from scminnet.model.diagnosis.verdict import Diagnosis, Finding, judge, summarise
@@ -49,7 +50,7 @@ class Sight(NamedTuple):
     @property
     def typed(self) -> Typed:
         """The cells with their most probable types."""
-        return Typed(self.embedding, self.probabilities.argmax(axis=1))
+        return Typed(self.embedding, most_probable(self.probabilities))
 
 
 def _see(module: SiameseModule, matrix: Any, modality: str, moments: Moments | None) -> Sight:
@@ -181,9 +182,10 @@ def _modality_findings(
             found.append(Finding("statistics", modality, near(other), is_near))
         found.append(Finding("signal", modality, sight.signal, held_out["signal"] if held_out else None))
     found.append(Finding("near", modality, is_near, QUANTILE))
-    certainty = sight.probabilities.max(axis=1)
-    certain = float((certainty >= held_out["min_confidence"]).mean()) if held_out else None
-    found.append(Finding("confidence", modality, certain, QUANTILE))
+    if module.n_labels:
+        certainty = sight.probabilities.max(axis=1)
+        certain = float((certainty >= held_out["min_confidence"]).mean()) if held_out else None
+        found.append(Finding("confidence", modality, certain, QUANTILE))
     return sight, found
 
 

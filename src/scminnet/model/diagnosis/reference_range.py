@@ -112,10 +112,10 @@ def learn_range(
         result["landmarks"][modality] = landmarks
         result["held_out"][modality] = HeldOut(
             embedding=embedding,
-            types=probabilities.argmax(axis=1),
+            types=most_probable(probabilities),
             half=half[of_held_out],
             max_distance=float(np.quantile(distance_to(landmarks, embedding, seed), QUANTILE)),
-            min_confidence=float(np.quantile(probabilities.max(axis=1), 1 - QUANTILE)),
+            min_confidence=float(np.quantile(probabilities.max(axis=1, initial=0.0), 1 - QUANTILE)),
             signal=float(projected.var(axis=0, ddof=1).sum()),
             features=varying_share(input_weight(module, modality), feature_moments(values)[1]),
         )
@@ -125,6 +125,11 @@ def learn_range(
             x, y = result["held_out"][a]["embedding"][at_a], result["held_out"][b]["embedding"][at_b]
             result["foscttm"].setdefault(a, {})[b] = foscttm(x, y).mean
     return result
+
+
+def most_probable(probabilities: np.ndarray) -> np.ndarray:
+    """Return the code of each cell's most probable type, int64; 0 for all cells where the model knows no types."""
+    return probabilities.argmax(axis=1) if probabilities.shape[1] else np.zeros(len(probabilities), dtype=np.int64)
 
 
 def _levels_between_batches(matrix: Any, rows: np.ndarray, batches: np.ndarray) -> float:

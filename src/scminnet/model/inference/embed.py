@@ -99,6 +99,7 @@ class EmbeddingMixin(RegisteredModel):
         RuntimeError, ValueError
             As in :meth:`get_latent_representation`.
         """
+        self._check_has_labels("predict")
         data, wanted, positions = self._checked(mdata, modality, statistics)
         parts = self._embed(data, wanted, statistics, batch_size)
         by_modality = {m: probabilities for m, (_, probabilities) in parts.items()}
@@ -139,6 +140,8 @@ class EmbeddingMixin(RegisteredModel):
         RuntimeError, ValueError
             As in :meth:`get_latent_representation`; or ``copy`` is set for data on disk.
         """
+        if label_added is not None:
+            self._check_has_labels("embed(label_added=...)")
         data, wanted, positions = self._checked(mdata, None, statistics)
         check_copyable(data, copy=copy)
         parts = self._embed(data, wanted, statistics, batch_size)
@@ -151,6 +154,13 @@ class EmbeddingMixin(RegisteredModel):
             target.obs[label_added] = self.labels[shares.argmax(axis=1)]
         target.uns[key_added] = {"params": {"modalities": list(parts), "statistics": statistics}}
         return target if copy else None
+
+    def _check_has_labels(self, call: str) -> None:
+        if len(self.labels) == 0:
+            raise ValueError(
+                f"`{call}` needs cell types, and the model was set up without. Transfer labels by the embedding instead "
+                "(`scminnet.tl.transfer_labels`), or train with `setup_mudata(labels_key=...)`."
+            )
 
     def _checked(
         self, mdata: MuData | None, modality: str | None, statistics: str

@@ -139,13 +139,14 @@ def embed_projected(
     Embedding (cells x n_latent) and type probabilities (cells x n_labels), float32.
     """
     module.eval()
-    heads = module.embedding_head, module.label_head
-    embedding, probabilities = (np.empty((len(projected), head.out_features), dtype=np.float32) for head in heads)
+    n_latent, n_labels = module.embedding_head.out_features, module.n_labels
+    embedding, probabilities = (np.empty((len(projected), n), dtype=np.float32) for n in (n_latent, n_labels))
     given = None if moments is None else {modality: moments}
     for rows in _batches(len(projected), batch_size):
         out = module.inference({modality: torch.from_numpy(projected[rows])}, projected=True, moments=given)
         embedding[rows] = module.position(out["embedding"][modality]).cpu().numpy()
-        probabilities[rows] = out["logits"][modality].softmax(dim=1).cpu().numpy()
+        if n_labels:
+            probabilities[rows] = out["logits"][modality].softmax(dim=1).cpu().numpy()
     return embedding, probabilities
 
 

@@ -25,7 +25,7 @@ class SiameseModule(BaseModuleClass):
     n_features
         Number of features of each modality, in the model's order of modalities.
     n_labels
-        Number of types, the unlabelled category not counted.
+        Number of cell types, the unlabelled category not counted; 0 without labels.
     recipe
         Sizes, activation, dropout, initial values.
     """
@@ -33,6 +33,7 @@ class SiameseModule(BaseModuleClass):
     def __init__(self, n_features: Mapping[str, int], n_labels: int, recipe: Recipe) -> None:
         super().__init__()
         self.modalities = tuple(n_features)
+        self.n_labels = n_labels
         self.normalise = recipe.normalise
         self.adapt_norm = recipe.adapt_norm
         #: Set anew by the training, as it may follow the number of paired cells.
@@ -40,7 +41,8 @@ class SiameseModule(BaseModuleClass):
         # a list, for modality names may hold what a ModuleDict refuses
         self.encoders: Sequence[Encoder] = nn.ModuleList(Encoder(n, recipe) for n in n_features.values())  # type: ignore[assignment]  # as above
         self.embedding_head = nn.Linear(recipe.n_hidden, recipe.n_latent)
-        self.label_head = nn.Linear(recipe.n_hidden, n_labels)
+        #: ``None`` where the reference has no labels.
+        self.label_head = nn.Linear(recipe.n_hidden, n_labels) if n_labels else None
         if recipe.initialisation == "published":
             self._initialise_as_published()
 
@@ -91,7 +93,8 @@ class SiameseModule(BaseModuleClass):
 
         Returns
         -------
-        ``embedding`` (cells x n_latent) and ``logits`` (cells x n_labels), each a dictionary by modality.
+        ``embedding`` (cells x n_latent) and ``logits`` (cells x n_labels; empty without labels), each a dictionary by
+        modality.
         """
         embedding, logits = {}, {}
         for modality, rows in x.items():
@@ -103,7 +106,8 @@ class SiameseModule(BaseModuleClass):
                 processes=processes,
             )
             embedding[modality] = self.embedding_head(hidden)
-            logits[modality] = self.label_head(hidden)
+            if self.label_head is not None:
+                logits[modality] = self.label_head(hidden)
         return {"embedding": embedding, "logits": logits}
 
     def position(self, embedding: Tensor) -> Tensor:
@@ -147,16 +151,15 @@ class SiameseModule(BaseModuleClass):
         nothing = [parts.pop(m).sum() for parts in (embedding, logits) for m in list(parts) if not len(cells[m])]
 
         metrics: dict[str, Tensor] = {}
-        metrics["classification_loss"] = self._classification_loss(logits, labels)
         metrics["contrastive_loss"] = self._contrastive_loss(embedding, tensors, recipe)
-        total = (
-            recipe.classification_weight * metrics["classification_loss"]
-            + recipe.contrastive_weight * metrics["contrastive_loss"]
-        )
+        total = recipe.contrastive_weight * metrics["contrastive_loss"]
+        if logits:
+            metrics["classification_loss"] = self._classification_loss(logits, labels)
+            total = total + recipe.classification_weight * metrics["classification_loss"]
         if recipe.infonce_weight > 0:
             metrics["infonce_loss"] = self._infonce_loss(embedding, tensors["matches"], recipe.temperature)
             total = total + recipe.infonce_weight * metrics["infonce_loss"]
-        if recipe.supervised_weight > 0:
+        if recipe.supervised_weight > 0 and self.label_head is not None:
             metrics["supervised_loss"] = self._supervised_loss(
                 embedding, labels, tensors["labelled"], recipe.temperature
             )
