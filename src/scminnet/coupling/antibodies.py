@@ -157,7 +157,7 @@ def identify(name: str, organism: str = "human") -> Antibody:
         if antigen.genes[organism]:
             return Antibody(antigen.name, antigen.genes[organism], "", spellings)
     if known:
-        return Antibody(known[0].name, {}, f"no {organism} gene known", spellings)
+        return Antibody(known[0].name, {}, f"without a {organism} gene", spellings)
     return Antibody("", {}, UNKNOWN, spellings)
 
 

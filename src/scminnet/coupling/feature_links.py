@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 from mudata import MuData
+from pandas.api.types import union_categoricals
 from scipy import sparse
 
 from scminnet import _validate
@@ -23,7 +24,7 @@ _TEXTS = [column for column in LINK_COLUMNS if column != "weight"]
 
 def of_pair(links: pd.DataFrame, first: str, second: str) -> tuple[np.ndarray, np.ndarray]:
     """Return which rows link two modalities as they are named, and which in the other order."""
-    left, right = links["first"].astype(str), links["second"].astype(str)
+    left, right = links["first"], links["second"]
     return ((left == first) & (right == second)).to_numpy(), ((left == second) & (right == first)).to_numpy()
 
 
@@ -115,23 +116,31 @@ def read_feature_links(
         )
     weights = pd.to_numeric(here["weight"], errors="coerce").to_numpy(float, na_value=np.nan)
     wrong = ~(np.isfinite(weights) & (weights >= 0))
-    names = here[["first_feature", "second_feature"]].astype(str).to_numpy(object)
     if wrong.any():
-        shown = [f"{a} - {b}: {w}" for (a, b), w in zip(names[wrong][:3], here["weight"][wrong][:3], strict=True)]
+        few = here[wrong].head(3)
+        shown = [
+            f"{a} - {b}: {w}"
+            for a, b, w in zip(few["first_feature"], few["second_feature"], few["weight"], strict=True)
+        ]
         raise ValueError(
             f"mdata.uns[{key!r}]: {int(wrong.sum()):,} of {len(here):,} weights between {first!r} and {second!r} are negative, infinite or no "
             f"numbers, e.g. {shorten(shown)}. Give weights of 0 or more."
         )
     other_way = backward[forward | backward]
-    names[other_way] = names[other_way][:, ::-1]
-    at = [mdata.mod[m].var_names.get_indexer(names[:, i]) for i, m in enumerate((first, second))]
-    for i, modality in enumerate((first, second)):
-        lost = np.unique(names[at[i] < 0, i])
-        if len(lost) and unknown == "raise":
+    at = []
+    for modality, one, other in (
+        (first, "first_feature", "second_feature"),
+        (second, "second_feature", "first_feature"),
+    ):
+        own = mdata.mod[modality].var_names
+        found = np.where(other_way, _positions(here[other], own), _positions(here[one], own))
+        if unknown == "raise" and (found < 0).any():
+            lost = pd.unique(here[one].astype(object).where(~other_way, here[other].astype(object))[found < 0])
             raise ValueError(
                 f"mdata.uns[{key!r}] names {len(lost):,} features that {modality!r} lacks, e.g. {shorten(lost, 3)}. Link after selecting and "
                 f"renaming features. {again}"
             )
+        at.append(found)
     kept = (at[0] >= 0) & (at[1] >= 0) & (weights > 0)
     if not kept.any():
         raise ValueError(
@@ -139,9 +148,18 @@ def read_feature_links(
             f"{again}"
         )
     table = pd.DataFrame({"first": at[0][kept], "second": at[1][kept], "weight": weights[kept].astype(np.float32)})
-    table = table.groupby(["first", "second"], sort=True)["weight"].max().reset_index()
+    # a matrix would sum them
+    table = table.sort_values("weight", ascending=False).drop_duplicates(["first", "second"])
     shape = (mdata.mod[first].n_vars, mdata.mod[second].n_vars)
     return sparse.csr_matrix((table["weight"].to_numpy(np.float32), (table["first"], table["second"])), shape=shape)
+
+
+def _positions(features: pd.Series, own: pd.Index) -> np.ndarray:
+    """Return the position of each feature in a modality, -1 where it lacks it; each name is looked up once."""
+    column = features.astype("category").cat
+    at = own.get_indexer(column.categories.astype(own.dtype))
+    codes = column.codes.to_numpy()
+    return np.where(codes < 0, -1, at[codes]) if len(at) else np.full(len(codes), -1)
 
 
 def with_pair(mdata: MuData, key: str, rows: pd.DataFrame, first: str, second: str) -> pd.DataFrame:
@@ -151,6 +169,9 @@ def with_pair(mdata: MuData, key: str, rows: pd.DataFrame, first: str, second: s
         links = stored_links(mdata, key)
         forward, backward = of_pair(links, first, second)
         parts.insert(0, links.loc[~(forward | backward), list(LINK_COLUMNS)])
-    # categories differ; few texts in many rows are stored as categories
-    table = pd.concat([part.astype(dict.fromkeys(_TEXTS, str)) for part in parts if len(part)], ignore_index=True)
-    return table.astype({"weight": np.float32} | dict.fromkeys(_TEXTS, "category"))
+    parts = [part.astype(dict.fromkeys(_TEXTS, "category")) for part in parts if len(part)]
+    table = {
+        column: union_categoricals([part[column] for part in parts]).remove_unused_categories() for column in _TEXTS
+    }
+    weight = np.concatenate([part["weight"].to_numpy(np.float32) for part in parts])
+    return pd.DataFrame({column: weight if column == "weight" else table[column] for column in LINK_COLUMNS})

@@ -45,8 +45,12 @@ def pairs_of(first: Any, second: Any, weight: Any, source: Any) -> pd.DataFrame:
 
 def distinct(pairs: pd.DataFrame) -> pd.DataFrame:
     """Keep each pair once, by its largest weight, in the order of the features."""
-    pairs = pairs.sort_values(["first", "second", "weight"], ascending=[True, True, False], kind="stable")
-    return pairs.drop_duplicates(["first", "second"], ignore_index=True)
+    first, second, weight = (pairs[column].to_numpy() for column in ("first", "second", "weight"))
+    order = np.lexsort((-weight, second, first))
+    first, second = first[order], second[order]
+    new = np.ones(len(order), bool)
+    new[1:] = (first[1:] != first[:-1]) | (second[1:] != second[:-1])
+    return pairs.iloc[order[new]].reset_index(drop=True)
 
 
 def turned(linked: Linked) -> Linked:
@@ -96,7 +100,7 @@ def link_antibodies(names: pd.Index, genes: pd.DataFrame, organism: str) -> Link
             hits = hits or [(g, 1.0, NAME) for s in symbols for g in at.get(s.upper(), ())]
         rows += [(i, g, weight, source) for g, weight, source in hits]
         if not hits:
-            reasons[i] = (found.reason or "genes not measured", "" if found.reason else ", ".join(found.genes))
+            reasons[i] = (found.reason or "without a measured gene", "" if found.reason else ", ".join(found.genes))
     columns = zip(*rows, strict=True) if rows else ([], [], [], [])
     return Linked(pairs_of(*columns), (reasons, {}))
 
@@ -158,7 +162,7 @@ def link_peaks(
         pairs = pairs_of([], [], [], [])
     lacking = np.setdiff1d(genes["feature"].unique(), annotated)
     of_genes = dict.fromkeys(map(int, lacking), ("not in the annotation", ""))
-    of_genes |= dict.fromkeys(map(int, np.setdiff1d(annotated, pairs["second"])), ("no peak near", ""))
+    of_genes |= dict.fromkeys(map(int, np.setdiff1d(annotated, pairs["second"])), ("without a peak near", ""))
     return Linked(pairs, (reasons, of_genes))
 
 
@@ -295,10 +299,11 @@ def _positions(values: pd.Series, spelling: pd.DataFrame, own: pd.Index) -> pd.D
     return pd.concat([pd.DataFrame({"row": rows[exact >= 0], "feature": exact[exact >= 0]}), alike])
 
 
-def count_reasons(reasons: Mapping[int, tuple[str, str]], names: pd.Index) -> str:
-    """Write why features were left out, the most frequent reason first: ``1 isotype control ('IgG1'), 2 unknown antibody ('X', 'Y')``."""
+def count_reasons(reasons: Mapping[int, tuple[str, str]], names: pd.Index, *, examples: bool = True) -> str:
+    """Write why features were left out: ``1 isotype control ('IgG1'), 2 unknown antibody ('X', 'Y')``."""
     by_reason: dict[str, list[str]] = {}
     for i, (reason, _) in reasons.items():
         by_reason.setdefault(reason, []).append(str(names[i]))
     order = sorted(by_reason, key=lambda r: (r != ISOTYPE, -len(by_reason[r])))
-    return ", ".join(f"{len(by_reason[r]):,} {r} ({shorten(by_reason[r], 3)})" for r in order)
+    shown = {r: f" ({shorten(by_reason[r], 3)})" if examples else "" for r in order}
+    return ", ".join(f"{len(by_reason[r]):,} {r}{shown[r]}" for r in order)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
+from anndata import AnnData
 from mudata import MuData
 
 from scminnet._validate import check_choice, shorten
@@ -29,19 +31,37 @@ from scminnet.pp._kinds import GENES, PEAKS, PROTEINS, resolve_kinds, told_kind
 METHODS = ("names", "antibodies", "peaks", "table")
 
 
+#: What features lack that a method does not link.
+_UNLINKED_BY = {
+    "names": "without a namesake",
+    "antibodies": "without a protein",
+    "peaks": "without a peak near",
+    "table": "not in the table",
+}
+_UNLINKED = {
+    ("antibodies", PROTEINS): "without the same antigen",
+    ("peaks", PEAKS): "without a gene near",
+}
+
+
 @dataclass
 class Side:
     """One of two modalities: its features, all their names, and what they are, if that is known."""
 
     modality: str
-    var: pd.DataFrame
-    spelt: pd.DataFrame
+    adata: AnnData
     kind: str | None
+    column: str | None
 
     @property
     def names(self) -> pd.Index:
         """Names of the features."""
-        return self.var.index
+        return self.adata.var_names
+
+    @cached_property
+    def spelt(self) -> pd.DataFrame:
+        """All names of the features; not asked for of peaks, which are many and have one each."""
+        return spellings(self.adata, self.column)
 
     @property
     def noun(self) -> str:
@@ -80,9 +100,7 @@ def sides_of(
     if kinds_needed or kinds:
         asked = modalities if kinds_needed else [m for m in modalities if m in known]
         known = resolve_kinds(mdata, asked, known) if asked else known
-    first, second = (
-        Side(m, mdata.mod[m].var, spellings(mdata.mod[m], columns.get(m)), known.get(m)) for m in modalities
-    )
+    first, second = (Side(m, mdata.mod[m], known.get(m), columns.get(m)) for m in modalities)
     return first, second
 
 
@@ -160,12 +178,14 @@ def link(
         "table": lambda: link_table(_given(table), (first.spelt, second.spelt), (first.names, second.names)),
     }
     linked = [ways[method]() for method in methods]
-    pairs = distinct(pd.concat([one.pairs for one in linked], ignore_index=True))
+    pairs = linked[0].pairs
+    if len(linked) > 1:
+        pairs = distinct(pd.concat([one.pairs for one in linked], ignore_index=True))
     reasons: list[dict[int, tuple[str, str]]] = []
     for side, column in ((0, "first"), (1, "second")):
         found = {i: why for one in linked for i, why in one.reasons[side].items()}
         has = set(pairs[column])
-        rest = (f"not linked by {' or '.join(methods)}", "")
+        rest = (_UNLINKED.get((methods[0], sides[side].noun), _UNLINKED_BY[methods[0]]), "")
         n = len(sides[side].names)
         reasons.append({i: found.get(i, rest) for i in range(n) if i not in has})
     return Linked(pairs, (reasons[0], reasons[1]))
@@ -193,13 +213,13 @@ def _by_peaks(sides: Sides, starts: pd.DataFrame | None, organism: str, windows:
     annotated = _given(starts)
     argument = f"mdata[{first.modality!r}].var"
     if second.kind != PROTEINS:
-        return link_peaks(first.var, annotated, second.spelt, argument=argument, **windows)
+        return link_peaks(first.adata.var, annotated, second.spelt, argument=argument, **windows)
     # the genes of the annotation are what peaks and proteins have in common
     genes = pd.Index(annotated["gene"].astype(str)).unique()
     spelt = pd.DataFrame({"feature": range(len(genes)), "name": genes, "key": genes.str.upper()})
     encoded = link_antibodies(second.names, spelt, organism)
     wanted = spelt[spelt["feature"].isin(encoded.pairs["second"])]
-    near = link_peaks(first.var, annotated, wanted, argument=argument, **windows)
+    near = link_peaks(first.adata.var, annotated, wanted, argument=argument, **windows)
     return through_genes(near, encoded, len(genes), (len(first.names), len(second.names)))
 
 
@@ -215,7 +235,7 @@ def hint(methods: Sequence[str], sides: Sides, starts: pd.DataFrame | None, orga
     if "peaks" in methods and starts is not None:
         peaks = next(side for side in sides if side.kind == PEAKS)
         if linked.pairs.empty and _has_genes_of(starts, genes):
-            chroms = parse_intervals(peaks.var)["chrom"]
+            chroms = parse_intervals(peaks.adata.var)["chrom"]
             return why_no_overlap(chroms, starts).replace("`tss`", "`annotation`")
         return "Check that `annotation` names genes as the data do, and select more features if few were kept."
     return "Check their names, name a column of var in `name_keys`, or give a `table` of links."
