@@ -13,19 +13,19 @@ from mudata import MuData
 
 from scminnet._validate import check_choice, shorten
 from scminnet.coupling.gene_names import look_like_ids, look_like_intervals, name_keys, spellings, told_organism
+from scminnet.coupling.link_tables import link_table
 from scminnet.coupling.linking import (
     Linked,
     distinct,
     link_antibodies,
     link_names,
-    link_peaks,
     link_proteins,
-    link_table,
     through_genes,
     turned,
 )
 from scminnet.genomics import parse_intervals, why_no_overlap
 from scminnet.pp._kinds import GENES, PEAKS, PROTEINS, resolve_kinds, told_kind
+from scminnet.pp._link_peaks import link_peaks
 
 #: Ways to link features.
 METHODS = ("names", "antibodies", "peaks", "table")

@@ -19,7 +19,8 @@ from scminnet._validate import shorten
 from scminnet.coupling.antibodies import ORGANISMS
 from scminnet.coupling.feature_links import FEATURE_LINKS_KEY, stored_links, with_pair
 from scminnet.coupling.gene_names import told_organism
-from scminnet.coupling.linking import Linked, count_reasons, read_table
+from scminnet.coupling.link_tables import read_table
+from scminnet.coupling.linking import Linked, count_reasons
 from scminnet.genomics import check_annotation
 from scminnet.pp._feature_sides import (
     Sides,
@@ -89,8 +90,8 @@ def feature_links(
         Column of ``var`` with the names of genes, by modality. ``None``: ``var_names`` and common columns such as ``gene_ids`` and
         ``gene_name``.
     upstream, downstream
-        Bases of a gene's window before its transcript starts, and from there on. As in :func:`gene_activity`, but wider and with decay,
-        which coupled the cells of SNARE-seq better (FOSCTTM 0.21 in place of 0.22).
+        Bases of a gene's window before its transcript starts, and from there on. As in :func:`gene_activity`. The defaults are
+        wider here and have a decay, because sparse data need more peaks a gene.
     gene_body
         Whether windows reach to the end of the gene. ``None``: where ``annotation`` has ``start`` and ``end``.
     decay
