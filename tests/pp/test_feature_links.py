@@ -16,8 +16,12 @@ import scminnet as mn
 from scminnet.coupling.feature_links import FEATURE_LINKS_KEY, LINK_COLUMNS, has_feature_links, read_feature_links
 
 GENES = ["CD3D", "CD3E", "CD4", "CD8A", "CD19", "MS4A1", "PTPRC", "GAPDH", "NCAM1", "FOXO9"]
-PROTEINS = ["CD3_TotalSeqB", "CD4_TotalSeqB", "CD8a_TotalSeqB", "CD20_TotalSeqB", "CD45RA_TotalSeqB", "IgG1_control_TotalSeqB", "XYZ", "CD14"]  # fmt: skip
-#: A on +, B on - with a body of 50,000 bases, C without a peak near.
+PROTEINS = [
+    *(f"{name}_TotalSeqB" for name in ("CD3", "CD4", "CD8a", "CD20", "CD45RA", "IgG1_control")),
+    "XYZ",
+    "CD14",
+]
+#: CD3D on +, CD4 on - with bodies of 50,000 bases, CD8A on another chromosome, CD19 without a peak near.
 ANNOTATION = pd.DataFrame(
     [
         ("CD3D", "chr1", 100_000, "+", 100_000, 150_000, "ENSG00000167286"),
@@ -117,7 +121,8 @@ def test_one_line_says_what_was_linked(cite, caplog) -> None:
     finally:
         logger.removeHandler(caplog.handler)
     assert caplog.messages == [
-        "adt to rna: 5 of 8 proteins linked to 6 genes; left out: 1 isotype control ('IgG1_control_TotalSeqB'), 1 unknown antibody ('XYZ'), "
+        "adt to rna: 5 of 8 proteins linked to 6 genes; left out: 1 isotype control ('IgG1_control_TotalSeqB'), "
+        "1 unknown antibody ('XYZ'), "
         "1 without a measured gene ('CD14')"
     ]
     assert cite.uns["feature_links_report"]["pairs"]["line"][0] == caplog.messages[0]

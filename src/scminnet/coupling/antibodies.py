@@ -62,7 +62,8 @@ class Antigen:
 class Antibody(NamedTuple):
     """What the name of an antibody tells.
 
-    ``antigen`` is its name in the table, and "" where the table has none. ``genes`` are weighted gene symbols. ``reason`` says why there are none.
+    ``antigen`` is its name in the table, and "" where the table has none. ``genes`` are weighted gene symbols.
+    ``reason`` says why there are none.
     ``spellings`` are the name without additions, which may be a gene symbol.
     """
 
@@ -116,7 +117,7 @@ def _by_key() -> dict[str, list[Antigen]]:
 
 
 def compact(name: str) -> str:
-    """Return a name without separators and letter case; digits that a separator parts stay apart (``CD3.1`` is not ``CD31``)."""
+    """Return a name without separators and letter case, digits still apart: ``CD3.1`` is not ``CD31``."""
     text = unicodedata.normalize("NFKC", name).translate(_GREEK).upper()
     text = re.sub(r"ALPHA", "A", re.sub(r"BETA", "B", re.sub(r"GAMMA", "G", re.sub(r"DELTA", "D", text))))
     text = re.sub(r"EPSILON", "E", text)
@@ -130,7 +131,8 @@ def identify(name: str, organism: str = "human") -> Antibody:
     Parameters
     ----------
     name
-        Name as in data: ``CD3``, ``cd11b.2``, ``HLA.DR``, ``CD45RA_TotalSeqB``, ``anti-human CD8a``, ``CD4_RPA-T4``, ``0046_anti-mouse_CD8a``.
+        Name as in data: ``CD3``, ``cd11b.2``, ``HLA.DR``, ``CD45RA_TotalSeqB``, ``anti-human CD8a``, ``CD4_RPA-T4``,
+        ``0046_anti-mouse_CD8a``.
     organism
         ``"human"`` or ``"mouse"``: whose genes.
 

@@ -75,13 +75,13 @@ def read_feature_links(
     key
         Key of ``mdata.uns``.
     unknown
-        What to do with links of features that the modalities lack, for example because features were selected after linking: ``"raise"``
-        or ``"drop"``.
+        What to do with links of features that the modalities lack, for example because features were selected after
+        linking: ``"raise"`` or ``"drop"``.
 
     Returns
     -------
-    Features of ``first`` x features of ``second``, CSR, float32; the links' weights. They are not normalised: a complex of several genes
-    has several entries. Where the table names a pair twice, the larger weight counts.
+    Features of ``first`` x features of ``second``, CSR, float32; the links' weights. They are not normalised: a complex
+    of several genes has several entries. Where the table names a pair twice, the larger weight counts.
 
     Raises
     ------
@@ -90,7 +90,8 @@ def read_feature_links(
     KeyError
         There is no ``uns[key]``.
     ValueError
-        A modality is not there; columns are missing; weights are negative, infinite or NaN; links name unknown features; nothing is linked.
+        A modality is not there; columns are missing; weights are negative, infinite or NaN; links name unknown
+        features; nothing is linked.
 
     Examples
     --------
@@ -112,7 +113,8 @@ def read_feature_links(
     if here.empty:
         pairs = links[["first", "second"]].astype(str).drop_duplicates().agg(" and ".join, axis=1)
         raise ValueError(
-            f"mdata.uns[{key!r}] links no features of {first!r} to features of {second!r}; it links those of [{shorten(pairs)}]. {again}"
+            f"mdata.uns[{key!r}] links no features of {first!r} to features of {second!r}; it links those of "
+            f"[{shorten(pairs)}]. {again}"
         )
     weights = pd.to_numeric(here["weight"], errors="coerce").to_numpy(float, na_value=np.nan)
     wrong = ~(np.isfinite(weights) & (weights >= 0))
@@ -123,7 +125,8 @@ def read_feature_links(
             for a, b, w in zip(few["first_feature"], few["second_feature"], few["weight"], strict=True)
         ]
         raise ValueError(
-            f"mdata.uns[{key!r}]: {int(wrong.sum()):,} of {len(here):,} weights between {first!r} and {second!r} are negative, infinite or no "
+            f"mdata.uns[{key!r}]: {int(wrong.sum()):,} of {len(here):,} weights between {first!r} and {second!r} "
+            "are negative, infinite or no "
             f"numbers, e.g. {shorten(shown)}. Give weights of 0 or more."
         )
     other_way = backward[forward | backward]
@@ -137,14 +140,16 @@ def read_feature_links(
         if unknown == "raise" and (found < 0).any():
             lost = pd.unique(here[one].astype(object).where(~other_way, here[other].astype(object))[found < 0])
             raise ValueError(
-                f"mdata.uns[{key!r}] names {len(lost):,} features that {modality!r} lacks, e.g. {shorten(lost, 3)}. Link after selecting and "
+                f"mdata.uns[{key!r}] names {len(lost):,} features that {modality!r} lacks, e.g. "
+                f"{shorten(lost, 3)}. Link after selecting and "
                 f"renaming features. {again}"
             )
         at.append(found)
     kept = (at[0] >= 0) & (at[1] >= 0) & (weights > 0)
     if not kept.any():
         raise ValueError(
-            f"mdata.uns[{key!r}]: no link between {first!r} and {second!r} is left, of {len(here):,}: features are unknown or weights are 0. "
+            f"mdata.uns[{key!r}]: no link between {first!r} and {second!r} is left, of {len(here):,}: features "
+            "are unknown or weights are 0. "
             f"{again}"
         )
     table = pd.DataFrame({"first": at[0][kept], "second": at[1][kept], "weight": weights[kept].astype(np.float32)})

@@ -27,12 +27,14 @@ def read_table(table: pd.DataFrame | str | os.PathLike[str], first: str, second:
         table = _read_file(Path(table))
     if not isinstance(table, pd.DataFrame):
         raise TypeError(
-            f"`table` is a {type(table).__name__}. Give a DataFrame or the path of a .tsv or .csv file, with a column of features for "
+            f"`table` is a {type(table).__name__}. Give a DataFrame or the path of a .tsv or .csv file, with a "
+            "column of features for "
             f"each of {first!r} and {second!r}."
         )
     if table.shape[1] < 2 or table.empty:
         raise ValueError(
-            f"`table` has {len(table):,} rows and the columns {shorten(table.columns)}. Give two columns, of the features of {first!r} and "
+            f"`table` has {len(table):,} rows and the columns {shorten(table.columns)}. Give two columns, of the "
+            f"features of {first!r} and "
             f"of {second!r}, and, if you like, a column 'weight'."
         )
     columns = list(table.columns)
@@ -57,7 +59,8 @@ def read_table(table: pd.DataFrame | str | os.PathLike[str], first: str, second:
     if wrong.any():
         shown = [" ".join(map(str, row)) for row in table[wrong].head(3).to_numpy(object)]
         raise ValueError(
-            f"`table`: {int(wrong.sum()):,} of {len(table):,} weights are negative, infinite or no numbers, e.g. {shorten(shown)}. "
+            f"`table`: {int(wrong.sum()):,} of {len(table):,} weights are negative, infinite or no numbers, e.g. "
+            f"{shorten(shown)}. "
             "Give weights of 0 or more, or leave these rows out."
         )
     read = pd.DataFrame({"first": names[0].to_numpy(), "second": names[1].to_numpy(), "weight": values})

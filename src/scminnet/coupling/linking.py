@@ -124,7 +124,10 @@ def _antigen_key(antibody: Antibody) -> str | None:
 
 
 def through_genes(peaks: Linked, proteins: Linked, n_genes: int, n: tuple[int, int]) -> Linked:
-    """Link peaks to proteins through the genes that both speak of; the weight is the product, of several genes the largest."""
+    """Link peaks to proteins through the genes that both are linked to.
+
+    The weight is the product of the two weights, and of several genes the largest.
+    """
     near = sparse.csr_matrix((peaks.pairs["weight"], (peaks.pairs["first"], peaks.pairs["second"])), (n[0], n_genes))
     encoded = proteins.pairs.rename(columns={"first": "protein", "second": "gene", "weight": "share"})
     at = near.tocoo()

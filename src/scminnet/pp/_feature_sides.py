@@ -148,7 +148,8 @@ def check_methods(methods: Sequence[str], sides: Sides, given: Mapping[str, Any]
             )
         if method not in methods and given[argument] is not None:
             raise ValueError(
-                f"`{argument}` is given, but {what} are linked by {shorten(methods)}. Leave it out, or add {method!r} to `method`."
+                f"`{argument}` is given, but {what} are linked by {shorten(methods)}. Leave it out, or add "
+                f"{method!r} to `method`."
             )
 
 
@@ -250,7 +251,10 @@ def _hint_for_antibodies(sides: Sides, organism: str, linked: Linked) -> str:
             )
         foreign = [why for why, _ in reasons.values() if why.startswith("antibody against")]
         if side.kind == PROTEINS and len(foreign) > len(side.names) / 2:
-            return f"Most proteins have an {foreign[0]}, but the genes are those of {organism}. Set `organism` if that is wrong."
+            return (
+                f"Most proteins have an {foreign[0]}, but the genes are those of {organism}. "
+                "Set `organism` if that is wrong."
+            )
     return "Give a `table` of the proteins and their genes, or keep more genes."
 
 

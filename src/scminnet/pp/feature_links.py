@@ -69,34 +69,37 @@ def feature_links(
     Parameters
     ----------
     mdata
-        Annotated data. Values are not read, so counts and normalised values are both fine. Link after selecting features.
+        Annotated data. Values are not read, so counts and normalised values are both fine. Link after selecting
+        features.
     first, second
         Two modalities. Their order does not matter to the coupling.
     table
-        Your own links: a table, or the path of a ``.tsv``, ``.txt`` or ``.csv`` file (also with ``.gz``) with a line of column names. Columns
-        named ``first`` and ``second`` (the modalities' names) are taken, otherwise the first two, in either order. A column ``weight`` is
-        optional. Rows of features that are not measured are left out.
+        Your own links: a table, or the path of a ``.tsv``, ``.txt`` or ``.csv`` file (also with ``.gz``) with a line of
+        column names. Columns named ``first`` and ``second`` (the modalities' names) are taken, otherwise the first two,
+        in either order. A column ``weight`` is optional. Rows of features that are not measured are left out.
     annotation
-        Transcription start sites, needed for peaks: the table of :func:`scminnet.genomics.read_annotation`, or what that reads.
+        Transcription start sites, needed for peaks: the table of :func:`scminnet.genomics.read_annotation`, or what
+        that reads.
     method
-        One or more of ``"names"``, ``"antibodies"``, ``"peaks"`` and ``"table"``. Of several, a pair keeps its largest weight. ``None``:
-        ``"table"`` where a table is given, otherwise by what the modalities measure.
+        One or more of ``"names"``, ``"antibodies"``, ``"peaks"`` and ``"table"``. Of several, a pair keeps its largest
+        weight. ``None``: ``"table"`` where a table is given, otherwise by what the modalities measure.
     kinds
-        What modalities measure, ``"genes"``, ``"peaks"`` or ``"proteins"``. Needed where neither ``var["feature_types"]`` nor the modality's
-        name tells.
+        What modalities measure, ``"genes"``, ``"peaks"`` or ``"proteins"``. Needed where neither
+        ``var["feature_types"]`` nor the modality's name tells.
     organism
-        ``"human"`` or ``"mouse"``, for antibodies. ``None``: told from the names of the genes; human where these do not tell.
+        ``"human"`` or ``"mouse"``, for antibodies. ``None``: told from the names of the genes; human where these do not
+        tell.
     name_keys
-        Column of ``var`` with the names of genes, by modality. ``None``: ``var_names`` and common columns such as ``gene_ids`` and
-        ``gene_name``.
+        Column of ``var`` with the names of genes, by modality. ``None``: ``var_names`` and common columns such as
+        ``gene_ids`` and ``gene_name``.
     upstream, downstream
-        Bases of a gene's window before its transcript starts, and from there on. As in :func:`gene_activity`. The defaults are
-        wider here and have a decay, because sparse data need more peaks a gene.
+        Bases of a gene's window before its transcript starts, and from there on. As in :func:`gene_activity`. The
+        defaults are wider here and have a decay, because sparse data need more peaks a gene.
     gene_body
         Whether windows reach to the end of the gene. ``None``: where ``annotation`` has ``start`` and ``end``.
     decay
-        Distance in bases at which a peak's weight halves. As in :func:`gene_activity`: 1 at the transcript start and, with ``gene_body``, in
-        the gene. ``None``: no decay.
+        Distance in bases at which a peak's weight halves. As in :func:`gene_activity`: 1 at the transcript start and,
+        with ``gene_body``, in the gene. ``None``: no decay.
     key_added
         Key of ``mdata.uns``.
     copy
@@ -107,14 +110,16 @@ def feature_links(
     ``None``, or the copy. Written, for ``key = key_added``:
 
     ``mdata.uns[key]``
-        One row a link: ``first``, ``second`` (modalities), ``first_feature``, ``second_feature``, ``weight`` (float32) and ``source``
-        (``"name"``, ``"antibody"``, ``"peak"`` or ``"table"``). Links of other modalities are kept, those of the same two replaced. Read it as a
-        matrix with :func:`scminnet.coupling.feature_links.read_feature_links`.
+        One row a link: ``first``, ``second`` (modalities), ``first_feature``, ``second_feature``, ``weight`` (float32)
+        and ``source`` (``"name"``, ``"antibody"``, ``"peak"`` or ``"table"``). Links of other modalities are kept,
+        those of the same two replaced. Read it as a matrix with
+        :func:`scminnet.coupling.feature_links.read_feature_links`.
     ``mdata.uns[key + "_report"]["pairs"]``
-        One row a call: how many features of either modality are linked, the methods, parameters and the line that was logged.
+        One row a call: how many features of either modality are linked, the methods, parameters and the line that was
+        logged.
     ``mdata.uns[key + "_report"]["left_out"]``
-        One row a feature without a link: ``modality``, ``other`` (what it was to be linked to), ``feature``, ``reason`` and ``detail``, e.g. the
-        genes of an antibody that are not measured.
+        One row a feature without a link: ``modality``, ``other`` (what it was to be linked to), ``feature``, ``reason``
+        and ``detail``, e.g. the genes of an antibody that are not measured.
 
     Raises
     ------
@@ -125,15 +130,16 @@ def feature_links(
     KeyError
         ``name_keys`` names no column of ``var``.
     ValueError
-        A modality is not there, given twice, or has repeated names; what it measures is not known; an argument is missing, has no effect or is
-        out of its range; ``table`` has no two columns, or weights that are negative or NaN; fewer than 3 features of a modality, or under 2 %
-        of both, are linked.
+        A modality is not there, given twice, or has repeated names; what it measures is not known; an argument is
+        missing, has no effect or is out of its range; ``table`` has no two columns, or weights that are negative or
+        NaN; fewer than 3 features of a modality, or under 2 % of both, are linked.
 
     Notes
     -----
-    A weight tells how well one feature stands for the other, from 0 to 1 (a user's may be larger). Weights are not divided among the genes of
-    a complex: CD3 has the weight 1 for each of *CD3D*, *CD3E* and *CD3G*. An antibody against an isoform (CD45RA, CD45RO) has 0.1, because the
-    gene's expression does not tell isoforms apart. A carbohydrate (CD15, CD57) has 0.3 for its enzyme.
+    A weight tells how well one feature stands for the other, from 0 to 1 (a user's may be larger). Weights are not
+    divided among the genes of a complex: CD3 has the weight 1 for each of *CD3D*, *CD3E* and *CD3G*. An antibody
+    against an isoform (CD45RA, CD45RO) has 0.1, because the gene's expression does not tell isoforms apart. A
+    carbohydrate (CD15, CD57) has 0.3 for its enzyme.
 
     Whether linked features vary between cells is not looked at here; the coupling leaves out constant ones.
 
@@ -207,7 +213,8 @@ def _check_enough(linked: Linked, sides: Sides, methods: Sequence[str], advice: 
     )
     examples = "; ".join(f"{side.modality!r} has {shorten(side.names.astype(str), 3)}" for side in sides)
     raise ValueError(
-        f"`first`, `second`: only {found} are linked by {shorten(methods)}. At least {MIN_LINKED} of each and {MIN_SHARE:.0%} of one are needed. "
+        f"`first`, `second`: only {found} are linked by {shorten(methods)}. At least {MIN_LINKED} of each and "
+        f"{MIN_SHARE:.0%} of one are needed. "
         f"{examples}. {advice}"
     )
 
@@ -217,8 +224,10 @@ def _warn_of_organisms(methods: Sequence[str], sides: Sides) -> None:
     told = [told_organism(side.spelt) for side in sides if side.kind in (GENES, None)]
     if "names" in methods and set(told) >= {"human", "mouse"}:
         warnings.warn(
-            f"The genes of {sides[0].modality!r} look like {told[0]} genes, those of {sides[1].modality!r} like {told[1]} genes. They are linked "
-            "by symbol, which finds orthologous genes only where both organisms use the same symbol. Give a `table` of orthologous genes.",
+            f"The genes of {sides[0].modality!r} look like {told[0]} genes, those of {sides[1].modality!r} like "
+            f"{told[1]} genes. They are linked "
+            "by symbol, which finds orthologous genes only where both organisms use the same symbol. Give a "
+            "`table` of orthologous genes.",
             UserWarning,
             stacklevel=3,
         )
@@ -243,7 +252,8 @@ def _line(linked: Linked, sides: Sides) -> str:
     columns = ("first", "second")
     n_of, n_to = linked.pairs[columns[of]].nunique(), linked.pairs[columns[to]].nunique()
     text = (
-        f"{sides[of].modality} to {sides[to].modality}: {n_of:,} of {len(sides[of].names):,} {sides[of].noun} linked to {n_to:,} "
+        f"{sides[of].modality} to {sides[to].modality}: {n_of:,} of {len(sides[of].names):,} {sides[of].noun} "
+        f"linked to {n_to:,} "
         f"{sides[to].noun}"
     )
     left = linked.reasons[of]
