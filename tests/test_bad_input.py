@@ -33,6 +33,7 @@ class Given(NamedTuple):
 
 #: Those that write into a MuData.
 WRITERS = {
+    "pp.feature_links": Given(mn.pp.feature_links, {"first": "rna", "second": "atac", "annotation": TSS}),
     "pp.filter_cells": Given(mn.pp.filter_cells, {"thresholds": {"rna": {"n_features": (0, 1e6)}}}),
     "pp.gene_activity": Given(mn.pp.gene_activity, {"tss": TSS}),
     "pp.join_modalities": Given(mn.pp.join_modalities, {"modalities": ["rna", "atac"]}),
@@ -64,6 +65,7 @@ FUNCTIONS = WRITERS | READERS
 
 #: By function, how an argument names a modality, and how it names a column.
 MODALITY = {
+    "pp.feature_links": {"first": "no"},
     "pp.filter_cells": {"thresholds": {"no": {"n_features": (0, 1)}}},
     "pp.gene_activity": {"atac": "no"},
     "pp.join_modalities": {"modalities": ["rna", "no"]},
@@ -104,6 +106,7 @@ LAYER = {
     "tl.minnet_smooth": {"layer": {"rna": "no"}},
 }
 OUT_OF_RANGE = {
+    "pp.feature_links": {"upstream": -1},
     "pp.gene_activity": {"upstream": -1},
     "pp.margin_graph": {"n_neighbors": 0},
     "pp.normalize": {"target_sum": 0},
@@ -118,6 +121,7 @@ OUT_OF_RANGE = {
     "pl.pair_distances": {"n_negatives": 0},
 }
 NO_CHOICE = {
+    "pp.feature_links": {"method": "no"},
     "pp.margin_graph": {"batch_correction": "no"},
     "pp.normalize": {"methods": {"rna": "no"}},
     "pp.select_features": {"flavor": "no"},
