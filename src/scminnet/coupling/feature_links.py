@@ -10,8 +10,8 @@ from mudata import MuData
 from pandas.api.types import union_categoricals
 from scipy import sparse
 
-from scminnet import _validate
-from scminnet._validate import shorten
+from scminnet._core.arguments import check_choice, shorten
+from scminnet._core.mdata import check_modalities, check_mudata
 
 #: Key of ``mdata.uns``.
 FEATURE_LINKS_KEY = "feature_links"
@@ -102,10 +102,10 @@ def read_feature_links(
     >>> read_feature_links(mdata, "rna", "atac").shape
     (60, 200)
     """
-    _validate.check_mudata(mdata)
-    _validate.check_modalities(mdata, [first], "first")
-    _validate.check_modalities(mdata, [second], "second")
-    _validate.check_choice(unknown, ("raise", "drop"), "unknown")
+    check_mudata(mdata)
+    check_modalities(mdata, [first], "first")
+    check_modalities(mdata, [second], "second")
+    check_choice(unknown, ("raise", "drop"), "unknown")
     links = stored_links(mdata, key)
     forward, backward = of_pair(links, first, second)
     here = links[forward | backward]

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from scminnet._validate import shorten
+from scminnet._core.arguments import shorten
 from scminnet.coupling.gene_names import name_keys
 from scminnet.coupling.linking import TABLE, Linked, pairs_of
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from scminnet._validate import shorten
+from scminnet._core.arguments import shorten
 from scminnet.coupling.antibodies import ISOTYPE, UNKNOWN, Antibody, identify
 
 #: Columns of pairs of features: their positions, the weight, and where the link comes from.

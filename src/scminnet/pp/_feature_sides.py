@@ -11,7 +11,7 @@ import pandas as pd
 from anndata import AnnData
 from mudata import MuData
 
-from scminnet._validate import check_choice, shorten
+from scminnet._core.arguments import check_choice, shorten
 from scminnet.coupling.gene_names import look_like_ids, look_like_intervals, name_keys, spellings, told_organism
 from scminnet.coupling.link_tables import link_table
 from scminnet.coupling.linking import (

@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 from mudata import MuData
 
-from scminnet import _validate
-from scminnet._compat import new_mudata_manner
-from scminnet._logging import logger
-from scminnet._validate import shorten
+from scminnet._core.arguments import check_choice, check_count, check_positive, shorten
+from scminnet._core.compat import new_mudata_manner
+from scminnet._core.logging import logger
+from scminnet._core.mdata import check_copyable, check_modalities, check_mudata, check_not_view
 from scminnet.coupling.antibodies import ORGANISMS
 from scminnet.coupling.feature_links import FEATURE_LINKS_KEY, stored_links, with_pair
 from scminnet.coupling.gene_names import told_organism
@@ -151,19 +151,19 @@ def feature_links(
     >>> list(mdata.uns["feature_links"].columns)
     ['first', 'second', 'first_feature', 'second_feature', 'weight', 'source']
     """
-    _validate.check_mudata(mdata)
-    _validate.check_not_view(mdata)
-    _validate.check_copyable(mdata, copy=copy)
-    _validate.check_modalities(mdata, [first], "first")
-    _validate.check_modalities(mdata, [second], "second")
+    check_mudata(mdata)
+    check_not_view(mdata)
+    check_copyable(mdata, copy=copy)
+    check_modalities(mdata, [first], "first")
+    check_modalities(mdata, [second], "second")
     if first == second:
         raise ValueError(f"`second` is {second!r}, the same modality as `first`. Name two different modalities.")
     for value, argument in ((upstream, "upstream"), (downstream, "downstream")):
-        _validate.check_count(value, argument, minimum=0)
+        check_count(value, argument, minimum=0)
     if decay is not None:
-        _validate.check_positive(decay, "decay")
+        check_positive(decay, "decay")
     if organism is not None:
-        _validate.check_choice(organism, ORGANISMS, "organism")
+        check_choice(organism, ORGANISMS, "organism")
     methods = asked_methods(method, table=table is not None)
     kinds_needed = not methods or bool({"antibodies", "peaks"} & set(methods))
     sides = sides_of(mdata, [first, second], kinds, name_keys, kinds_needed=kinds_needed)

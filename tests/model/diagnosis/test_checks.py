@@ -3,8 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
-
-from scminnet.model.diagnosis.checks import (
+from scminnet.model.diagnosis.verdict.checks import (
     MIN_PER_TYPE,
     MIXING_NEIGHBORS,
     Typed,
