@@ -10,6 +10,7 @@ import ast
 import sys
 from collections.abc import Iterator
 from functools import cache
+from graphlib import TopologicalSorter
 from html import escape
 from pathlib import Path
 from typing import NamedTuple
@@ -28,12 +29,12 @@ FLOORS = (
     ("cli",),
     ("scminnet",),
     ("model", "datasets", "tl", "pl"),
-    ("coupling",),
     ("metrics", "pp"),
+    ("coupling",),
     ("graph", "genomics"),
     ("_core",),
 )
-#: Inside ``model``. ``model``: its files that are not named here, which is the class.
+#: Inside ``model``. ``model``: the class.
 MODEL_FLOORS = (
     ("model",),
     ("model/training", "model/storage"),
@@ -45,6 +46,11 @@ MODEL_FLOORS = (
 )
 #: Rooms that have a floor and no files yet. Take a room off this list when its first file comes.
 COMING = ("coupling",)
+#: All files that stand beside rooms rather than in one.
+BESIDE = {
+    "scminnet": ("__init__.py", "_accessor.py", "_muon.py", "motifs.py"),
+    "model": ("__init__.py", "minnet.py"),
+}
 
 HOLDS = {
     "cli": "the command scminnet: fit, embed, links, demo",
@@ -90,7 +96,7 @@ WHERE = (
     Row("Add a pair strategy", (("model/training", "PairSampler"), ("model/training", "PairDataset"), ("model/recipe.py", "Recipe")), "The sampler draws cells, the data set makes pairs of them, `Recipe.pair_strategy` names the choice."),
     Row("Add a check to `diagnose`", (("model/diagnosis", "CHECKS"), ("model/diagnosis", "level_ratio"), ("model/diagnosis", "DiagnoseMixin")), "`CHECKS` holds limits and advice, `checks.py` measures, `diagnose` calls it. What it needs of the reference: `learn_range`."),
     Row("Add an annotation format", (("genomics", "read_gtf"), ("genomics", "_read_file")), "Write a reader beside `read_gtf`; `_read_file` chooses it by the file's ending."),
-    Row("Add a source of feature links", (("coupling", "link_antibodies"),), "Return pairs as the other sources do."),
+    Row("Add a source of feature links", (("coupling", "link_antibodies"), ("pp", "feature_links")), "Write it beside the other sources, and let `feature_links` call it."),
     Row("Add a figure", (("pl", "history"), ("pl", "axes_for"), ("pl", "finish")), "One file each, e.g. `history`. Take axes and save by `_style.py`, and export it in `pl/__init__.py`."),
     Row("Add a command", (("cli", "main"), ("cli", "new_command")), "A file with `add(commands)`, listed in `main`."),
     Row("Add a peer to compare with", (("benchmarks", "Method"), ("benchmarks", "interpreter")), "An entry in `METHODS`, a script `run_….py` and pinned requirements in `benchmarks/peers/`."),
@@ -324,19 +330,22 @@ PLACES = {
     "datasets": Box(338, 190, 102, 44),
     "tl": Box(562, 190, 102, 44),
     "pl": Box(676, 190, 102, 44),
-    "coupling": Box(450, 326, 102, 44),
-    "metrics": Box(338, 462, 102, 44),
-    "pp": Box(450, 462, 102, 44),
+    "coupling": Box(424, 500, 84, 44),
+    "metrics": Box(338, 394, 74, 44),
+    "pp": Box(424, 394, 128, 44),
     "graph": Box(338, 598, 214, 44),
     "genomics": Box(564, 598, 214, 44),
     "_core": Box(20, 686, 760, 46),
 }
+#: Where an arrow passes beside a box that stands between.
+LANES = {("model/network", "model/recipe.py"): 74, ("pp", "graph"): 516}
 MODEL_FRAME = Box(20, 162, 276, 496)
 
 
 def drawn_arrows() -> set[tuple[str, str]]:
     """Return the imports that do not follow from others on the way down, without those of ``_core``."""
     imports = room_imports()
+    TopologicalSorter(imports).prepare()  # raises CycleError
 
     def below(room: str) -> set[str]:
         return imports[room] | {deeper for other in imports[room] for deeper in below(other)}
@@ -354,16 +363,14 @@ def _room_arrow(above: str, below: str) -> str:
     bottom = a.y + a.height
     left, right = max(a.x, b.x), min(a.x + a.width, b.x + b.width)
     if right - left > 16:
-        x = (left + right) / 2
-        if below == "model/recipe.py" and above == "model/network":  # beside model/data
-            x = 74
+        x = LANES.get((above, below), (left + right) / 2)
         return _arrow(f"M{x:g} {bottom:g}V{b.y - 6:g}", x, b.y)
     if above.startswith("model/") and not below.startswith("model"):  # out of the side, then down
         x, y = b.middle[0], a.y + a.height - 8
         return _arrow(f"M{a.x + a.width:g} {y:g}H{x - 8:g}Q{x:g} {y:g} {x:g} {y + 8:g}V{b.y - 6:g}", x, b.y)
     is_right = b.x > a.x
-    start = a.x + a.width - 22 if is_right else a.x + 22
-    end = b.x + 26 if is_right else b.x + b.width - 26
+    start = a.x + a.width - 10 if is_right else a.x + 10
+    end = b.x + 26 if is_right else b.x + b.width - 14
     turn = b.y - 84
     path = (
         f"M{start:g} {bottom:g}V{max(turn, bottom):g}C{start:g} {b.y - 40:g} {end:g} {b.y - 50:g} {end:g} {b.y - 6:g}"

@@ -25,6 +25,8 @@ def test_every_file_has_a_room_and_every_room_a_file() -> None:
     assert rooms == set(house.rooms_in_order()), (
         "give a new room a floor in docs/architecture.py, take an empty one off"
     )
+    beside = {room: {path.name for path in house.files() if house.room_of(path) == room} for room in house.BESIDE}
+    assert beside == {room: set(names) for room, names in house.BESIDE.items()}, "put the file into a room"
     assert set(house.HOLDS) == set(house.PLACES) == rooms | set(house.COMING)
 
 
@@ -56,6 +58,7 @@ def test_files_of_a_room_import_each_other_in_no_circle() -> None:
         ("model/network", "model/training", False),
         ("model", "model/_scvi.py", True),
         ("_core", "scminnet", False),
+        ("coupling", "pp", False),
     ],
 )
 def test_what_may_import_what(above: str, below: str, may: bool) -> None:
