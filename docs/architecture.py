@@ -241,12 +241,15 @@ def rooms_table() -> str:
     return "\n".join(lines)
 
 
+def shown_rows() -> list[Row]:
+    """Return the rows all of whose rooms are there."""
+    return [row for row in WHERE if not any(room in COMING for room, _ in row.places)]
+
+
 def where_table() -> str:
     """Return where to find or change something."""
     lines = ["| I look for, or want to | file: name | then |", "|---|---|---|"]
-    for row in WHERE:
-        if any(room in COMING for room, _ in row.places):
-            continue
+    for row in shown_rows():
         named = "<br>".join(
             f"`{str(place_of(room, name)).removeprefix('src/scminnet/')}`: `{name}`" for room, name in row.places
         )

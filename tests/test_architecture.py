@@ -86,7 +86,7 @@ def test_what_comes_is_not_there_yet() -> None:
 
 @pytest.mark.parametrize(
     ("room", "name"),
-    [place for row in house.WHERE for place in row.places if place[0] not in house.COMING]
+    [place for row in house.shown_rows() for place in row.places]
     + [(step.room, step.name) for step in house.STEPS.values() if step.name],
 )
 def test_what_the_page_names_is_defined_once(room: str, name: str) -> None:
