@@ -20,8 +20,8 @@ from scminnet.model.data.registration import register
 from scminnet.model.diagnosis.diagnose import DiagnoseMixin
 from scminnet.model.inference.embed import EmbeddingMixin
 from scminnet.model.network.module import SiameseModule
+from scminnet.model.recipe import Recipe
 from scminnet.model.storage.saved_format import check_saved_model, written_by
-from scminnet.model.training.recipe import Recipe
 from scminnet.model.training.train import SiameseTrainingMixin
 
 

@@ -12,7 +12,6 @@ from scvi import REGISTRY_KEYS
 from scminnet._core.mdata import check_mudata, layer_matrix
 from scminnet.model.data.fields import layer_field_key
 from scminnet.model.data.sparse_rows import as_row_matrix
-from scminnet.model.network.module import SiameseModule
 
 
 class RegisteredModel:
@@ -23,7 +22,6 @@ class RegisteredModel:
     """
 
     adata: MuData | None
-    module: SiameseModule
     registry_: dict[str, Any]
     _check_if_trained: Callable[..., None]
 

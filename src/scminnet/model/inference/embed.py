@@ -25,12 +25,15 @@ from scminnet.model.inference.encode import (
     mean_over_modalities,
     project_rows,
 )
+from scminnet.model.network.module import SiameseModule
 
 Statistics = Literal["query", "reference"]
 
 
 class EmbeddingMixin(RegisteredModel):
     """``get_latent_representation``, ``predict`` and ``embed`` of :class:`~scminnet.MinNet`."""
+
+    module: SiameseModule
 
     def get_latent_representation(
         self,

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from scminnet.model.data.sparse_rows import Rows, SparseRows
 from scminnet.model.network.processes import ALONE, BatchNorm, Processes
-from scminnet.model.training.recipe import Recipe
+from scminnet.model.recipe import Recipe
 
 #: Standardised values are clipped here (paper, "Training process").
 CLIP = 10.0

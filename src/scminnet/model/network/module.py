@@ -14,7 +14,7 @@ from scminnet.model.data.sparse_rows import Rows
 from scminnet.model.network import losses
 from scminnet.model.network.layers import Encoder, Moments
 from scminnet.model.network.processes import ALONE, Processes
-from scminnet.model.training.recipe import Recipe
+from scminnet.model.recipe import Recipe
 
 
 class SiameseModule(BaseModuleClass):

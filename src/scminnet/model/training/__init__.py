@@ -1,1 +1,1 @@
-"""Training: the recipe, the pairs of a batch, the training plan and checkpoints."""
+"""Training: the pairs of a batch, the training plan and checkpoints."""

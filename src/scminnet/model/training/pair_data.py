@@ -14,8 +14,8 @@ from scminnet.graph.geodesic import GeodesicIndex
 from scminnet.model.data.sparse_rows import take_rows
 from scminnet.model.network.module import modality_pairs
 from scminnet.model.network.processes import Processes
+from scminnet.model.recipe import Recipe
 from scminnet.model.training.pair_sampler import DrawnBatch, PairSampler
-from scminnet.model.training.recipe import Recipe
 
 
 class Pairs(NamedTuple):

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from torch.utils.data import Sampler
 
-from scminnet.model.training.recipe import Recipe
+from scminnet.model.recipe import Recipe
 
 
 class DrawnPairs(NamedTuple):

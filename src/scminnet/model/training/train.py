@@ -25,6 +25,7 @@ from scminnet.model.diagnosis.reference_range import learn_range
 from scminnet.model.inference.embed import EmbeddingMixin
 from scminnet.model.inference.encode import project_rows
 from scminnet.model.network.canonical import RowsAndMoments, fit_projections
+from scminnet.model.recipe import Recipe
 from scminnet.model.training.checkpoint import (
     TrainingCheckpoint,
     check_checkpoint_path,
@@ -34,7 +35,6 @@ from scminnet.model.training.checkpoint import (
     read_checkpoint,
 )
 from scminnet.model.training.pair_data import PairDataModule, PairDataset
-from scminnet.model.training.recipe import Recipe
 from scminnet.model.training.training_plan import SiameseTrainingPlan
 from scminnet.pp.margin_graph import build_margin_graph
 

@@ -9,7 +9,7 @@ import torch
 from scvi.train import TrainingPlan
 
 from scminnet.model.network.module import SiameseModule
-from scminnet.model.training.recipe import Recipe
+from scminnet.model.recipe import Recipe
 
 #: Share of the steps in which the learning rate of ``lr_schedule="one_cycle"`` rises.
 WARM_UP = 0.15
