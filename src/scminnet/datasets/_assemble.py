@@ -1,0 +1,35 @@
+"""Puts the modalities of a public set and the annotation of its cells into one MuData."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+from anndata import AnnData
+from mudata import MuData
+
+from scminnet._core.arguments import shorten
+from scminnet._core.compat import new_mudata_manner
+from scminnet.datasets._sources import SOURCES
+
+
+def check_columns(obs: pd.DataFrame, needed: tuple[str, ...], file: Path) -> None:
+    missing = [column for column in needed if column not in obs]
+    if missing:
+        raise ValueError(
+            f"{str(file)!r} has no columns {shorten(missing)} in obs, so it is not the published file. "
+            "Delete it and call again to download it anew."
+        )
+
+
+def assemble(modalities: Mapping[str, AnnData], cells: pd.DataFrame, files: Mapping[str, Path]) -> MuData:
+    # that RNA and activity have genes of the same names is the aim
+    with new_mudata_manner():
+        mdata = MuData(dict(modalities))
+    first = [c for c in ("cell_type", "cell_type_paper", "batch", "donor", "site", "split", "in_paper") if c in cells]
+    for column in [*first, *cells.columns.drop(first)]:
+        values = cells[column]
+        mdata.obs[column] = values.astype("category") if column in ("cell_type", "batch", "donor", "site") else values
+    mdata.uns["source"] = [SOURCES[name].url for name in files]
+    return mdata
