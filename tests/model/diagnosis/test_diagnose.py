@@ -10,8 +10,9 @@ from scipy import sparse
 from scminnet import MinNet
 from scminnet.datasets import simulate_multiome
 from scminnet.metrics import foscttm
+from scminnet.model.diagnosis.checks import CHECKS
 from scminnet.model.diagnosis.reference_range import MIN_HELD_OUT
-from scminnet.model.diagnosis.verdict import CHECKS, COLUMNS, Finding, judge, summarise
+from scminnet.model.diagnosis.verdict import COLUMNS, Finding, judge, summarise
 
 from ..conftest import QUIET, setup
 

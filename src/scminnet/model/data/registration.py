@@ -1,4 +1,4 @@
-"""What is checked and resolved before a MuData is registered with the model."""
+"""Checks a MuData, resolves its labels and batches, and registers it with the model."""
 
 from __future__ import annotations
 
@@ -36,14 +36,16 @@ def register(
     setup_method_args: dict[str, Any],
     transfer_kwargs: dict[str, Any],
 ) -> AnnDataManager:
-    """Check everything, then register the fields; arguments as in :meth:`scminnet.MinNet.setup_mudata`.
+    """Check all arguments and data, then register the fields.
 
     Parameters
     ----------
+    mdata, modalities, layers, labels_key, batch_key, unlabeled_category
+        As in :meth:`scminnet.MinNet.setup_mudata`.
     setup_method_args
-        What scvi-tools keeps of the call; the resolved modalities and layers are written into it.
+        What scvi-tools keeps of the call. The resolved modalities and layers are written into it.
     transfer_kwargs
-        ``source_registry`` and others when a saved model's setup is replayed.
+        ``source_registry`` and others if the setup of a saved model is repeated for a query.
     """
     source = transfer_kwargs.get("source_registry")
     check_mudata(mdata)
@@ -89,17 +91,17 @@ def register(
     manager = AnnDataManager(
         fields=fields,
         setup_method_args=setup_method_args,
-        # cells need not be measured in every modality: rows are matched by name instead
+        # cells may lack modalities, because rows are matched by name
         validation_checks=AnnDataManagerValidationCheck(check_fully_paired_mudata=False),
     )
-    # scvi-tools names a rare type by its code, and of a query as well; `check_labels` says which of a reference are rare
+    # scvi-tools names rare types by code, also in a query; `check_labels` names those of a reference
     with without_warning("Category .* has fewer than 3 cells"):
         manager.register_fields(mdata, **transfer_kwargs)
     return manager
 
 
 def check_matrices(mdata: MuData, modalities: Sequence[str], layers: Mapping[str, str | None]) -> None:
-    """Raise on values that can not be used; warn once when some look like counts."""
+    """Raise if values can not be used. Warn once if some look like counts."""
     counts = []
     for modality in modalities:
         matrix = layer_matrix(mdata, modality, layers[modality])
@@ -107,7 +109,7 @@ def check_matrices(mdata: MuData, modalities: Sequence[str], layers: Mapping[str
             counts.append(modality)
     if counts:
         warnings.warn(
-            f"the values of {shorten(counts)} are whole numbers, as raw counts are. MinNet expects normalised values: "
+            f"the values of {shorten(counts)} are whole numbers, like raw counts. MinNet expects normalised values: "
             "log-normalise RNA and ATAC, CLR-transform proteins, or name the layer that holds them.",
             UserWarning,
             stacklevel=4,
@@ -116,8 +118,8 @@ def check_matrices(mdata: MuData, modalities: Sequence[str], layers: Mapping[str
 
 def _modality_names(modalities: Sequence[str] | Mapping[str, str]) -> list[str]:
     if isinstance(modalities, str):
-        raise TypeError(f"`modalities` is the text {modalities!r}. Give a list of two names or more.")
+        raise TypeError(f"`modalities` is the text {modalities!r}. Give a list of at least two names.")
     names = list(modalities.values()) if isinstance(modalities, Mapping) else list(modalities)
     if len(set(names)) < 2 or len(set(names)) < len(names):
-        raise ValueError(f"`modalities` is {names}. Name two different modalities or more.")
+        raise ValueError(f"`modalities` is {names}. Name at least two different modalities.")
     return names

@@ -1,4 +1,4 @@
-"""What a shared model says of itself on the page that a hub shows."""
+"""Model card: the page that a hub shows for a shared model."""
 
 from __future__ import annotations
 
@@ -21,16 +21,17 @@ def model_card(
 ) -> str:
     """Write a model card for the scvi-tools hub, in Markdown.
 
-    :class:`scvi.hub.HubModel` takes it as the file ``README.md`` of the model's folder; the helper of scvi-tools knows its own classes only.
+    Save it as ``README.md`` in the model's folder, where :class:`scvi.hub.HubModel` reads it. The helper of scvi-tools
+    only supports its own models.
 
     Parameters
     ----------
     model
         A trained model.
     license
-        Of the model, by the hub's names, e.g. ``"cc-by-4.0"``.
+        License of the model, by the hub's names, e.g. ``"cc-by-4.0"``.
     description
-        What cells it was trained on, how they were prepared, and what queries it is meant for.
+        Which cells it was trained on, how they were prepared, and which queries it is meant for.
     tissues
         Tissues of the reference.
     references
@@ -125,7 +126,7 @@ def model_card(
 
 
 def last_validation(model: MinNet) -> dict[str, float]:
-    """Return what the last epoch logged of the held-out cells, by name; nothing where none were held out."""
+    """Return what the last epoch logged for the held-out cells, by name. Empty if none were held out."""
     return {
         name: float(values.iloc[-1, 0]) for name, values in (model.history or {}).items() if name.endswith("validation")
     }

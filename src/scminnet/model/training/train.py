@@ -23,7 +23,7 @@ from scminnet.model.data.moments import feature_moments
 from scminnet.model.data.registration import check_matrices
 from scminnet.model.diagnosis.reference_range import learn_range
 from scminnet.model.inference.embed import EmbeddingMixin
-from scminnet.model.inference.encode import project_rows
+from scminnet.model.inference.forward_pass import project_rows
 from scminnet.model.network.canonical import RowsAndMoments, fit_projections
 from scminnet.model.training.checkpoint import (
     TrainingCheckpoint,

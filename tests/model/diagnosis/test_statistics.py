@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from scminnet.model.diagnosis.checks import (
+from scminnet.model.diagnosis.statistics import (
     MIN_PER_TYPE,
     MIXING_NEIGHBORS,
     Typed,
