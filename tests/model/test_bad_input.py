@@ -96,7 +96,7 @@ CASES: dict[str, tuple[Callable[[MuData], object], dict, type[Exception], tuple[
     "no labels": (no_label, {}, ValueError, ("`labels_key`", "unlabelled", "annotated")),
     "only the unlabelled category": (unknown_labels_only, {}, ValueError, ("`labels_key`", "unlabelled")),
     "a single label": (one_label, {}, ValueError, ("`labels_key`", "'B'", "two types")),
-    "labels that disagree": (labels_disagree, {}, ValueError, ("`labels_key`", "another value", "agree")),
+    "labels that disagree": (labels_disagree, {}, ValueError, ("`labels_key`", "a different value", "agree")),
     "missing batches": (batch_missing, {}, ValueError, ("`batch_key`", "7 cells", "Give every cell")),
     "negative values": (set_value(-1.0), {}, ValueError, ("'rna'", "1 negative", "log-normalised")),
     "NaN": (set_value(np.nan), {}, ValueError, ("'rna'", "1 NaN", "Remove or fill")),
@@ -368,7 +368,9 @@ def test_loading_runs_no_code_from_the_file(trained: MinNet, query: MuData, tmp_
         lambda: MinNet.load_query_data(query, tmp_path / "m"),
         lambda: MinNet.prepare_query_mudata(query, tmp_path / "m"),
     ):
-        with pytest.raises(ValueError, match=r"names (posix|nt)\.system, which no MinNet is made of.*trusted=True"):
+        with pytest.raises(
+            ValueError, match=r"contains (posix|nt)\.system, which is not part of a MinNet.*trusted=True"
+        ):
             action()
     assert not mark.exists()
     MinNet.load(tmp_path / "m", adata=False, trusted=True)

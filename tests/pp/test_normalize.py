@@ -81,7 +81,7 @@ def test_result_survives_a_file_and_says_that_it_is_normalised(mdata: mudata.MuD
     assert "normalize" not in mdata["rna"].uns
     copied.write(tmp_path / "m.h5mu")
     back = mudata.read_h5mu(tmp_path / "m.h5mu")
-    with pytest.raises(ValueError, match="'rna' is normalised already.*'log'"):
+    with pytest.raises(ValueError, match="'rna' is already normalised.*'log'"):
         mn.pp.normalize(back)
     back["rna"].X = back["rna"].layers.pop("counts")
     del back["rna"].uns["normalize"]
@@ -115,8 +115,8 @@ def _clr(m: mudata.MuData) -> None:
 @pytest.mark.parametrize(
     ("change", "arguments", "words"),
     [
-        (_log, {}, "'rna' holds values that are no whole numbers"),
-        (_clr, {}, "'adt' holds values that are no whole numbers"),
+        (_log, {}, "'rna' holds values that are not whole numbers"),
+        (_clr, {}, "'adt' holds values that are not whole numbers"),
         (_layer, {}, "`counts_layer` is 'counts'"),
         (None, {"modalities": ["no"]}, "`modalities` names 'no'"),
         (None, {"methods": {"rna": "sqrt"}}, "`methods` is 'sqrt'"),

@@ -115,7 +115,7 @@ def _one_cell(m: mudata.MuData) -> None:
             None,
             {"min_batches": 4, "n_top_genes": 1},
             ValueError,
-            "no feature of modality 'rna' is chosen.*`min_batches`",
+            "no feature of modality 'rna' is selected.*`min_batches`",
         ),
     ],
 )

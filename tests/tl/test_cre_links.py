@@ -371,7 +371,7 @@ def with_other_style(mdata: MuData) -> None:
     ("spoil", "arguments", "error", "words"),
     [
         (None, {"rna": "expression"}, ValueError, "`rna` names 'expression'"),
-        (None, {"atac": "peaks"}, ValueError, "`atac` names 'peaks', which the MuData lacks; it has 'rna', 'atac'"),
+        (None, {"atac": "peaks"}, ValueError, "`atac` names 'peaks', which the MuData lacks. It has 'rna', 'atac'"),
         (None, {"atac": "rna"}, ValueError, "`atac` is 'rna', as is `rna`"),
         (None, {"layer": "none"}, ValueError, "'none'"),
         (None, {"layer": {"adt": "counts"}}, ValueError, "`layer` names the modalities 'adt'"),

@@ -1,12 +1,12 @@
-"""Shortest-path distances between any cells of a graph: all of them for few cells, by landmarks for many.
+"""Choice of landmarks for the distances along a graph's shortest paths.
 
-A landmark l gives the upper bound d(i, l) + d(l, j) of d(i, j), which is exact when l lies on a shortest path from i to
-j. So the landmarks are the cells that lie on most shortest paths between random cells, chosen greedily: each next one
-lies on most of the paths that have none yet. Pairs of near cells, whose shortest paths are too many and too short to be
-covered, are stored with their exact distance.
+A landmark l gives an upper bound of d(i, j): d(i, l) + d(l, j). The bound is exact if l lies on a shortest path from i
+to j. So the landmarks are the cells on most shortest paths between random cells. They are chosen greedily: each next
+one lies on most of the paths that are not yet covered. Near cells have too many short paths between them to be covered,
+so their exact distances are stored (``geodesic.py``).
 
-Measured on the margin graph of 8,685 mouse cortex cells (SNARE-seq RNA, 35 edges a cell), 300,000 random pairs, against
-Dijkstra (what it costs: ``benchmarks/speed.py``):
+Measured on the margin graph of 8,685 mouse cortex cells (SNARE-seq RNA, 35 edges per cell), with 300,000 random pairs,
+against Dijkstra's algorithm (for time and memory see ``benchmarks/speed.py``):
 
 =========  ====================================  ===================  ================
 landmarks  chosen                                mean relative error  rank correlation
@@ -22,7 +22,7 @@ landmarks  chosen                                mean relative error  rank corre
 256        on most paths, and 40 near cells      +0.1 %               0.9997
 =========  ====================================  ===================  ================
 
-The lower bound max |d(i, l) - d(l, j)| is about 13 % too low; no mean of the two bounds beats the upper one alone.
+The lower bound max |d(i, l) - d(l, j)| is about 13 % too low. No mean of the two bounds is better than the upper bound.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from scipy import sparse
 
 from scminnet.graph.paths import distances_from, paths_from
 
-#: Random cells at the other end of the paths from each sampled cell, for the choice of landmarks.
+#: Random targets of the paths from each sampled source.
 _TARGETS = 256
 
-#: Cells of a path that count in the choice of landmarks. Paths have about 20; it bounds the memory on chain-like graphs.
+#: Largest number of cells of a path that are used. Paths have about 20. The limit bounds memory on chain-like graphs.
 _MAX_HOPS = 128
 
 
@@ -44,8 +44,8 @@ def landmark_table(
 ) -> np.ndarray:
     """Return the float32 distances (n, n_landmarks) of each cell to the landmarks of its own component.
 
-    Components share columns, for no distance leads from one to another. Where a component has fewer cells than there
-    are columns, all its cells are landmarks, some of them repeated.
+    Components share columns, because no path connects them. If a component has fewer cells than there are columns, all
+    its cells are landmarks, some of them repeated.
     """
     table = np.full((graph.shape[0], n_landmarks), np.inf, dtype=np.float32)
     by_component = np.argsort(component, kind="stable")
@@ -58,7 +58,7 @@ def landmark_table(
 def choose_landmarks(
     graph: sparse.csr_matrix, cells: np.ndarray, n_landmarks: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Choose the cells that lie on most shortest paths between random cells of a component, greedily."""
+    """Choose greedily the cells that lie on most shortest paths between random cells of a component."""
     n = len(cells)
     if n <= n_landmarks:
         return cells
@@ -66,7 +66,7 @@ def choose_landmarks(
     through = paths.T.tocsr()
     open_paths = np.ones(paths.shape[0], dtype=bool)
     n_open = np.bincount(paths.indices, minlength=n)  # open paths through each cell
-    # once every path is covered, the rest are random cells
+    # once all paths are covered, the remaining landmarks are random cells
     priority = rng.permutation(n) / n
     chosen = np.zeros(n_landmarks, dtype=np.int64)
     for k in range(n_landmarks):
@@ -82,7 +82,7 @@ def choose_landmarks(
 def _sample_paths(
     graph: sparse.csr_matrix, cells: np.ndarray, n_sources: int, rng: np.random.Generator
 ) -> sparse.csr_matrix:
-    """Return the places in ``cells`` (columns) of those on the shortest paths (rows) from random ones to random others."""
+    """Sample shortest paths (rows) between random cells, as indices into ``cells`` (columns)."""
     n = len(cells)
     sources = rng.choice(n, n_sources, replace=False)
     targets = rng.integers(n, size=(n_sources, _TARGETS))

@@ -1,3 +1,5 @@
+"""Preprocessing: quality control, normalisation, features, gene activity and the margin graph."""
+
 from scminnet.pp.filter_cells import filter_cells
 from scminnet.pp.gene_activity import gene_activity
 from scminnet.pp.join_modalities import join_modalities
