@@ -121,7 +121,7 @@ def test_bed_of_starts_and_bed_of_genes(tmp_path):
         ("a.gtf", "#only a comment\n", "'a.gtf' holds no gene.*GTF"),
         ("a.gff3", GTF, "holds no gene"),
         ("a.bed", "", "holds no gene"),
-        ("a.bed", "chr1\t1\t9\nchr1\t2\t9\n", "no row of 'a.bed' tells a strand"),
+        ("a.bed", "chr1\t1\t9\nchr1\t2\t9\n", "no row of 'a.bed' has a strand"),
         (
             "a.bed",
             "chr1\t1\t9\tA\t0\t+\nchr1\tx\t9\tB\t0\t+\nchr1\t1\t9\tC\t0\t.\n",
@@ -190,9 +190,9 @@ def test_marks_quotes_and_empty_names_of_files_are_seen_through(tmp_path) -> Non
     ("name", "content", "match"),
     [
         ("a.gtf.gz", b"chr1\tx\tgene\t11\t20", "'a.gtf.gz' cannot be read"),
-        ("a.bed", b"chr1 5 6 A 0 +", "no row of 'a.bed' tells a strand.*tab-separated"),
+        ("a.bed", b"chr1 5 6 A 0 +", "no row of 'a.bed' has a strand.*tab-separated"),
         ("a.bed", b"\xff\xfe\x00", "'a.bed' cannot be read"),
-        ("a.gtf", b"chr1\tx\tgene\t11\t20\t.\t+\t.\tID=gene:A", "no row of 'a.gtf' tells a gene.*GFF3"),
+        ("a.gtf", b"chr1\tx\tgene\t11\t20\t.\t+\t.\tID=gene:A", "no row of 'a.gtf' has a gene.*GFF3"),
     ],
 )
 def test_files_that_are_not_what_their_name_says(tmp_path, name: str, content: bytes, match: str) -> None:

@@ -10,7 +10,7 @@ from scminnet.genomics import overlaps, parse_intervals
 
 
 def test_a_name_of_two_lines_is_no_interval():
-    with pytest.raises(ValueError, match="2 of 2 names are no intervals"):
+    with pytest.raises(ValueError, match="2 of 2 names are not intervals"):
         parse_intervals(["chr1:1-2\nchr1:3-4", "x"])
 
 
@@ -34,7 +34,7 @@ def test_interval_columns_come_before_names(names):
     found = parse_intervals(table.astype({names[0]: "category", names[1]: str}))
     assert found.to_numpy().tolist() == [["chr1", 1, 5], ["chr2", 2, 6]]
     assert found.index.equals(table.index)
-    with pytest.raises(ValueError, match="1 of 2 names are no intervals, e.g. 'peak'"):
+    with pytest.raises(ValueError, match="1 of 2 names are not intervals, e.g. 'peak'"):
         parse_intervals(table[[names[0], names[1]]])
     with pytest.raises(ValueError, match=f"1 of 2 columns '{names[0]}'.*e.g. 'chr1 1 0'"):
         parse_intervals(table.assign(**{names[2]: [0, 9]}))
@@ -44,7 +44,7 @@ def test_interval_columns_come_before_names(names):
 
 def test_what_does_not_parse_is_counted_and_shown():
     names = ["chr1:1-2", "a", "chr1:5-5", "chr1:9-3", "chr1:1-2-", ":1-2", "chr1:-1-2", "chr1:,-3"]
-    with pytest.raises(ValueError, match="`peaks`: 6 of 8 names are no intervals, e.g. 'a', 'chr1:5-5', 'chr1:9-3'"):
+    with pytest.raises(ValueError, match="`peaks`: 6 of 8 names are not intervals, e.g. 'a', 'chr1:5-5', 'chr1:9-3'"):
         parse_intervals(names)
 
 
@@ -74,7 +74,7 @@ def test_texts_and_nothing_are_no_peaks() -> None:
     for peaks in ("chr1:1-2", None):
         with pytest.raises(TypeError, match="`peaks` is .*list of names"):
             parse_intervals(peaks)
-    with pytest.raises(ValueError, match="no intervals"):
+    with pytest.raises(ValueError, match="are not intervals"):
         parse_intervals(["chr1:1-99999999999999999999999"])
     twice = pd.DataFrame([["chr1", 1, 2, 3]], columns=["chrom", "start", "end", "end"])
     assert parse_intervals(twice)["end"].tolist() == [2]

@@ -76,7 +76,7 @@ def test_training_leaves_the_number_of_threads_alone(reference: MuData) -> None:
         torch.set_num_threads(before)
 
 
-# ---- training with the query in view
+# ---- training with the query (semi-supervised)
 
 
 def test_query_changes_the_input_layer_of_its_modalities(query: MuData) -> None:

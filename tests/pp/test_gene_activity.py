@@ -290,7 +290,7 @@ def with_other_style(mdata):
             with_bad_names,
             {},
             ValueError,
-            r"`mdata\['atac'\].var`: 2 of 11 names are no intervals, e.g. 'gene1', 'gene2'",
+            r"`mdata\['atac'\].var`: 2 of 11 names are not intervals, e.g. 'gene1', 'gene2'",
         ),
         (
             with_other_style,

@@ -26,5 +26,5 @@ def normalise_counts(mdata: MuData, modalities: Sequence[str]) -> list[str]:
             kind = "counts, treated as genes" if m in unknown else "counts"
             done.append(f"{m}: {kind}, {WORDS[mdata.mod[m].uns['normalize']['method']]}")
         else:
-            done.append(f"{m}: already normalised")
+            done.append(f"{m}: treated as normalised")
     return done

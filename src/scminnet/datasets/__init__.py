@@ -1,4 +1,4 @@
-"""Data to try the package on: simulated, and those of the paper."""
+"""Data sets to try the package on: simulated data, and those of the paper."""
 
 from scminnet.datasets.bmmc import bmmc_cite, bmmc_multiome
 from scminnet.datasets.covid import covid_pbmc

@@ -1,4 +1,4 @@
-"""Puts the modalities of a public set and the annotation of its cells into one MuData."""
+"""Builds the MuData of a public set from its modalities and the annotation of its cells."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def check_columns(obs: pd.DataFrame, needed: tuple[str, ...], file: Path) -> Non
 
 
 def assemble(modalities: Mapping[str, AnnData], cells: pd.DataFrame, files: Mapping[str, Path]) -> MuData:
-    # that RNA and activity have genes of the same names is the aim
+    # RNA and activity share names of genes on purpose
     with new_mudata_manner():
         mdata = MuData(dict(modalities))
     first = [c for c in ("cell_type", "cell_type_paper", "batch", "donor", "site", "split", "in_paper") if c in cells]

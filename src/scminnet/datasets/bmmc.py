@@ -1,6 +1,6 @@
-"""The two bone marrow sets of the paper, its references, with its split into training and test cells.
+"""The paper's two bone marrow sets, its references :cite:p:`Luecken21`, with its split into training and test cells.
 
-Sites 1 to 3 :cite:p:`Luecken21` train, except for two donors. These two donors are test 1 and site 4 is test 2.
+Sites 1 to 3 are used for training, except for two donors. These donors are test set 1, and site 4 is test set 2.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from scminnet.datasets._assemble import assemble, check_columns
 from scminnet.datasets._read import read_joint_h5ad
 from scminnet.datasets._sources import fetch_all
 
-#: Paper, Methods, "test data": donors 2 and 7, and the fourth site.
+#: Test sets of the paper (Methods, "test data"): donors 2 and 7, and site 4.
 TEST_1 = ("s1d2", "s3d7")
 TEST_2 = ("s4d1", "s4d8", "s4d9")
 
-#: The published code's merging of CITE-seq types, by how their names begin.
+#: How the published code merges CITE-seq types, by the beginning of their names.
 CITE_TYPES = {
     "B1": "B1 B",
     "CD4+": "CD4+ T",
@@ -38,43 +38,43 @@ CITE_TYPES = {
 def bmmc_multiome(path: str | os.PathLike[str] | None = None, *, progress: bool = True) -> MuData:
     """Load the BMMC multiome set of the NeurIPS 2021 competition (GSE194122), the paper's reference of RNA and ATAC.
 
-    69,249 bone marrow cells of 13 batches: 13,431 genes, 116,490 peaks (hg38), 22 types. The download is of 2.9 GB
-    (gzip). Only the counts, the gene activity and the annotation are read, but these alone take several gigabytes of
+    69,249 bone marrow cells of 13 batches, with 13,431 genes, 116,490 peaks (hg38) and 22 cell types. The download
+    takes 2.9 GB (gzip). Only the counts, the gene activity and the annotation are read. They take several gigabytes of
     memory.
 
     Parameters
     ----------
     path
-        Folder to keep the files in. ``None``: the folder that the environment variable ``SCMINNET_CACHE`` names, else
-        the system's cache folder. A file that is there is not downloaded again.
+        Folder for the files. ``None``: the folder in the environment variable ``SCMINNET_CACHE``, else the system's
+        cache folder. Existing files are not downloaded again.
     progress
         Whether to show progress bars of the downloads, on stderr.
 
     Returns
     -------
-    A MuData of these modalities.
+    A MuData with these modalities.
 
     ``mdata["rna"]``, ``mdata["atac"]``
         Raw counts in ``X``, CSR, float32. ``obs`` holds the source's quality measures (``GEX_...``, ``ATAC_...``).
     ``mdata["activity"]``
-        Gene activity of 19,039 genes in ``X`` as the source has it, CSR, float32. The source does not say whether it
-        is normalised; the published code puts it into the network without normalising it.
-        :func:`scminnet.pp.gene_activity` computes counts from the peaks.
+        Gene activity of 19,039 genes in ``X`` as in the source, CSR, float32. The source does not say whether it is
+        normalised. The published code uses it without normalising. :func:`scminnet.pp.gene_activity` computes counts
+        from the peaks.
     ``mdata.obs``
         ``cell_type``, ``batch`` (``s1d1``: site 1, donor 1), ``donor``, ``site``, ``split`` (categorical: ``train``,
-        ``test1``: donors 2 and 7, ``test2``: site 4), ``in_paper`` (bool: not left out by the paper's filter of
-        training cells, which keeps 28,089), and the source's other columns.
+        ``test1``: donors 2 and 7, ``test2``: site 4), ``in_paper`` (bool) and the source's other columns. ``in_paper``
+        is false for the training cells that the paper's filter removed. It keeps 28,089.
     ``mdata.uns["source"]``
         Addresses of the files.
 
     Raises
     ------
     ConnectionError
-        A file could not be downloaded, or not all of it. The text gives its address, and where to put the file.
+        A file, or part of it, could not be downloaded. The text gives its address, and where to put the file.
     ValueError
         A checksum is wrong, or a file in the cache is not the published one.
     TypeError, NotADirectoryError
-        ``path`` is no folder.
+        ``path`` is not a folder.
 
     Examples
     --------
@@ -91,7 +91,7 @@ def bmmc_multiome(path: str | os.PathLike[str] | None = None, *, progress: bool 
 def bmmc_cite(path: str | os.PathLike[str] | None = None, *, progress: bool = True) -> MuData:
     """Load the BMMC CITE-seq set of the NeurIPS 2021 competition (GSE194122), the paper's reference of RNA and protein.
 
-    90,261 bone marrow cells of 12 batches: 13,953 genes, 134 surface proteins, 45 types.
+    90,261 bone marrow cells of 12 batches, with 13,953 genes, 134 surface proteins and 45 cell types.
 
     Parameters
     ----------
@@ -100,9 +100,9 @@ def bmmc_cite(path: str | os.PathLike[str] | None = None, *, progress: bool = Tr
 
     Returns
     -------
-    A MuData of ``rna`` and ``adt``, raw counts in ``X`` (CSR, float32). ``obs`` as in :func:`bmmc_multiome`, where
-    ``in_paper`` keeps 44,277 training cells, and ``cell_type_paper``: types as the published code merges them for its
-    measures. The source's ``is_train`` is the competition's split, not the paper's.
+    A MuData of ``rna`` and ``adt``, raw counts in ``X`` (CSR, float32). ``obs`` is as in :func:`bmmc_multiome`;
+    ``in_paper`` keeps 44,277 training cells. ``cell_type_paper`` holds the cell types as the published code merges them
+    for its measures. The source's ``is_train`` is the competition's split, not the paper's.
 
     Raises
     ------

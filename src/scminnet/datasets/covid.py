@@ -11,7 +11,7 @@ from scminnet.datasets._assemble import assemble, check_columns
 from scminnet.datasets._read import read_layer_h5ad
 from scminnet.datasets._sources import fetch_all
 
-#: The samples with RNA and ATAC, and the types, that the published code keeps of the COVID-19 set.
+#: Samples with RNA and ATAC, and cell types, that the published code keeps of the COVID-19 set.
 COVID_SAMPLES = tuple("covid_555_1 covid_555_2 covid_556 covid_558 covid_559 HIP043 HIP044 HIP045".split())
 COVID_TYPES = {
     "CD14 Monocyte": "CD14 Mono",
@@ -31,25 +31,25 @@ COVID_TYPES = {
 
 
 def covid_pbmc(path: str | os.PathLike[str] | None = None, *, progress: bool = True) -> MuData:
-    """Load the RNA of the COVID-19 PBMC set that the paper applies its model to.
+    """Load the RNA of the COVID-19 PBMC set to which the paper applies its model.
 
-    44,721 cells of 14 samples (7 patients, one of them twice, and 6 healthy donors), 26,361 genes; a download of 0.2
-    GB. The paper names :cite:t:`Wilk21` as its source; the file that its code reads is that of the same laboratory's
-    first cohort :cite:p:`Wilk20`, and so is this one.
+    44,721 cells of 14 samples (7 patients, one of them twice, and 6 healthy donors), with 26,361 genes. The download
+    takes 0.2 GB. The paper names :cite:t:`Wilk21` as its source. The file that its code reads, and this one, is that of
+    the same laboratory's first cohort :cite:p:`Wilk20`.
 
-    The ATAC is not loaded, for it has been published as fragments only (GSE174072, hg38 according to the paper).
+    The ATAC is not loaded, because only its fragments have been published (GSE174072, hg38 according to the paper).
     Count the fragments of the samples in ``in_paper`` in peaks, for example with ArchR or
-    :func:`muon.atac.tl.count_fragments_features`; the types of the ATAC cells are in
+    :func:`muon.atac.tl.count_fragments_features`. The types of the ATAC cells are in
     ``data/scATAC/atac_cell_metadata.csv`` of https://github.com/ajwilk/COVID_scMultiome.
 
     Parameters
     ----------
     path, progress
-        As in :func:`bmmc_multiome`.
+        As in :func:`~scminnet.datasets.bmmc_multiome`.
 
     Returns
     -------
-    A MuData of ``rna``: counts in ``X`` (CSR, float32), the source's layer ``matrix``, whose genes are those of its
+    A MuData of ``rna``: counts in ``X`` (CSR, float32) from the source's layer ``matrix``, whose genes are those of its
     sctransform assay. ``obs``: ``cell_type`` (the source's fine types), ``cell_type_paper`` (merged as in the published
     code, missing for types that it leaves out), ``batch`` (sample), ``donor``, ``site``, ``split`` (``test``),
     ``in_paper`` (the eight samples with RNA and ATAC, and the types kept) and the source's other columns.
@@ -57,8 +57,8 @@ def covid_pbmc(path: str | os.PathLike[str] | None = None, *, progress: bool = T
     Raises
     ------
     ConnectionError, ValueError, TypeError, NotADirectoryError
-        As in :func:`bmmc_multiome`. There is no known checksum of this file: what is downloaded is logged, and
-        checked in reading.
+        As in :func:`~scminnet.datasets.bmmc_multiome`. This file has no known checksum. The checksum found is logged,
+        and the content is checked in reading.
 
     Examples
     --------

@@ -41,8 +41,8 @@ def select_features(
 ) -> MuData | None:
     """Select the features for training.
 
-    **Genes**: those in all named modalities of genes (e.g. expression and gene activity) and highly variable in at least
-    ``min_batches`` batches of the first one. All these modalities keep the same genes. **Proteins**: all that
+    **Genes**: those in all named modalities of genes (e.g. expression and gene activity) and highly variable in at
+    least ``min_batches`` batches of the first one. All these modalities keep the same genes. **Proteins**: all that
     vary. **Peaks**: those open in most cells.
 
     Parameters
