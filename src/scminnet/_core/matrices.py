@@ -172,8 +172,7 @@ def group_sums(matrix: Any, groups: np.ndarray, n: int, dtype: Any) -> Block:
 def take(matrix: Any, rows: np.ndarray | slice) -> Block:
     """Read some rows, in the order given.
 
-    Rows on disk are read in ascending order, in runs of nearby rows. Otherwise each random row of a training batch
-    would cost a request.
+    Rows on disk are read in runs of nearby rows, because a request for each random row would be slow.
     """
     if in_memory(matrix) or isinstance(rows, slice):
         return _block(matrix[rows].compute() if is_dask(matrix) else matrix[rows])
@@ -199,12 +198,10 @@ def columns(matrix: Any, chosen: np.ndarray) -> Block:
 
 
 def left_product(weights: sparse.csr_matrix, matrix: Any) -> Any:
-    """Multiply ``weights`` (m, cells) with a matrix of cells x features.
+    """Multiply ``weights`` (m, cells) with a matrix of cells x features, lazily if it is not in memory.
 
-    Returns
-    -------
-    CSR or a dense array for a matrix in memory. Otherwise a dask array with the type of the weights, computed in blocks
-    of rows when it is used. Each block reads the whole matrix, but holds only one of its blocks in memory.
+    A lazy product is a dask array of the weights' type. Each block of its rows reads the whole matrix, but holds only
+    one of its blocks in memory.
     """
     if in_memory(matrix):
         return weights @ matrix
@@ -229,10 +226,7 @@ def source(matrix: Any) -> Any:
 
 
 def right_product(matrix: Any, weights: sparse.csr_matrix) -> Any:
-    """Multiply a matrix of cells x features with ``weights`` (features, k).
-
-    The result is a dask array if the matrix is not in memory.
-    """
+    """Multiply a matrix of cells x features with ``weights`` (features, k), lazily if it is not in memory."""
     if in_memory(matrix):
         return matrix @ weights
     source = as_dask(matrix, "bringing features that are not in memory into another order")

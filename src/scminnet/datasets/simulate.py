@@ -136,19 +136,7 @@ def simulate_multiome(
         n_peaks=n_peaks,
         n_conditions=n_conditions,
     )
-    check_count(n_proteins, "n_proteins", minimum=0)
-    if n_proteins > n_genes:
-        raise ValueError(
-            f"`n_proteins` is {n_proteins}, more than `n_genes`, {n_genes}. Lower `n_proteins` or raise `n_genes`."
-        )
-    check_fraction(condition_specific, "condition_specific", upper_open=False)
-    if condition_specific and n_conditions == 1:
-        raise ValueError(
-            f"`condition_specific` is {condition_specific}, but `n_conditions` is 1. Give two or more conditions."
-        )
-    check_positive(batch_effect, "batch_effect", minimum=0)
-    if not isinstance(paired, (bool, np.bool_)):
-        check_fraction(paired, "paired", upper_open=False)
+    _check_optional(n_proteins, n_genes, condition_specific, n_conditions, batch_effect, paired)
     rng = np.random.default_rng(seed)
     # separate generators, so that conditions and proteins do not change the other data
     condition_rng, protein_rng = rng.spawn(2)
@@ -199,6 +187,30 @@ def _check_sizes(**sizes: int) -> None:
             f"`n_peaks` is {sizes['n_peaks']:,} for {sizes['n_genes']:,} genes. "
             f"Give at most {MAX_PEAKS_PER_GENE} peaks per gene, or more genes."
         )
+
+
+def _check_optional(
+    n_proteins: int,
+    n_genes: int,
+    condition_specific: float,
+    n_conditions: int,
+    batch_effect: float,
+    paired: bool | float,
+) -> None:
+    """Check proteins, conditions, batch effect and pairing."""
+    check_count(n_proteins, "n_proteins", minimum=0)
+    if n_proteins > n_genes:
+        raise ValueError(
+            f"`n_proteins` is {n_proteins}, more than `n_genes`, {n_genes}. Lower `n_proteins` or raise `n_genes`."
+        )
+    check_fraction(condition_specific, "condition_specific", upper_open=False)
+    if condition_specific and n_conditions == 1:
+        raise ValueError(
+            f"`condition_specific` is {condition_specific}, but `n_conditions` is 1. Give two or more conditions."
+        )
+    check_positive(batch_effect, "batch_effect", minimum=0)
+    if not isinstance(paired, (bool, np.bool_)):
+        check_fraction(paired, "paired", upper_open=False)
 
 
 def _cells(rng: np.random.Generator, n_cells: int, n_types: int, n_lineages: int, n_batches: int) -> pd.DataFrame:

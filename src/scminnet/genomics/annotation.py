@@ -35,13 +35,13 @@ def read_annotation(source: str | os.PathLike[str] | pd.DataFrame, *, strip_vers
 
         - GTF: ``transcript`` lines (or ``exon`` lines if there are none) and ``gene`` lines.
         - GFF3: genes (types that end in ``gene``) and their direct children, except exons and similar parts.
-        - BED with at least six columns (chrom, start, end, gene, score, strand). If every row is one base long, a row is a
-          transcript start. Otherwise a row is a gene, transcribed from ``start`` on + and from ``end - 1`` on -. A
+        - BED with at least six columns (chrom, start, end, gene, score, strand). If every row is one base long, each is
+          a transcript start. Otherwise each is a gene, transcribed from ``start`` on + and from ``end - 1`` on -. A
           seventh column of Ensembl ids becomes ``gene_id``.
         - A table that ``muon.atac.tl.add_peak_annotation`` stores in
-          ``mdata["atac"].uns["atac"]["peak_annotation"]``, made from Cell Ranger's ``atac_peak_annotation.tsv``. It only holds distances. A start and its strand are inferred
-          if several peaks of a gene agree on them. Other starts are left out, and genes without a start, such as those
-          with a single peak. Use the GTF if you have it.
+          ``mdata["atac"].uns["atac"]["peak_annotation"]``, made from Cell Ranger's ``atac_peak_annotation.tsv``. It
+          only holds distances. A start and its strand are inferred if several peaks of a gene agree on them. Other starts
+          are left out, and genes without a start, such as those with a single peak. Use the GTF if you have it.
     strip_version
         Whether ``ENSG00000237613.2`` becomes ``ENSG00000237613``. Other names do not change.
 

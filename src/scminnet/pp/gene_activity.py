@@ -132,12 +132,7 @@ def gene_activity(
             f"`key_added` is {key_added!r}, which is already a modality. Give another name, or remove it first: "
             f"`del mdata.mod[{key_added!r}]`, then `mdata.update()`."
         )
-    for value, argument in ((upstream, "upstream"), (downstream, "downstream")):
-        check_count(value, argument, minimum=0)
-    if not (upstream or downstream or gene_body):
-        raise ValueError("`upstream` and `downstream` are 0, so windows are empty. Raise one, or set `gene_body=True`.")
-    if decay is not None:
-        check_positive(decay, "decay")
+    _check_windows(upstream, downstream, gene_body, decay)
     starts = check_annotation(tss, body=gene_body)
     genes = pd.Index(starts["gene"].astype(str)).unique()
     windows: dict[str, Any] = {"upstream": upstream, "downstream": downstream, "gene_body": gene_body, "decay": decay}
@@ -182,6 +177,16 @@ def gene_activity(
         result.update()
     result.uns[key_added] = {"params": params, f"genes_without_{counted}": without.to_numpy(dtype=object)}
     return result if copy else None
+
+
+def _check_windows(upstream: int, downstream: int, gene_body: bool, decay: float | None) -> None:
+    """Raise if windows are empty or a number is out of its range."""
+    for value, argument in ((upstream, "upstream"), (downstream, "downstream")):
+        check_count(value, argument, minimum=0)
+    if not (upstream or downstream or gene_body):
+        raise ValueError("`upstream` and `downstream` are 0, so windows are empty. Raise one, or set `gene_body=True`.")
+    if decay is not None:
+        check_positive(decay, "decay")
 
 
 def _sum_peaks(mdata: MuData, atac: str, layer: str | None, weigh: Callable[[pd.DataFrame], sparse.csc_matrix]) -> Sums:

@@ -126,9 +126,8 @@ def select_features(
     for m, matrix in matrices.items():
         check_values(matrix, m)
 
-    tables = _select_genes(
-        mdata, {m: matrices[m] for m in names if of_kind[m] == GENES}, batch_key, min_batches, n_top_genes, flavor, kept
-    )
+    genes = {m: matrices[m] for m in names if of_kind[m] == GENES}
+    tables = _select_genes(mdata, genes, batch_key, min_batches, n_top_genes, flavor, kept)
     tables |= {m: _select_peaks(matrices[m], n_top_peaks) for m in names if of_kind[m] == PEAKS}
     tables |= {m: {"": _varies(matrices[m])} for m in names if of_kind[m] == PROTEINS}
     for m in names:
@@ -143,7 +142,6 @@ def select_features(
         ", ".join(f"{m} {int(tables[m][''].sum()):,} of {mdata.mod[m].n_vars:,}" for m in names),
     )
 
-    chosen = pd.Index([]).append([mdata.mod[m].var_names[tables[m][""]] for m in names])
     params: dict[str, Any] = {
         "modalities": names,
         "batch_key": batch_key,
@@ -156,23 +154,29 @@ def select_features(
     }
     # h5mu files can not store None
     params = {name: value for name, value in params.items() if value is not None}
+    selected = pd.Index([]).append([mdata.mod[m].var_names[tables[m][""]] for m in names])
     with compat.new_mudata_manner():
         result = mdata.copy() if copy else mdata
-        for m in names:
-            adata = result.mod[m]
-            adata.var = adata.var.assign(**{key_added + ending: values for ending, values in tables[m].items()})
-            if subset:
-                result.mod[m] = adata[:, tables[m][""]].copy()
-        result.update()
+        _write(result, tables, key_added, subset=subset)
     result.uns[key_added] = {
         "params": params,
-        "keep_not_found": kept[~kept.isin(chosen)].to_numpy(dtype=object),
+        "keep_not_found": kept[~kept.isin(selected)].to_numpy(dtype=object),
     }
     return result if copy else None
 
 
 #: Columns of a modality's ``var`` by the endings of their names. "" is the selection itself.
 Columns = dict[str, np.ndarray]
+
+
+def _write(mdata: MuData, tables: Mapping[str, Columns], key: str, *, subset: bool) -> None:
+    """Write the selection into each modality's ``var``, and remove the other features if asked."""
+    for m, columns in tables.items():
+        adata = mdata.mod[m]
+        adata.var = adata.var.assign(**{key + ending: values for ending, values in columns.items()})
+        if subset:
+            mdata.mod[m] = adata[:, columns[""]].copy()
+    mdata.update()
 
 
 def _select_genes(

@@ -67,29 +67,10 @@ def register(
         check_paired(positions, names, "`mdata`")
         check_labels(labels, unlabeled_category)
     else:
-        registries = source["field_registries"]
-        known = registries[REGISTRY_KEYS.LABELS_KEY]["state_registry"]["categorical_mapping"]
-        check_known_labels(labels, known, unlabeled_category)
-        for modality in present:
-            check_features(mdata, modality, registries[layer_field_key(modality)]["state_registry"]["column_names"])
+        _check_query(mdata, source["field_registries"], present, labels, unlabeled_category)
 
-    fields = [
-        MuDataOptionalLayerField(
-            layer_field_key(m),
-            layer_of[m],
-            mod_key=m,
-            is_count_data=False,
-            correct_data_format=False,
-            mod_required=True,
-        )
-        for m in names
-    ]
-    fields += [
-        MuDataResolvedLabelsField(REGISTRY_KEYS.LABELS_KEY, labels_key, names, unlabeled_category),
-        MuDataResolvedBatchField(REGISTRY_KEYS.BATCH_KEY, batch_key, names),
-    ]
     manager = AnnDataManager(
-        fields=fields,
+        fields=_fields(names, layer_of, labels_key, batch_key, unlabeled_category),
         setup_method_args=setup_method_args,
         # cells may lack modalities, because rows are matched by name
         validation_checks=AnnDataManagerValidationCheck(check_fully_paired_mudata=False),
@@ -98,6 +79,42 @@ def register(
     with without_warning("Category .* has fewer than 3 cells"):
         manager.register_fields(mdata, **transfer_kwargs)
     return manager
+
+
+def _check_query(
+    mdata: MuData, registries: Mapping[str, Any], modalities: Sequence[str], labels: Any, unlabeled_category: str
+) -> None:
+    """Raise if a query has labels or features that the reference lacks."""
+    known = registries[REGISTRY_KEYS.LABELS_KEY]["state_registry"]["categorical_mapping"]
+    check_known_labels(labels, known, unlabeled_category)
+    for modality in modalities:
+        check_features(mdata, modality, registries[layer_field_key(modality)]["state_registry"]["column_names"])
+
+
+def _fields(
+    modalities: Sequence[str],
+    layers: Mapping[str, str | None],
+    labels_key: str,
+    batch_key: str | None,
+    unlabeled_category: str,
+) -> list[Any]:
+    """Return the fields of scvi-tools: a matrix per modality, labels and batches."""
+    matrices = [
+        MuDataOptionalLayerField(
+            layer_field_key(m),
+            layers[m],
+            mod_key=m,
+            is_count_data=False,
+            correct_data_format=False,
+            mod_required=True,
+        )
+        for m in modalities
+    ]
+    return [
+        *matrices,
+        MuDataResolvedLabelsField(REGISTRY_KEYS.LABELS_KEY, labels_key, modalities, unlabeled_category),
+        MuDataResolvedBatchField(REGISTRY_KEYS.BATCH_KEY, batch_key, modalities),
+    ]
 
 
 def check_matrices(mdata: MuData, modalities: Sequence[str], layers: Mapping[str, str | None]) -> None:

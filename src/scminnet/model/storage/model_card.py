@@ -61,7 +61,36 @@ def model_card(
     ... )
     """
     model._check_if_trained(warn=False, message="the model is not trained. Call `model.train()` first.")
-    features = model.get_var_names()
+    sections = [
+        _header(model, license, tissues),
+        ["MinNet embeds unpaired cells of several modalities in one space; see scminnet's documentation."],
+        ["# Description", "", description],
+        _USE,
+        _reference_section(model),
+        _validation_section(model),
+        ["# References", "", references] if references else [],
+    ]
+    return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
+
+
+_USE = [
+    "# Use",
+    "",
+    "```python",
+    "import scminnet as mn",
+    "from scvi.hub import HubModel",
+    "",
+    'model = HubModel.pull_from_huggingface_hub("OWNER/NAME")',
+    "model.load_model(adata=False)  # the model itself holds what a query needs",
+    "mn.MinNet.prepare_query_mudata(query, model.model)",
+    "model.model.embed(query)",
+    "print(model.model.diagnose(query))",
+    "```",
+]
+
+
+def _header(model: MinNet, license: str, tissues: Sequence[str]) -> list[str]:
+    """Return the YAML header, which the hub searches."""
     tags = [
         "biology",
         "genomics",
@@ -72,57 +101,29 @@ def model_card(
         *(f"tissue:{t}" for t in tissues),
         "annotated:True",
     ]
-    last = last_validation(model)
-    lines = [
-        "---",
-        f"license: {license}",
-        "library_name: scvi-tools",
-        "tags:",
-        *(f"- {tag}" for tag in tags),
-        "---",
-        "",
-        "MinNet embeds unpaired cells of several modalities in one space; see scminnet's documentation.",
-        "",
-        "# Description",
-        "",
-        description,
-        "",
-        "# Use",
-        "",
-        "```python",
-        "import scminnet as mn",
-        "from scvi.hub import HubModel",
-        "",
-        'model = HubModel.pull_from_huggingface_hub("OWNER/NAME")',
-        "model.load_model(adata=False)  # the model itself holds what a query needs",
-        "mn.MinNet.prepare_query_mudata(query, model.model)",
-        "model.model.embed(query)",
-        "print(model.model.diagnose(query))",
-        "```",
-        "",
+    return ["---", f"license: {license}", "library_name: scvi-tools", "tags:", *(f"- {tag}" for tag in tags), "---"]
+
+
+def _reference_section(model: MinNet) -> list[str]:
+    """Return features, cell types and versions of the reference."""
+    return [
         "# Reference",
         "",
         "| modality | features | the first of them |",
         "|---|---|---|",
-        *(f"| {m} | {len(names):,} | {shorten(map(str, names), 3)} |" for m, names in features.items()),
+        *(f"| {m} | {len(names):,} | {shorten(map(str, names), 3)} |" for m, names in model.get_var_names().items()),
         "",
         f"Types: {shorten(map(str, model.labels), 100)}.",
         "",
         f"Trained by scminnet {model.written_by_['scminnet']}, scvi-tools {model.registry_['scvi_version']}.",
-        "",
     ]
-    if last:
-        lines += [
-            "# Held-out cells, last epoch",
-            "",
-            "| value | |",
-            "|---|---|",
-            *(f"| {name.removesuffix('_validation')} | {value:.3f} |" for name, value in last.items()),
-            "",
-        ]
-    if references:
-        lines += ["# References", "", references, ""]
-    return "\n".join(lines)
+
+
+def _validation_section(model: MinNet) -> list[str]:
+    """Return the last epoch's values of the held-out cells, or nothing if none were held out."""
+    values = last_validation(model)
+    rows = [f"| {name.removesuffix('_validation')} | {value:.3f} |" for name, value in values.items()]
+    return ["# Held-out cells, last epoch", "", "| value | |", "|---|---|", *rows] if rows else []
 
 
 def last_validation(model: MinNet) -> dict[str, float]:
