@@ -93,7 +93,7 @@ CASES: dict[str, tuple[Callable[[MuData], object], dict, type[Exception], tuple[
     "unknown batch key": (lambda m: None, {"batch_key": "donor"}, KeyError, ("`batch_key`", "'donor'")),
     "unknown layer": (lambda m: None, {"layers": "lognorm"}, ValueError, ("`layers`", "'lognorm'", "None for X")),
     "layer of another modality": (lambda m: None, {"layers": {"adt": "x"}}, ValueError, ("`layers`", "'adt'")),
-    "no labels": (no_label, {}, ValueError, ("`labels_key`", "unlabelled", "annotated")),
+    "no labels": (no_label, {}, ValueError, ("`labels_key`", "unlabelled", "Annotate the reference")),
     "only the unlabelled category": (unknown_labels_only, {}, ValueError, ("`labels_key`", "unlabelled")),
     "a single label": (one_label, {}, ValueError, ("`labels_key`", "'B'", "two types")),
     "labels that disagree": (labels_disagree, {}, ValueError, ("`labels_key`", "a different value", "agree")),
@@ -172,7 +172,7 @@ def test_setup_refuses_cells_of_no_registered_modality(reference: MuData) -> Non
     other.obs_names = "x" + other.obs_names
     mdata = MuData({"rna": reference["rna"], "atac": reference["atac"], "other": other})
     mdata.obs["cell_type"] = "B"
-    with pytest.raises(ValueError, match=r"240 of 480 cells were measured in none.*Leave them out"):
+    with pytest.raises(ValueError, match=r"240 of 480 cells were measured in none.*Remove them"):
         MinNet.setup_mudata(mdata, ["rna", "atac"], labels_key="cell_type")
 
 
@@ -387,7 +387,7 @@ def test_loading_refuses_another_class(trained: MinNet, tmp_path) -> None:
         MinNet.load(tmp_path / "scvi")
 
 
-@pytest.mark.parametrize(("kind", "found"), [({"format": 99, "scminnet": "9.0"}, "9.0"), (None, "of before")])
+@pytest.mark.parametrize(("kind", "found"), [({"format": 99, "scminnet": "9.0"}, "9.0"), (None, "before 0.1.0")])
 def test_loading_refuses_a_model_of_another_version(trained: MinNet, tmp_path, kind: dict | None, found: str) -> None:
     trained.save(tmp_path / "m")
     file = tmp_path / "m" / "model.pt"

@@ -8,6 +8,7 @@ import scanpy as sc
 from scipy import sparse
 
 import scminnet as mn
+from scminnet._core import compat
 
 
 @pytest.fixture
@@ -15,7 +16,7 @@ def mdata() -> mudata.MuData:
     mdata = mn.datasets.simulate_multiome(60, n_genes=40, n_peaks=80)
     adt = mdata["rna"][:, :7].copy()
     adt.var_names = [f"p{i}" for i in range(7)]
-    with mn._compat.new_mudata_manner():
+    with compat.mudata_0_4_behaviour():
         return mudata.MuData({"rna": mdata["rna"].copy(), "atac": mdata["atac"].copy(), "adt": adt})
 
 
@@ -121,7 +122,7 @@ def _clr(m: mudata.MuData) -> None:
         (None, {"modalities": ["no"]}, "`modalities` names 'no'"),
         (None, {"methods": {"rna": "sqrt"}}, "`methods` is 'sqrt'"),
         (None, {"methods": {"no": "log"}}, "`methods` names 'no'"),
-        (None, {"kinds": {"rna": "cells"}}, "`kinds` says"),
+        (None, {"kinds": {"rna": "cells"}}, "`kinds` is"),
         (None, {"target_sum": 0}, "`target_sum` is 0"),
     ],
 )

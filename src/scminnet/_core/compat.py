@@ -55,7 +55,7 @@ def replace_mudata(mdata: MuData, other: MuData) -> None:
 
 
 @contextmanager
-def new_mudata_manner() -> Iterator[None]:
+def mudata_0_4_behaviour() -> Iterator[None]:
     """Let mudata 0.3 behave like 0.4: no columns are pulled from the modalities.
 
     Two warnings of mudata are silenced: the one about this change, and the one about feature names shared by
@@ -108,7 +108,7 @@ def jaspar_folder() -> Path:
 
 
 @contextmanager
-def keeping_torch_threads() -> Iterator[None]:
+def preserve_torch_threads() -> Iterator[None]:
     """Keep torch's number of threads.
 
     numba and torch share one OpenMP library. The first parallel numba function of a process sets the number of threads

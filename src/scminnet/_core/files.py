@@ -11,7 +11,7 @@ from typing import TextIO
 
 
 @contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[TextIO]:
+def atomic_text_file(path: str | os.PathLike[str]) -> Iterator[TextIO]:
     """Open a text file that replaces ``path`` once it is complete. On error the old file stays.
 
     Parameters
@@ -31,12 +31,12 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[TextIO]:
         raise FileNotFoundError(f"`path`: there is no folder {str(path.parent)!r}. Create it first.")
     if path.is_dir():
         raise IsADirectoryError(f"`path` is the folder {str(path)!r}. Give the name of a file in it.")
-    with replacing_path(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
+    with atomic_path(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
         yield file
 
 
 @contextmanager
-def replacing_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path to write to, which then replaces ``path``. On error the old file or folder stays.
 
     Parameters

@@ -84,7 +84,7 @@ def read_lazy(path: str | os.PathLike[str], *, dask: bool = False, chunk_cells: 
         )
 
     names = [str(m) for m in store["mod"].attrs.get("mod-order", list(store["mod"]))]
-    with compat.new_mudata_manner():
+    with compat.mudata_0_4_behaviour():
         mdata = MuData({name: modality(name) for name in names}, axis=int(store.attrs.get("axis", 0)))
     obs = read_elem(store["obs"])
     rows = obs.index.get_indexer(mdata.obs_names)

@@ -1,8 +1,8 @@
 """Matrices of cells x features in memory, on disk or as dask arrays, read in blocks of rows.
 
 On disk are anndata's sparse datasets stored by rows (``.h5mu``, ``.h5ad``, zarr), and dense HDF5 or zarr arrays. Each
-computation is one of these: a sum over blocks of rows (:func:`fold`), a selection of rows (:func:`take`) or columns
-(:func:`columns`), or a product of blocks (:func:`left_product`, :func:`right_product`). dask computes its own arrays,
+computation is one of these: a sum over blocks of rows (:func:`fold`), a selection of rows (:func:`read_rows`) or columns
+(:func:`read_columns`), or a product of blocks (:func:`left_product`, :func:`right_product`). dask computes its own arrays,
 on the scheduler or cluster that the user has started.
 """
 
@@ -169,7 +169,7 @@ def group_sums(matrix: Any, groups: np.ndarray, n: int, dtype: Any) -> Block:
     return fold(of_weighted, operator.add, factors.matrix, (members(groups) @ factors.weights).T.tocsr())
 
 
-def take(matrix: Any, rows: np.ndarray | slice) -> Block:
+def read_rows(matrix: Any, rows: np.ndarray | slice) -> Block:
     """Read some rows, in the order given.
 
     Rows on disk are read in runs of nearby rows, because a request for each random row would be slow.
@@ -186,7 +186,7 @@ def take(matrix: Any, rows: np.ndarray | slice) -> Block:
     return _stack(parts or [_block(matrix[:0])])[back]
 
 
-def columns(matrix: Any, chosen: np.ndarray) -> Block:
+def read_columns(matrix: Any, chosen: np.ndarray) -> Block:
     """Read some columns of all rows into memory."""
     if in_memory(matrix):
         return matrix[:, chosen]
@@ -219,7 +219,7 @@ def left_product(weights: sparse.csr_matrix, matrix: Any) -> Any:
     return product
 
 
-def source(matrix: Any) -> Any:
+def product_source(matrix: Any) -> Any:
     """Return the matrix whose rows a lazy product adds up, or the matrix itself if it is not a product."""
     factors = getattr(matrix, _FACTORS, None)
     return matrix if factors is None else factors.matrix

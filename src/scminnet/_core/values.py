@@ -74,7 +74,7 @@ def check_values(matrix: Any, modality: str, *, allow_negative: bool = False, st
             f"modality {modality!r} is a dask array of unknown length. Call its `compute_chunk_sizes()` first."
         )
     # rows of a lazy product are sums of rows, so it is enough to check the rows
-    values = matrices.fold(_summarise_block, _merge_summaries, matrices.source(matrix))
+    values = matrices.fold(_summarise_block, _merge_summaries, matrices.product_source(matrix))
     for what, found, remedy in (
         ("NaN", values.n_nan, "Remove or fill them"),
         ("infinite", values.n_infinite, "Remove them"),

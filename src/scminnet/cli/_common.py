@@ -89,7 +89,7 @@ def quiet(threads: int) -> Iterator[None]:
     for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.rank_zero", "scvi.data"):
         logging.getLogger(name).setLevel(logging.WARNING)
     # stdout is for results only
-    with redirect_stdout(sys.stderr), warnings.catch_warnings(), compat.new_mudata_manner():
+    with redirect_stdout(sys.stderr), warnings.catch_warnings(), compat.mudata_0_4_behaviour():
         warnings.filterwarnings("ignore", category=FutureWarning)
         warnings.filterwarnings("ignore", category=DeprecationWarning)
         warnings.filterwarnings("ignore", module="lightning")

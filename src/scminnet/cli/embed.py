@@ -39,7 +39,7 @@ def _embed(given: argparse.Namespace) -> dict[str, Any]:
         from mudata import read_h5mu
 
         from scminnet import MinNet
-        from scminnet._core.files import replacing_path
+        from scminnet._core.files import atomic_path
         from scminnet._core.keys import EMBEDDING_KEY
         from scminnet.cli.normalisation import normalise_counts
 
@@ -57,7 +57,7 @@ def _embed(given: argparse.Namespace) -> dict[str, Any]:
         diagnosis = model.diagnose(embedded) if model.reference_range_ is not None else None
         say(str(diagnosis) if diagnosis else "no diagnosis: the model keeps nothing of its reference")
         say("writing ...")
-        with replacing_path(given.out) as partial:
+        with atomic_path(given.out) as partial:
             query.write(partial)
     return {
         "out": str(given.out.resolve()),

@@ -50,7 +50,7 @@ def _fit(given: argparse.Namespace) -> dict[str, Any]:
         from mudata import read_h5mu
 
         from scminnet import MinNet
-        from scminnet._core.files import replacing_path
+        from scminnet._core.files import atomic_path
         from scminnet._core.mdata import check_modalities
         from scminnet.cli.normalisation import normalise_counts
         from scminnet.model.storage.model_card import last_validation
@@ -77,7 +77,7 @@ def _fit(given: argparse.Namespace) -> dict[str, Any]:
             enable_progress_bar=not given.no_progress,
             accelerator="cpu",
         )
-        with replacing_path(given.out) as partial:
+        with atomic_path(given.out) as partial:
             model.save(str(partial))
     return {
         "model": str(given.out.resolve()),

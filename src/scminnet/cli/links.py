@@ -60,7 +60,7 @@ def _links(given: argparse.Namespace) -> dict[str, Any]:
         from mudata import read_h5mu
 
         from scminnet import genomics, tl
-        from scminnet._core.files import replacing
+        from scminnet._core.files import atomic_text_file
         from scminnet._core.mdata import check_modalities
         from scminnet._core.values import looks_like_counts
 
@@ -90,7 +90,7 @@ def _links(given: argparse.Namespace) -> dict[str, Any]:
         if given.out.suffix in BROWSER_ENDINGS:
             tl.export_links(links, given.out)
         else:
-            with replacing(given.out) as file:
+            with atomic_text_file(given.out) as file:
                 links.to_csv(file, sep="\t", index=False)
     return {
         "out": str(given.out.resolve()),

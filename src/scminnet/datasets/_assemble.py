@@ -10,7 +10,7 @@ from anndata import AnnData
 from mudata import MuData
 
 from scminnet._core.arguments import shorten
-from scminnet._core.compat import new_mudata_manner
+from scminnet._core.compat import mudata_0_4_behaviour
 from scminnet.datasets._sources import SOURCES
 
 
@@ -25,7 +25,7 @@ def check_columns(obs: pd.DataFrame, needed: tuple[str, ...], file: Path) -> Non
 
 def assemble(modalities: Mapping[str, AnnData], cells: pd.DataFrame, files: Mapping[str, Path]) -> MuData:
     # RNA and activity share names of genes on purpose
-    with new_mudata_manner():
+    with mudata_0_4_behaviour():
         mdata = MuData(dict(modalities))
     first = [c for c in ("cell_type", "cell_type_paper", "batch", "donor", "site", "split", "in_paper") if c in cells]
     for column in [*first, *cells.columns.drop(first)]:

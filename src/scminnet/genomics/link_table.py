@@ -63,7 +63,7 @@ def link_table(links: Any, columns: Sequence[str], argument: str = "links", *, k
     return links.reset_index(drop=True).astype(dict.fromkeys(texts, str))
 
 
-def strength(links: pd.DataFrame, score: str, argument: str = "links") -> np.ndarray:
+def link_strength(links: pd.DataFrame, score: str, argument: str = "links") -> np.ndarray:
     """Return a column in which larger means stronger (``-log10`` of probabilities). Raise if a value is missing."""
     values = pd.to_numeric(links[score], errors="coerce").to_numpy(float, na_value=np.nan)
     missing = int((~np.isfinite(values)).sum())

@@ -126,7 +126,7 @@ def filter_cells(
     table = pd.DataFrame({"cell": mdata.obs_names[removed].to_numpy(dtype=object), "reasons": reasons}, dtype=object)
     logger.info("%s of %s cells removed", f"{int(removed.sum()):,}", f"{len(failed):,}")
 
-    with compat.new_mudata_manner():
+    with compat.mudata_0_4_behaviour():
         result = mdata[~removed].copy()
     result.uns[key_added] = {
         "criteria": criteria,

@@ -14,7 +14,7 @@ from mudata import MuData
 from scipy import sparse
 
 from scminnet._core.arguments import check_count, check_positive
-from scminnet._core.compat import new_mudata_manner
+from scminnet._core.compat import mudata_0_4_behaviour
 from scminnet._core.logging import logger
 from scminnet._core.mdata import check_modalities, check_mudata, check_not_view, layer_matrix
 from scminnet._core.values import check_values, warn_unless_counts
@@ -170,7 +170,7 @@ def gene_activity(
     # h5mu files can not store None
     params = {name: value for name, value in params.items() if value is not None}
     # RNA and activity share names of genes on purpose
-    with new_mudata_manner():
+    with mudata_0_4_behaviour():
         result = mdata.copy() if copy else mdata
         obs = pd.DataFrame(index=result.mod[atac].obs_names.copy())
         result.mod[key_added] = AnnData(activity, obs=obs, var=var)

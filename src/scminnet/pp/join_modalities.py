@@ -11,7 +11,7 @@ from mudata import MuData
 from scipy import sparse
 
 from scminnet._core.arguments import shorten
-from scminnet._core.compat import new_mudata_manner
+from scminnet._core.compat import mudata_0_4_behaviour
 from scminnet._core.mdata import check_modalities, check_mudata, check_not_view, layer_matrix, layer_names
 from scminnet._core.values import check_values
 
@@ -108,7 +108,7 @@ def join_modalities(
     sources = pd.Categorical(np.repeat(names, [mdata.mod[m].n_vars for m in names]), categories=names)
     var = pd.DataFrame({"modality": sources}, index=features)
     # the joined modality shares names of features on purpose
-    with new_mudata_manner():
+    with mudata_0_4_behaviour():
         result = mdata.copy() if copy else mdata
         result.mod[key_added] = ad.AnnData(X, obs=pd.DataFrame(index=cells.copy()), var=var)
         result.update()

@@ -155,7 +155,7 @@ def select_features(
     # h5mu files can not store None
     params = {name: value for name, value in params.items() if value is not None}
     selected = pd.Index([]).append([mdata.mod[m].var_names[tables[m][""]] for m in names])
-    with compat.new_mudata_manner():
+    with compat.mudata_0_4_behaviour():
         result = mdata.copy() if copy else mdata
         _write(result, tables, key_added, subset=subset)
     result.uns[key_added] = {

@@ -8,7 +8,7 @@ import numpy as np
 from mudata import MuData
 
 
-def modality_positions(mdata: MuData, modalities: Sequence[str]) -> np.ndarray:
+def rows_in_modalities(mdata: MuData, modalities: Sequence[str]) -> np.ndarray:
     """Find the row of each cell of a MuData in each modality.
 
     Rows are matched by cell name, because MuData's ``obsmap`` is outdated if a modality was changed without

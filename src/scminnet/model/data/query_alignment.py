@@ -95,7 +95,7 @@ def align_query(mdata: MuData, features: Mapping[str, Sequence[str]]) -> MuData:
         m: align_features(adata, pd.Index(features[m])) if m in features else _copy_unless_stored(adata)
         for m, adata in mdata.mod.items()
     }
-    with compat.new_mudata_manner():
+    with compat.mudata_0_4_behaviour():
         result = MuData(aligned)
     result.obs = mdata.obs.reindex(result.obs_names).copy()
     result.uns.update(mdata.uns)

@@ -15,7 +15,7 @@ from scminnet._core.compat import without_warning
 from scminnet._core.mdata import check_modalities, check_mudata, check_not_view, layer_matrix, layer_names
 from scminnet._core.values import check_values
 from scminnet.model._scvi import AnnDataManagerValidationCheck
-from scminnet.model.data.cell_index import check_measured, check_paired, modality_positions
+from scminnet.model.data.cell_index import check_measured, check_paired, rows_in_modalities
 from scminnet.model.data.fields import (
     MuDataOptionalLayerField,
     MuDataResolvedBatchField,
@@ -59,7 +59,7 @@ def register(
         raise ValueError(f"`mdata` has modalities {shorten(mdata.mod)}, the model {shorten(names)}: none in common.")
     check_modalities(mdata, present)
     check_matrices(mdata, present, layer_of)
-    positions = modality_positions(mdata, names)
+    positions = rows_in_modalities(mdata, names)
     check_measured(mdata, positions, names)
     labels = resolve_labels(mdata, labels_key, names, unlabeled_category, allow_missing=source is not None)
     resolve_batches(mdata, batch_key, names, allow_missing=source is not None)

@@ -9,7 +9,7 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from scminnet._core.matrices import in_memory, take
+from scminnet._core.matrices import in_memory, read_rows
 
 
 class SparseRows(NamedTuple):
@@ -48,7 +48,7 @@ def take_rows(matrix: Any, rows: np.ndarray | slice) -> Rows:
         indptr = matrix.indptr[start : stop + 1]
         data, indices = (part[indptr[0] : indptr[-1]] for part in (matrix.data, matrix.indices))
         return _sparse_rows(data, indices, indptr[:-1] - indptr[0])
-    taken = take(matrix, rows)
+    taken = read_rows(matrix, rows)
     if isinstance(taken, np.ndarray):
         return torch.from_numpy(np.ascontiguousarray(taken, dtype=np.float32))
     return _sparse_rows(taken.data, taken.indices, taken.indptr[:-1])

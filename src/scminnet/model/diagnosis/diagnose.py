@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from mudata import MuData
 
-from scminnet._core.matrices import take
+from scminnet._core.matrices import read_rows
 from scminnet._core.mdata import layer_matrix
 from scminnet.metrics.foscttm import foscttm
 from scminnet.model.data.moments import feature_moments
@@ -168,7 +168,7 @@ def _modality_findings(
     """Compare a modality's cells with the reference: features of all cells, embedding of those in ``rows``."""
     held_out = kept["held_out"].get(modality)
     moments = feature_moments(matrix)
-    sample = take(matrix, rows)
+    sample = read_rows(matrix, rows)
     by_own, by_reference = (_embed_sample(module, sample, modality, given) for given in (moments, None))
     embedded, other = (by_own, by_reference) if statistics == "query" else (by_reference, by_own)
 

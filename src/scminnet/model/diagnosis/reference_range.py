@@ -8,7 +8,7 @@ from typing import Any, TypedDict
 import numpy as np
 import pandas as pd
 
-from scminnet._core.matrices import group_sums, take
+from scminnet._core.matrices import group_sums, read_rows
 from scminnet.graph.neighbors import nearest_neighbors
 from scminnet.metrics.foscttm import foscttm
 from scminnet.model.data.moments import feature_moments
@@ -62,7 +62,7 @@ class ReferenceRange(TypedDict):
     """FOSCTTM of held-out cells by first and second modality, if enough cells were measured in both."""
 
 
-def learn_range(
+def fit_reference_range(
     module: SiameseModule,
     matrices: Mapping[str, Any],
     positions: np.ndarray,
@@ -105,8 +105,8 @@ def learn_range(
         if len(chosen) < N_NEIGHBORS or len(of_held_out) < MIN_HELD_OUT:
             continue
         kept[modality] = of_held_out
-        landmarks, _ = embed_projected(module, project_rows(module, take(matrix, chosen), modality), modality)
-        values = take(matrix, rows[held_out[of_held_out]])
+        landmarks, _ = embed_projected(module, project_rows(module, read_rows(matrix, chosen), modality), modality)
+        values = read_rows(matrix, rows[held_out[of_held_out]])
         projected = project_rows(module, values, modality)
         embedding, probabilities = embed_projected(module, projected, modality)
         result["landmarks"][modality] = landmarks

@@ -11,7 +11,7 @@ from mudata import MuData
 from scminnet._core.arguments import check_choice, check_count, shorten
 from scminnet._core.keys import EMBEDDING_KEY
 from scminnet._core.mdata import check_copyable, check_modalities, check_mudata, layer_matrix
-from scminnet.model.data.cell_index import check_measured, modality_positions
+from scminnet.model.data.cell_index import check_measured, rows_in_modalities
 from scminnet.model.data.fields import check_features
 from scminnet.model.data.moments import feature_moments
 from scminnet.model.data.registration import check_matrices
@@ -167,7 +167,7 @@ class EmbeddingMixin(RegisteredModel):
         wanted = self._check_cells(data, modality, statistics)
         if mdata is not None:
             check_matrices(data, wanted, self._layers)
-        positions = modality_positions(data, wanted)
+        positions = rows_in_modalities(data, wanted)
         if modality is None:
             check_measured(data, positions, wanted)
         return data, wanted, positions
