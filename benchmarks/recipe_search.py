@@ -46,7 +46,7 @@ from scminnet.metrics import foscttm, label_transfer_accuracy, silhouette_label,
 from scminnet.model import PairDataModule, Recipe, SiameseModule
 from scminnet.model.data.moments import feature_moments
 from scminnet.model.data.sparse_rows import as_row_matrix
-from scminnet.model.inference.encode import hidden_moments
+from scminnet.model.inference.forward_pass import hidden_moments
 from scminnet.model.network.canonical import RIDGE, leading_components, standardised_deviation
 from scminnet.model.training.pair_data import PairDataset
 from scminnet.model.training.pair_sampler import DrawnBatch, PairSampler

@@ -221,7 +221,8 @@ def at_random(graph: sparse.csr_matrix, cells: np.ndarray, n: int, rng: np.rando
 
 def landmarks(rows: Rows, repeats: int, data: str | None, **_: Any) -> None:
     """Error and cost by the number of landmarks and by how they are chosen."""
-    from scminnet.graph import geodesic
+    from scminnet.graph import landmarks as module
+    from scminnet.graph.geodesic import GeodesicIndex
     from scminnet.pp.margin_graph import build_margin_graph
 
     values, batches = (
@@ -231,14 +232,14 @@ def landmarks(rows: Rows, repeats: int, data: str | None, **_: Any) -> None:
     lengths = build_margin_graph(values, batches).distances
     sources = np.random.default_rng(1).choice(rows.cells, N_CHECKED, replace=False)
     exact = dijkstra(lengths.astype(np.float64), indices=sources)
-    ours = geodesic._landmarks
+    ours = module.choose_landmarks
     for way, choice in (("on most paths", ours), ("at random", at_random), ("farthest point next", farthest_first)):
-        geodesic._landmarks = choice
+        module.choose_landmarks = choice
         for n_near in (0, 40):
             for n_landmarks in (8, 16, 32, 64, 128, 256):
                 for repeat in range(repeats):
                     start = time.process_time()
-                    index = geodesic.GeodesicIndex(lengths, n_landmarks=n_landmarks, n_near=n_near, seed=repeat)
+                    index = GeodesicIndex(lengths, n_landmarks=n_landmarks, n_near=n_near, seed=repeat)
                     seconds = time.process_time() - start
                     found, pairs = index.block(sources, np.arange(rows.cells)), exact > 0
                     pairs &= np.isfinite(exact)
@@ -249,7 +250,7 @@ def landmarks(rows: Rows, repeats: int, data: str | None, **_: Any) -> None:
                         mean_relative_error=(found[pairs] / exact[pairs] - 1).mean(),
                         rank_correlation=spearmanr(found[pairs][::11], exact[pairs][::11]).statistic,
                     )
-    geodesic._landmarks = ours
+    module.choose_landmarks = ours
 
 
 def trained(device: str, **changes: Any) -> Any:
@@ -267,7 +268,7 @@ def embedding(rows: Rows, repeats: int, device: str, **_: Any) -> None:
     """Cells embedded a second, in both modalities, beside a dense array of standardised values."""
     import torch
 
-    from scminnet.model.inference.encode import MAX_CELLS_FOR_HIDDEN_STATISTICS
+    from scminnet.model.inference.forward_pass import MAX_CELLS_FOR_HIDDEN_STATISTICS
 
     model = trained(device)
     query = simulated_pair(rows.cells, 1)

@@ -44,7 +44,7 @@ def heard(code: str, *arguments: object) -> str:
 def test_from_python_nothing_is_said_twice_and_what_is_warned_of_can_be_mended(tmp_path) -> None:
     text = heard(FROM_PYTHON, tmp_path / "model")
     assert text.count("GPU available") == 1
-    assert text.count("types of fewer than 3 cells can hardly be learnt: 'rare'") == 1
+    assert text.count("cell types with fewer than 3 cells: 'rare'") == 1
     # what packages say of each other as they are imported depends on their versions
     assert [
         word

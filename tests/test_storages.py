@@ -141,7 +141,7 @@ def test_margin_graph(stored: MuData, memory: MuData) -> None:
 
 
 def test_training_embedding_and_diagnosis(stored: MuData, memory: MuData, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scminnet.model.diagnosis.verdict.diagnose.MAX_CELLS", 250)
+    monkeypatch.setattr("scminnet.model.diagnosis.diagnose.MAX_CELLS", 250)
     models = []
     for mdata in (stored, memory.copy()):
         mn.MinNet.setup_mudata(mdata, ["rna", "atac"], labels_key="cell_type", batch_key="batch")

@@ -10,7 +10,7 @@ import pytest
 
 from scminnet import MinNet, datasets, pp
 from scminnet.cli import main
-from scminnet.cli.main_job import user_job
+from scminnet.cli.demo_steps import user_job
 from scminnet.cli.normalisation import normalise_counts
 
 QUICK = ["--max-epochs", "2", "--no-progress"]
@@ -31,13 +31,13 @@ def paired_file(tmp_path_factory) -> Path:
     return path
 
 
-def test_demo_runs_the_main_job(tmp_path, capsys) -> None:
+def test_demo_runs_all_steps(tmp_path, capsys) -> None:
     out = tmp_path / "results"
     assert run("demo", "--cells", 400, "--out", out, *QUICK) == 0
     assert {p.name for p in out.iterdir()} == RESULTS
     printed = capsys.readouterr().out
     assert "foscttm_mean" in printed
-    assert printed.splitlines()[-1].startswith(f"everything is in {out}")
+    assert printed.splitlines()[-1].startswith(f"results are in {out}")
     report = pd.read_csv(out / "report.csv")
     assert np.isfinite(report["value"]).all()
     query = mudata.read_h5mu(out / "query.h5mu")
@@ -89,9 +89,9 @@ def test_only_counts_are_normalised(paired_file: Path) -> None:
     before = mdata["rna"].X.copy()
     mdata.mod["other"] = mdata["atac"].copy()
     assert normalise_counts(mdata, ["rna", "atac", "other"]) == [
-        "rna: taken as normalised",
+        "rna: treated as normalised",
         "atac: counts, TF-IDF-transformed",
-        "other: counts, taken as genes', log-normalised",
+        "other: counts, treated as genes, log-normalised",
     ]
     assert (mdata["rna"].X != before).nnz == 0
     assert mdata["other"].X.max() <= np.float32(np.log1p(1e4)) * 1.001

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from scminnet._core.files import replacing, replacing_path
+from scminnet._core.files import atomic_path, atomic_text_file
 
 
 def test_a_file_takes_its_place_when_it_is_whole(tmp_path) -> None:
-    with replacing(tmp_path / "a") as file:
+    with atomic_text_file(tmp_path / "a") as file:
         assert not (tmp_path / "a").exists()
         file.write("new")
     assert (tmp_path / "a").read_text() == "new"
@@ -26,7 +26,7 @@ def make(folder: Path, text: str) -> None:
 def test_a_folder_takes_the_place_of_another_and_leaves_nothing_beside(tmp_path) -> None:
     make(tmp_path / "m", "old")
     (tmp_path / "m" / "more").write_text("old")
-    with replacing_path(tmp_path / "m") as partial:
+    with atomic_path(tmp_path / "m") as partial:
         make(partial, "new")
         assert (tmp_path / "m" / "file").read_text() == "old"
     assert [str(p.relative_to(tmp_path)) for p in sorted(tmp_path.rglob("*"))] == ["m", "m/file"]
@@ -38,7 +38,7 @@ def test_an_error_leaves_what_was_there(tmp_path, error: type[BaseException]) ->
     make(tmp_path / "m", "old")
 
     def fail() -> None:
-        with replacing_path(tmp_path / "m") as partial:
+        with atomic_path(tmp_path / "m") as partial:
             make(partial, "half")
             raise error
 
@@ -50,7 +50,7 @@ def test_an_error_leaves_what_was_there(tmp_path, error: type[BaseException]) ->
 
 def test_a_folder_is_put_back_when_the_new_one_can_not_take_its_place(tmp_path) -> None:
     make(tmp_path / "m", "old")
-    with pytest.raises(FileNotFoundError), replacing_path(tmp_path / "m"):
+    with pytest.raises(FileNotFoundError), atomic_path(tmp_path / "m"):
         pass  # nothing was written
     assert [p.name for p in tmp_path.iterdir()] == ["m"]
     assert (tmp_path / "m" / "file").read_text() == "old"
@@ -59,7 +59,7 @@ def test_a_folder_is_put_back_when_the_new_one_can_not_take_its_place(tmp_path) 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from scminnet._core.files import replacing_path
+from scminnet._core.files import atomic_path
 
 place, step = Path(sys.argv[1]), int(sys.argv[2])
 calls = []
@@ -72,7 +72,7 @@ def counted(self, target):
     return replace(self, target)
 
 Path.replace = counted
-with replacing_path(place) as partial:
+with atomic_path(place) as partial:
     partial.mkdir()
     (partial / "file").write_text("new")
 """

@@ -111,9 +111,9 @@ def test_blocks_make_up_the_matrix(stored: Any, values: sparse.csr_matrix) -> No
     ids=["any order", "all", "one", "none", "backwards"],
 )
 def test_rows_come_in_the_order_asked_for(stored: Any, values: sparse.csr_matrix, rows: list[int]) -> None:
-    found = matrices.take(stored, np.array(rows, dtype=np.int64))
+    found = matrices.read_rows(stored, np.array(rows, dtype=np.int64))
     np.testing.assert_array_equal(dense(found), values.toarray()[np.array(rows, dtype=int)])
-    np.testing.assert_array_equal(dense(matrices.take(stored, slice(20, 60))), values.toarray()[20:60])
+    np.testing.assert_array_equal(dense(matrices.read_rows(stored, slice(20, 60))), values.toarray()[20:60])
 
 
 def test_rows_far_apart_are_not_read_along(values: sparse.csr_matrix, tmp_path: Path, monkeypatch: Any) -> None:
@@ -121,13 +121,13 @@ def test_rows_far_apart_are_not_read_along(values: sparse.csr_matrix, tmp_path: 
     read, kind = [], type(stored)
     original = kind.__getitem__
     monkeypatch.setattr(kind, "__getitem__", lambda self, rows: read.append(rows) or original(self, rows))
-    matrices.take(stored, np.array([30, 1, 2, 5, 64, 150]))
+    matrices.read_rows(stored, np.array([30, 1, 2, 5, 64, 150]))
     assert [(rows.start, rows.stop) for rows in read] == [(1, 6), (30, 31), (64, 65), (150, 151)]
 
 
 def test_columns_are_read(stored: Any, values: sparse.csr_matrix) -> None:
     np.testing.assert_array_equal(
-        dense(matrices.columns(stored, np.array([4, 1, 11]))), values.toarray()[:, [4, 1, 11]]
+        dense(matrices.read_columns(stored, np.array([4, 1, 11]))), values.toarray()[:, [4, 1, 11]]
     )
 
 

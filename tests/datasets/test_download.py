@@ -62,7 +62,7 @@ def test_a_truncated_download_leaves_nothing(known_hash, publish, server, tmp_pa
     with pytest.raises(ConnectionError) as caught:
         fetch(SOURCES["covid_pbmc"], tmp_path, progress=False)
     text = str(caught.value)
-    assert "covid_pbmc.h5ad could not be downloaded whole" in text
+    assert "covid_pbmc.h5ad could not be downloaded completely" in text
     assert server.url("covid_pbmc") in text
     assert f"{len(CONTENT) - 1000} bytes read, 1000 more expected" in text
     assert f"put it at {str(tmp_path / 'covid_pbmc.h5ad')!r}" in text

@@ -12,7 +12,7 @@ from anndata import AnnData
 from scipy import sparse
 
 from scminnet import datasets
-from scminnet.datasets import _read, public
+from scminnet.datasets import _read, bmmc
 from scminnet.datasets._sources import SOURCES
 
 MULTIOME_BATCHES = "s1d1 s1d2 s1d3 s2d1 s2d4 s2d5 s3d3 s3d6 s3d7 s3d10 s4d1 s4d8 s4d9".split()
@@ -194,7 +194,7 @@ def test_cite(publish, tmp_path, monkeypatch):
     publish("bmmc_cite", gzip.compress(file.read_bytes()), ending=".gz")
     publish("bmmc_cite_training_cells", b"ACGT0-1-s1d1\nnot-there-s1d1")
     said = []
-    monkeypatch.setattr(public.logger, "info", lambda text, *values: said.append(text % values))
+    monkeypatch.setattr(bmmc.logger, "info", lambda text, *values: said.append(text % values))
     mdata = datasets.bmmc_cite(tmp_path / "cache", progress=False)
     assert said == ["1 of the paper's 2 training cells are not in bmmc_cite.h5ad"]
     assert list(mdata.mod) == ["rna", "adt"]

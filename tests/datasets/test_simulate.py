@@ -318,8 +318,8 @@ def test_odd_sizes(sizes):
     [
         ({"n_cells": 0}, "`n_cells` is 0"),
         ({"n_cells": 10.5}, "`n_cells` is 10.5"),
-        ({"n_cells": 5}, "`n_cells` is 5, fewer than `n_types`"),
-        ({"n_types": 2}, "`n_types` is 2, fewer than `n_lineages`"),
+        ({"n_cells": 5}, "`n_cells` is 5, less than `n_types`"),
+        ({"n_types": 2}, "`n_types` is 2, less than `n_lineages`"),
         ({"n_lineages": 0}, "`n_lineages`"),
         ({"n_batches": True}, "`n_batches`"),
         ({"n_genes": "many"}, "`n_genes`"),

@@ -5,10 +5,8 @@ import gzip
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from scminnet.genomics import check_annotation, overlaps, parse_intervals, read_annotation
+from scminnet.genomics import check_annotation, read_annotation
 
 GTF = """\
 #!genome-build GRCh38
@@ -123,7 +121,7 @@ def test_bed_of_starts_and_bed_of_genes(tmp_path):
         ("a.gtf", "#only a comment\n", "'a.gtf' holds no gene.*GTF"),
         ("a.gff3", GTF, "holds no gene"),
         ("a.bed", "", "holds no gene"),
-        ("a.bed", "chr1\t1\t9\nchr1\t2\t9\n", "no row of 'a.bed' tells a strand"),
+        ("a.bed", "chr1\t1\t9\nchr1\t2\t9\n", "no row of 'a.bed' has a strand"),
         (
             "a.bed",
             "chr1\t1\t9\tA\t0\t+\nchr1\tx\t9\tB\t0\t+\nchr1\t1\t9\tC\t0\t.\n",
@@ -162,67 +160,6 @@ def test_check_annotation_names_what_is_missing(tmp_path):
         check_annotation(table, body=True)
 
 
-def test_a_name_of_two_lines_is_no_interval():
-    with pytest.raises(ValueError, match="2 of 2 names are no intervals"):
-        parse_intervals(["chr1:1-2\nchr1:3-4", "x"])
-
-
-@settings(deadline=None)
-@given(
-    chrom=st.sampled_from(["chr1", "X", "chr1_KI270706v1_random", "HLA-A*01:01:01:01", "GL000194.1", "chrUn-a_1"]),
-    start=st.integers(0, 10**9),
-    width=st.integers(1, 10**6),
-    style=st.sampled_from(["{}:{}-{}", "{}-{}-{}", "{}_{}_{}", "{}:{}_{}", "{}:{:,}-{:,}"]),
-)
-def test_every_spelling_is_read(chrom, start, width, style):
-    name = style.format(chrom, start, start + width)
-    found = parse_intervals([name])
-    assert found.index.tolist() == [name]
-    assert found.iloc[0].tolist() == [chrom, start, start + width]
-
-
-@pytest.mark.parametrize("names", [("chrom", "start", "end"), ("seqnames", "chromStart", "chromEnd")])
-def test_interval_columns_come_before_names(names):
-    table = pd.DataFrame([["chr1", 1, 5], ["chr2", 2, 6]], columns=names, index=["chr9:7-8", "peak"])
-    found = parse_intervals(table.astype({names[0]: "category", names[1]: str}))
-    assert found.to_numpy().tolist() == [["chr1", 1, 5], ["chr2", 2, 6]]
-    assert found.index.equals(table.index)
-    with pytest.raises(ValueError, match="1 of 2 names are no intervals, e.g. 'peak'"):
-        parse_intervals(table[[names[0], names[1]]])
-    with pytest.raises(ValueError, match=f"1 of 2 columns '{names[0]}'.*e.g. 'chr1 1 0'"):
-        parse_intervals(table.assign(**{names[2]: [0, 9]}))
-    with pytest.raises(ValueError, match="1 of 2 columns .* e.g. 'nan 2 6'"):
-        parse_intervals(table.assign(**{names[0]: ["chr1", np.nan]}))
-
-
-def test_what_does_not_parse_is_counted_and_shown():
-    names = ["chr1:1-2", "a", "chr1:5-5", "chr1:9-3", "chr1:1-2-", ":1-2", "chr1:-1-2", "chr1:,-3"]
-    with pytest.raises(ValueError, match="`peaks`: 6 of 8 names are no intervals, e.g. 'a', 'chr1:5-5', 'chr1:9-3'"):
-        parse_intervals(names)
-
-
-interval = st.tuples(st.sampled_from(["chr1", "chr2", "chr10"]), st.integers(0, 60), st.integers(0, 25))
-
-
-@settings(deadline=None)
-@given(st.lists(interval, min_size=1, max_size=25), st.lists(interval, min_size=1, max_size=25))
-def test_overlaps_as_a_double_loop_finds_them(first, second):
-    def table(rows):
-        frame = pd.DataFrame(rows, columns=["chrom", "start", "end"]).assign(end=lambda t: t["start"] + t["end"])
-        return frame.set_index(np.repeat("same", len(frame)))
-
-    ours, theirs = table(first), table(second)
-    expected = {
-        (i, j)
-        for i, (c, s, w) in enumerate(first)
-        for j, (d, t, v) in enumerate(second)
-        if c == d and set(range(s, s + w)) & set(range(t, t + v))
-    }
-    found = list(zip(*overlaps(ours, theirs), strict=True))
-    assert len(found) == len(expected)
-    assert set(found) == expected
-
-
 @pytest.mark.parametrize(
     ("change", "body"),
     [
@@ -253,9 +190,9 @@ def test_marks_quotes_and_empty_names_of_files_are_seen_through(tmp_path) -> Non
     ("name", "content", "match"),
     [
         ("a.gtf.gz", b"chr1\tx\tgene\t11\t20", "'a.gtf.gz' cannot be read"),
-        ("a.bed", b"chr1 5 6 A 0 +", "no row of 'a.bed' tells a strand.*tab-separated"),
+        ("a.bed", b"chr1 5 6 A 0 +", "no row of 'a.bed' has a strand.*tab-separated"),
         ("a.bed", b"\xff\xfe\x00", "'a.bed' cannot be read"),
-        ("a.gtf", b"chr1\tx\tgene\t11\t20\t.\t+\t.\tID=gene:A", "no row of 'a.gtf' tells a gene.*GFF3"),
+        ("a.gtf", b"chr1\tx\tgene\t11\t20\t.\t+\t.\tID=gene:A", "no row of 'a.gtf' has a gene.*GFF3"),
     ],
 )
 def test_files_that_are_not_what_their_name_says(tmp_path, name: str, content: bytes, match: str) -> None:
@@ -264,13 +201,6 @@ def test_files_that_are_not_what_their_name_says(tmp_path, name: str, content: b
         read_annotation(tmp_path / name)
 
 
-def test_texts_and_nothing_are_no_peaks() -> None:
-    for peaks in ("chr1:1-2", None):
-        with pytest.raises(TypeError, match="`peaks` is .*list of names"):
-            parse_intervals(peaks)
+def test_nothing_is_no_annotation() -> None:
     with pytest.raises(TypeError, match="`source` is a NoneType"):
         read_annotation(None)
-    with pytest.raises(ValueError, match="no intervals"):
-        parse_intervals(["chr1:1-99999999999999999999999"])
-    twice = pd.DataFrame([["chr1", 1, 2, 3]], columns=["chrom", "start", "end", "end"])
-    assert parse_intervals(twice)["end"].tolist() == [2]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import scminnet as mn
 from scminnet.genomics import check_annotation, parse_intervals, read_annotation
-from scminnet.genomics.peak_annotation import starts_of_peaks
+from scminnet.genomics.peak_annotation import infer_tss
 
 #: As Cell Ranger ARC 2 writes it. POMT2 starts at 77787226 on -, which three peaks tell, GSTZ1 there on +, which one peak tells.
 PUBLISHED = """\
@@ -79,7 +79,7 @@ def test_what_is_recovered_is_right(peaks, tss, strand):
     table = annotate(peaks, tss, strand)
     pairs = parse_intervals(table["peak"]).reset_index(drop=True)
     pairs = pairs.assign(gene="A", distance=table["distance"].to_numpy(), peak_type=table["peak_type"].to_numpy())
-    found = starts_of_peaks(pairs)
+    found = infer_tss(pairs)
     # the wrong strand may by chance agree as often as the gene's own, but never more often
     assert found.empty or found.to_numpy().tolist() == [["A", "chr1", tss, strand]]
 
@@ -87,11 +87,11 @@ def test_what_is_recovered_is_right(peaks, tss, strand):
 @pytest.mark.parametrize(
     ("table", "match"),
     [
-        (annotate([(10, 20)], 2000, "+"), "place no start of the 1 genes"),
-        (annotate([(1990, 2010)], 2000, "+"), "place no start of the 1 genes"),
+        (annotate([(10, 20)], 2000, "+"), "peaks agree on no start of the 1 genes"),
+        (annotate([(1990, 2010)], 2000, "+"), "peaks agree on no start of the 1 genes"),
         (
             annotate([(10, 20), (50, 70)], 2000, "+").assign(peak=["a", "chr1:50-70"]),
-            "1 of 2 names are no intervals, e.g. 'a'",
+            "1 of 2 names are not intervals, e.g. 'a'",
         ),
         (
             annotate([(10, 20)], 2000, "+").drop(columns="distance"),

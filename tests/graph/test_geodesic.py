@@ -188,7 +188,7 @@ def test_the_graph_is_not_changed(limit):
 @pytest.mark.parametrize(
     ("graph", "error", "match"),
     [
-        (np.ones((3, 3)), TypeError, "`graph` must be a sparse matrix"),
+        (np.ones((3, 3)), TypeError, "`graph` is a ndarray"),
         (sparse.csr_matrix((3, 4)), ValueError, "`graph` has shape"),
         (sparse.csr_matrix((3, 3)), ValueError, "`graph` has no edges"),
         (sparse.csr_matrix(np.triu(np.ones((3, 3)), 1)), ValueError, "`graph` is not symmetric"),

@@ -75,7 +75,7 @@ def test_exact_amid_more_duplicates_than_candidates(dtype):
     np.testing.assert_array_equal(found.indices[0], np.arange(50, 60))
     np.testing.assert_array_equal(found.indices[53], [0, 50, 51, 52, *range(54, 60)])
     np.testing.assert_array_equal(found.distances[0], 0)
-    all_pairs = module._through_all(X, X, np.arange(300), 10)
+    all_pairs = module._brute_force(X, X, np.arange(300), 10)
     np.testing.assert_array_equal(found.indices, all_pairs[0])
     np.testing.assert_array_equal(found.distances, all_pairs[1])
 

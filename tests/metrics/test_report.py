@@ -200,7 +200,7 @@ def test_bad_embeddings_are_named():
     with pytest.raises(TypeError, match="`mdata` must be a MuData"):
         report(AnnData(np.ones((3, 2))))
     space = embeddings(*MODALITIES)
-    with pytest.raises(ValueError, match="`use_rep`='X_minnet' has another number of dimensions"):
+    with pytest.raises(ValueError, match="`use_rep`='X_minnet' has a different number of dimensions"):
         report(build({"rna": space["rna"], "atac": space["atac"].iloc[:, :2]}))
     space["atac"].iloc[0, 0] = np.nan
     with pytest.raises(ValueError, match=r"`mdata\['atac'\].obsm\['X_minnet'\]` holds NaN"):

@@ -76,7 +76,7 @@ def test_training_leaves_the_number_of_threads_alone(reference: MuData) -> None:
         torch.set_num_threads(before)
 
 
-# ---- training with the query in view
+# ---- training with the query (semi-supervised)
 
 
 def test_query_changes_the_input_layer_of_its_modalities(query: MuData) -> None:
@@ -194,7 +194,7 @@ def test_a_stored_margin_graph_is_used(reference: MuData, monkeypatch) -> None:
     setup(reference)
     scminnet.pp.margin_graph(reference, n_neighbors=8, key_added="mine")
     monkeypatch.setattr(
-        "scminnet.model.training.train.train.build_margin_graph", lambda *_, **__: pytest.fail("a graph was built")
+        "scminnet.model.training.train.build_margin_graph", lambda *_, **__: pytest.fail("a graph was built")
     )
     fit(reference, margin_graph="mine")
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 from sklearn.decomposition import PCA
 
-from scminnet.pp.combat import Lines, batch_moments, combat
+from scminnet.pp.combat import LinearCorrection, batch_moments, combat
 from scminnet.pp.scaled_pca import scaled_pca
 
 
@@ -59,9 +59,9 @@ def test_the_components_are_those_of_the_dense_matrix(monkeypatch, limit, n_pcs,
     X, codes = values(1)
     moments = batch_moments(sparse.csr_matrix(X), codes)
     dense = X.astype(np.float64)
-    lines = Lines(np.ones_like(moments.means), np.zeros_like(moments.means))
+    correction = LinearCorrection(np.ones_like(moments.means), np.zeros_like(moments.means))
     if corrected:
-        lines, dense = combat(moments), scanpy_combat(X, codes)
+        correction, dense = combat(moments), scanpy_combat(X, codes)
     dense = np.clip((dense - dense.mean(axis=0)) / dense.std(axis=0, ddof=1), -limit, limit)
     assert (limit == 10) == (abs(dense) < limit).all()
     expected = PCA(n_pcs, svd_solver="full").fit_transform(dense)
@@ -71,6 +71,6 @@ def test_the_components_are_those_of_the_dense_matrix(monkeypatch, limit, n_pcs,
     if lazy:
         # from their covariance
         matrix = pytest.importorskip("dask.array").from_array(matrix, chunks=(11, -1), asarray=False)
-    found = scaled_pca(matrix, features, codes, moments, lines, n_pcs, limit=limit, seed=0)
+    found = scaled_pca(matrix, features, codes, moments, correction, n_pcs, limit=limit, seed=0)
     assert found.dtype == np.float32
     np.testing.assert_allclose(np.abs(found), np.abs(expected), atol=1e-4 if lazy else 2e-5)

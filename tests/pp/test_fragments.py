@@ -136,16 +136,16 @@ FILE = simulate()
     [
         (None, FILE, {"fragments": "none.tsv"}, FileNotFoundError, "`fragments`: there is no file 'none.tsv'"),
         (None, FILE, {"layer": "counts"}, ValueError, "`layer` is 'counts', but `fragments` are counted"),
-        (None, FILE, {"barcode_key": "barcode"}, KeyError, "`barcode_key` is 'barcode', which is no column"),
-        (twice, FILE, {"barcode_key": "barcode"}, ValueError, "1 barcodes stand for several cells .* e.g. 'AAAA-1'"),
+        (None, FILE, {"barcode_key": "barcode"}, KeyError, "`barcode_key` is 'barcode', which is not a column"),
+        (twice, FILE, {"barcode_key": "barcode"}, ValueError, "1 barcodes belong to several cells .* e.g. 'AAAA-1'"),
         (missing, FILE, {"barcode_key": "barcode"}, ValueError, "`barcode_key`='barcode' has missing values"),
         (other, FILE, {"barcode_key": "barcode"}, ValueError, "none of the 4 barcodes 'AAAA-1-s1'.*it has 'AAAA-1'"),
         (None, FILE, {"batch_key": "batch"}, ValueError, "`batch_key` is 'batch', but `fragments` is a single file"),
         (None, FILE.assign(chrom="1"), {}, ValueError, "no chromosome name in common. The fragments lie on '1', the"),
         (None, FILE.assign(start=10**7, end=10**7 + 9), {}, ValueError, "none of its 4 genes has one of the fragments"),
-        (None, FILE[["chrom", "start", "end"]], {}, ValueError, "'f.tsv' is no fragments file"),
-        (None, FILE[["barcode", "chrom", "start", "end"]], {}, ValueError, "'f.tsv' is no fragments file"),
-        (None, FILE[:0], {}, ValueError, "'f.tsv' is no fragments file"),
+        (None, FILE[["chrom", "start", "end"]], {}, ValueError, "'f.tsv' is not a fragments file"),
+        (None, FILE[["barcode", "chrom", "start", "end"]], {}, ValueError, "'f.tsv' is not a fragments file"),
+        (None, FILE[:0], {}, ValueError, "'f.tsv' is not a fragments file"),
     ],
 )
 def test_wrong_input_leaves_the_data_as_they_were(tmp_path, spoil, table, arguments, error, match):
@@ -172,5 +172,5 @@ def test_batches_must_have_files(tmp_path):
 def test_a_broken_archive(tmp_path):
     path = write(tmp_path / "f.tsv.gz", FILE)
     path.write_bytes(path.read_bytes()[:-40])
-    with pytest.raises(ValueError, match="'f.tsv.gz' is no fragments file"):
+    with pytest.raises(ValueError, match="'f.tsv.gz' is not a fragments file"):
         mn.pp.gene_activity(make_mdata(), TSS, fragments=path)

@@ -244,9 +244,9 @@ def test_simulated_promoters_are_found():
 
 def test_values_that_are_no_counts_are_warned_about_once(mdata):
     mdata["atac"].layers["tfidf"] = mdata["atac"].X.astype(np.float32) * 0.3
-    with pytest.warns(UserWarning, match="no whole numbers") as caught:
+    with pytest.warns(UserWarning, match="not whole numbers") as caught:
         mn.pp.gene_activity(mdata, TSS, layer="tfidf")
-    assert sum("no whole numbers" in str(warning.message) for warning in caught) == 1
+    assert sum("not whole numbers" in str(warning.message) for warning in caught) == 1
     assert caught[0].filename == __file__
 
 
@@ -275,7 +275,7 @@ def with_other_style(mdata):
     [
         (None, {"atac": "peaks"}, ValueError, "`atac` names 'peaks'"),
         (None, {"layer": "none"}, ValueError, "'none'"),
-        (None, {"key_added": "rna"}, ValueError, "`key_added` is 'rna', which already is a modality"),
+        (None, {"key_added": "rna"}, ValueError, "`key_added` is 'rna', which is already a modality"),
         (None, {"upstream": -1}, ValueError, "`upstream` is -1"),
         (None, {"downstream": 2.5}, ValueError, "`downstream` is 2.5"),
         (None, {"decay": 0}, ValueError, "`decay` is 0"),
@@ -290,7 +290,7 @@ def with_other_style(mdata):
             with_bad_names,
             {},
             ValueError,
-            r"`mdata\['atac'\].var`: 2 of 11 names are no intervals, e.g. 'gene1', 'gene2'",
+            r"`mdata\['atac'\].var`: 2 of 11 names are not intervals, e.g. 'gene1', 'gene2'",
         ),
         (
             with_other_style,

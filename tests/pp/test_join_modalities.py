@@ -65,7 +65,7 @@ def test_result_trains_a_model_and_survives_a_file(mdata: mudata.MuData, tmp_pat
         ({"modalities": "atac"}, "two different modalities"),
         ({"modalities": ["atac", "atac"]}, "two different modalities"),
         ({"modalities": ["atac", "adt"]}, "adt"),
-        ({"modalities": ["activity", "atac"], "key_added": "rna"}, "`key_added` is 'rna', which already is a modality"),
+        ({"modalities": ["activity", "atac"], "key_added": "rna"}, "`key_added` is 'rna', which is already a modality"),
         ({"modalities": ["activity", "atac"], "layers": "scaled"}, "`layers` names 'scaled'"),
         ({"modalities": ["rna", "activity"]}, "features have the same name.*'rna', 'activity'"),
         ({"modalities": ["activity", "few"]}, "same cells: 10 of 'activity' are not in 'few', and 0"),

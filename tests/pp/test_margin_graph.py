@@ -10,6 +10,7 @@ import scanpy as sc
 from anndata import AnnData
 from scipy import sparse
 from sklearn.decomposition import PCA
+from sklearn.linear_model import LinearRegression
 
 import scminnet.pp as pp
 from scminnet.graph.geodesic import GeodesicIndex
@@ -143,6 +144,20 @@ def test_the_features_that_vary_most_within_batches_are_used():
         build_margin_graph(X, batches, n_top_genes=1)
     one = build_margin_graph(X[:, 1:], n_top_genes=1).pca
     assert abs(np.corrcoef(one[:, 0], X[:, 2])[0, 1]) > 0.95
+
+
+def test_batches_weigh_by_their_number_of_cells_when_features_are_chosen():
+    rng = np.random.default_rng(0)
+    batches = np.repeat(["small", "large"], [20, 180])
+    X = 9 + rng.normal(size=(200, 3))
+    # feature 0 varies most in the small batch, and least over all cells
+    X[:, 0] = 9 + rng.normal(size=200) * np.where(batches == "small", 2.5, 0.1)
+    within = np.array([X[batches == batch].var(axis=0) for batch in ("small", "large")])
+    assert within.sum(axis=0).argmax() == 0
+    pca = build_margin_graph(X, batches, n_top_genes=2).pca
+    centred = X - np.where(batches[:, None] == "small", X[:20].mean(axis=0), X[20:].mean(axis=0))
+    explained = [LinearRegression().fit(pca, values).score(pca, values) for values in centred.T]
+    assert explained[0] < 0.2 < 0.9 < min(explained[1:])
 
 
 @pytest.mark.parametrize(("cells", "genes", "expected"), [(120, 60, 50), (120, 7, 7), (30, 60, 29)])

@@ -8,6 +8,7 @@ import scanpy as sc
 from scipy import sparse
 
 import scminnet as mn
+from scminnet._core import compat
 
 
 @pytest.fixture
@@ -15,7 +16,7 @@ def mdata() -> mudata.MuData:
     mdata = mn.datasets.simulate_multiome(60, n_genes=40, n_peaks=80)
     adt = mdata["rna"][:, :7].copy()
     adt.var_names = [f"p{i}" for i in range(7)]
-    with mn._compat.new_mudata_manner():
+    with compat.mudata_0_4_behaviour():
         return mudata.MuData({"rna": mdata["rna"].copy(), "atac": mdata["atac"].copy(), "adt": adt})
 
 
@@ -81,7 +82,7 @@ def test_result_survives_a_file_and_says_that_it_is_normalised(mdata: mudata.MuD
     assert "normalize" not in mdata["rna"].uns
     copied.write(tmp_path / "m.h5mu")
     back = mudata.read_h5mu(tmp_path / "m.h5mu")
-    with pytest.raises(ValueError, match="'rna' is normalised already.*'log'"):
+    with pytest.raises(ValueError, match="'rna' is already normalised.*'log'"):
         mn.pp.normalize(back)
     back["rna"].X = back["rna"].layers.pop("counts")
     del back["rna"].uns["normalize"]
@@ -115,13 +116,13 @@ def _clr(m: mudata.MuData) -> None:
 @pytest.mark.parametrize(
     ("change", "arguments", "words"),
     [
-        (_log, {}, "'rna' holds values that are no whole numbers"),
-        (_clr, {}, "'adt' holds values that are no whole numbers"),
+        (_log, {}, "'rna' holds values that are not whole numbers"),
+        (_clr, {}, "'adt' holds values that are not whole numbers"),
         (_layer, {}, "`counts_layer` is 'counts'"),
         (None, {"modalities": ["no"]}, "`modalities` names 'no'"),
         (None, {"methods": {"rna": "sqrt"}}, "`methods` is 'sqrt'"),
         (None, {"methods": {"no": "log"}}, "`methods` names 'no'"),
-        (None, {"kinds": {"rna": "cells"}}, "`kinds` says"),
+        (None, {"kinds": {"rna": "cells"}}, "`kinds` is"),
         (None, {"target_sum": 0}, "`target_sum` is 0"),
     ],
 )

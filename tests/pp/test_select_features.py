@@ -8,6 +8,7 @@ import scanpy as sc
 from anndata import AnnData
 
 import scminnet as mn
+from scminnet._core import compat
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +20,7 @@ def base() -> mudata.MuData:
     adt = mdata["rna"][:, :5].copy()
     adt.var_names = [f"p{i}" for i in range(5)]
     adt.X[:, 2] = 3
-    with mn._compat.new_mudata_manner():
+    with compat.mudata_0_4_behaviour():
         result = mudata.MuData({"rna": mdata["rna"], "activity": activity, "atac": mdata["atac"], "adt": adt})
     result.obs = mdata.obs.loc[result.obs_names]
     mn.pp.normalize(result)
@@ -115,7 +116,7 @@ def _one_cell(m: mudata.MuData) -> None:
             None,
             {"min_batches": 4, "n_top_genes": 1},
             ValueError,
-            "no feature of modality 'rna' is chosen.*`min_batches`",
+            "no feature of modality 'rna' is selected.*`min_batches`",
         ),
     ],
 )

@@ -371,7 +371,7 @@ def with_other_style(mdata: MuData) -> None:
     ("spoil", "arguments", "error", "words"),
     [
         (None, {"rna": "expression"}, ValueError, "`rna` names 'expression'"),
-        (None, {"atac": "peaks"}, ValueError, "`atac` names 'peaks', which the MuData lacks; it has 'rna', 'atac'"),
+        (None, {"atac": "peaks"}, ValueError, "`atac` names 'peaks', which the MuData lacks. It has 'rna', 'atac'"),
         (None, {"atac": "rna"}, ValueError, "`atac` is 'rna', as is `rna`"),
         (None, {"layer": "none"}, ValueError, "'none'"),
         (None, {"layer": {"adt": "counts"}}, ValueError, "`layer` names the modalities 'adt'"),
@@ -403,7 +403,7 @@ def with_other_style(mdata: MuData) -> None:
         (None, {"tss": TSS.assign(tss=10**7)}, ValueError, "none of its 6 genes has one of the peaks in its windows"),
         (unpaired, {}, ValueError, "have no observation in common .'other_0'"),
         (with_nan, {}, ValueError, "modality 'rna' holds 1 NaN values"),
-        (with_bad_names, {}, ValueError, r"`mdata\['atac'\].var`: 1 of 6 names are no intervals, e.g. 'gene1'"),
+        (with_bad_names, {}, ValueError, r"`mdata\['atac'\].var`: 1 of 6 names are not intervals, e.g. 'gene1'"),
         (
             with_other_style,
             {},

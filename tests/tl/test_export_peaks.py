@@ -38,10 +38,10 @@ def test_a_mudata_gives_its_links(tmp_path) -> None:
     [
         ([1], {}, TypeError, "`peaks` is a list"),
         (PEAKS[:0], {}, ValueError, "`peaks` has no rows"),
-        (PEAKS.assign(end=0), {}, ValueError, "`peaks`: 3 of 3 .* are no intervals"),
+        (PEAKS.assign(end=0), {}, ValueError, "`peaks`: 3 of 3 .* are not intervals"),
         (PEAKS, {"background": "b.bed"}, TypeError, "`background` is a str"),
         (PEAKS, {"background": PEAKS}, ValueError, "`background` holds no interval that is not among `peaks`"),
-        (PEAKS, {"background": pd.DataFrame(index=["x"])}, ValueError, "`background`: 1 of 1 names are no intervals"),
+        (PEAKS, {"background": pd.DataFrame(index=["x"])}, ValueError, "`background`: 1 of 1 names are not intervals"),
     ],
 )
 def test_bad_input_writes_nothing(tmp_path, peaks, options: dict, error: type[Exception], words: str) -> None:

@@ -183,7 +183,7 @@ def test_text_files_and_mudata(tmp_path) -> None:
         ({"evidence": 3}, TypeError, "`evidence` is a int"),
         ({"evidence": contacts(0)[:0]}, ValueError, "`evidence` has no rows"),
         ({"evidence": contacts(0).drop(columns="end2")}, ValueError, "`evidence` has the columns 'chrom1'"),
-        ({"evidence": contacts(0).assign(end1=0)}, ValueError, "`evidence`: 80 of 80 .* are no intervals"),
+        ({"evidence": contacts(0).assign(end1=0)}, ValueError, "`evidence`: 80 of 80 .* are not intervals"),
         (
             {"evidence": contacts(0).assign(chrom1="1", chrom2="1")},
             ValueError,

@@ -171,7 +171,7 @@ def test_cells_in_one_place_have_score_one() -> None:
         ({"n_neighbors": 0}, ValueError, "`n_neighbors` is 0"),
         ({"n_neighbors": 41}, ValueError, "`n_neighbors` is 41, but modality 'rna' has 40 cells. Give at most 40"),
         ({"use_rep": "no"}, KeyError, "`use_rep` is 'no'"),
-        ({"use_rep": "X_wide"}, ValueError, "`use_rep`='X_wide' has another number"),
+        ({"use_rep": "X_wide"}, ValueError, "`use_rep`='X_wide' has a different number"),
         ({"use_rep": "X_nan"}, ValueError, "NaN or infinite"),
     ],
 )

@@ -282,7 +282,7 @@ def test_log_tells_what_was_left_out(caplog) -> None:
 def test_values_that_are_no_counts_are_warned_about_and_a_bulk_without_counts_is_not() -> None:
     mdata = make()
     mdata["rna"].layers["log"] = mdata["rna"].X.log1p()
-    with pytest.warns(UserWarning, match="'rna': values that are no whole numbers.*`layer`"):
+    with pytest.warns(UserWarning, match="'rna': values are not whole numbers.*`layer`"):
         mn.tl.minibulk(mdata, 6, groupby="type", layer={"rna": "log"})
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -336,7 +336,7 @@ def spoilt() -> MuData:
         ({"layer": "negative"}, ValueError, "modality 'rna' holds 1 negative.*counts"),
         ({"use_rep": "no"}, KeyError, r"`use_rep` is 'no', which no modality has.*model\.embed"),
         ({"use_rep": "X_nan"}, ValueError, "NaN or infinite"),
-        ({"use_rep": "X_wide"}, ValueError, "`use_rep`='X_wide' has another number"),
+        ({"use_rep": "X_wide"}, ValueError, "`use_rep`='X_wide' has a different number"),
         ({"key_added": "type"}, ValueError, "`key_added` is 'type', as is a column"),
     ],
 )

@@ -198,7 +198,7 @@ def test_layers_may_differ_and_what_is_no_count_is_warned_about() -> None:
     mdata["rna"].layers["raw"] = mdata["rna"].X.copy()
     expected = mn.tl.minnet_smooth(mdata, n_neighbors=K, copy=True)
     mdata["rna"].X = mdata["rna"].X.log1p()
-    with pytest.warns(UserWarning, match="'rna': values that are no whole numbers.*Smoothing expects counts"):
+    with pytest.warns(UserWarning, match="'rna': values are not whole numbers.*Smoothing expects counts"):
         mn.tl.minnet_smooth(mdata, n_neighbors=K, copy=True)
     mn.tl.minnet_smooth(mdata, n_neighbors=K, layer={"rna": "raw"})
     for m in mdata.mod:
@@ -240,7 +240,7 @@ def test_muon_and_accessor_have_it() -> None:
         ({"layer": "negative"}, ValueError, "modality 'rna' holds 1 negative"),
         ({"layer": "counts", "key_added": "counts"}, ValueError, "`key_added` is 'counts', as is the `layer`"),
         ({"use_rep": "X_nan"}, ValueError, "NaN or infinite"),
-        ({"use_rep": "X_wide"}, ValueError, "`use_rep`='X_wide' has another number"),
+        ({"use_rep": "X_wide"}, ValueError, "`use_rep`='X_wide' has a different number"),
     ],
 )
 def test_bad_input(arguments: dict, error: type[Exception], words: str) -> None:

@@ -1,1 +1,1 @@
-"""What all parts use: checks, matrices in memory and on disk, files, keys, compatibility."""
+"""Shared by all parts: checks of arguments, matrices in memory and on disk, files, keys, compatibility."""

@@ -1,4 +1,4 @@
-"""Checks of arguments: one predicate a property. Each error names the argument, what was found and what to do."""
+"""Checks of arguments, one property each. An error names the argument, what was found and what to do."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 
 def shorten(values: Iterable[Any], limit: int = 5) -> str:
-    """Write the first few of ``values``, and how many more there are."""
+    """List the first few ``values``, and how many more there are."""
     values = list(values)
     text = ", ".join(repr(v) if isinstance(v, str) else str(v) for v in values[:limit])
     return text if len(values) <= limit else f"{text} and {len(values) - limit} more"

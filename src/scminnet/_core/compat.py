@@ -1,4 +1,4 @@
-"""Every version-dependent part, apart from those of scvi-tools (``model/_scvi.py``), and nothing else."""
+"""Everything that depends on the version of a dependency, except scvi-tools (``model/_scvi.py``)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from typing import Any
 import mudata
 from mudata import MuData
 
-#: Module and name of whatever a saved model is pickled as, over the supported versions of numpy and pandas, with and without pyarrow.
+#: Module and name of every object that a saved model may contain, for all supported versions of numpy and pandas,
+#: with and without pyarrow.
 PICKLED_PARTS = frozenset(
     (module, name)
     for module, names in {
@@ -49,21 +50,22 @@ PICKLED_PARTS = frozenset(
 
 
 def replace_mudata(mdata: MuData, other: MuData) -> None:
-    """Make ``mdata`` be what ``other`` is, in place; MuData has no public way."""
+    """Replace the content of ``mdata`` by that of ``other``, in place. MuData has no public function for this."""
     mdata._init_as_actual(other)
 
 
 @contextmanager
-def new_mudata_manner() -> Iterator[None]:
-    """Let mudata 0.3 behave as 0.4 does: no columns are pulled from the modalities.
+def mudata_0_4_behaviour() -> Iterator[None]:
+    """Let mudata 0.3 behave like 0.4: no columns are pulled from the modalities.
 
-    mudata warns of the change, and of modalities that share names of features, as expression and gene activity do. Both go unsaid here.
+    Two warnings of mudata are silenced: the one about this change, and the one about feature names shared by
+    modalities. Expression and gene activity share theirs on purpose.
     """
     with without_warning("var_names (are|is) not unique"):
         if not hasattr(mudata, "set_options"):
             yield
             return
-        # not by `with`: that writes to the root logger and so gives it a handler, by which a user reads Lightning's messages twice
+        # `with` would add a handler to the root logger, and Lightning's messages would be printed twice
         change = mudata.set_options(pull_on_update=False)
         try:
             yield
@@ -72,14 +74,17 @@ def new_mudata_manner() -> Iterator[None]:
 
 
 def import_muon() -> ModuleType:
-    """Import muon where it is needed, for it takes seconds; muon 0.1 reads scanpy's version in a way that scanpy warns of."""
+    """Import muon only when it is needed, because the import takes seconds.
+
+    The warning is silenced that muon 0.1 causes by reading scanpy's version.
+    """
     with without_warning("`__version__` is deprecated"):
         import muon
     return muon
 
 
 def import_lazy_reader(what: str) -> Callable[..., Any]:
-    """Import anndata's reader of dask arrays; raise, saying what needs it, where dask is not installed."""
+    """Import anndata's reader of dask arrays. Without dask, raise an error that names ``what`` needs it."""
     try:
         import dask.array  # noqa: F401
         from anndata.experimental import read_elem_lazy
@@ -91,11 +96,11 @@ def import_lazy_reader(what: str) -> Callable[..., Any]:
 
 
 def jaspar_folder() -> Path:
-    """Return the folder of the JASPAR matrices that muon ships: ``_atac`` until 0.1, ``atac`` from 0.2 on."""
+    """Return the folder of the JASPAR matrices in muon: ``_atac`` up to 0.1, ``atac`` from 0.2."""
     spec = find_spec("muon")
     if spec is None or not spec.submodule_search_locations:
         raise ImportError(
-            "`motifs`: the JASPAR matrices come with muon, which is missing. Install it: `pip install muon`."
+            "`motifs`: the JASPAR matrices are part of muon, which is not installed. Install it: `pip install muon`."
         )
     package = Path(spec.submodule_search_locations[0])
     folders = [package / part / "_ref" / "jaspar" for part in ("atac", "_atac")]
@@ -103,11 +108,11 @@ def jaspar_folder() -> Path:
 
 
 @contextmanager
-def keeping_torch_threads() -> Iterator[None]:
-    """Leave torch's number of threads as it is.
+def preserve_torch_threads() -> Iterator[None]:
+    """Keep torch's number of threads.
 
-    numba and torch share one OpenMP: the first parallel numba function of a process sets the number of threads of both, and more
-    threads than free cores make a training step many times slower.
+    numba and torch share one OpenMP library. The first parallel numba function of a process sets the number of threads
+    of both. More threads than free cores slow training down several times.
     """
     torch = sys.modules.get("torch")
     n_threads = torch.get_num_threads() if torch else None
@@ -120,7 +125,7 @@ def keeping_torch_threads() -> Iterator[None]:
 
 @contextmanager
 def without_warning(*messages: str) -> Iterator[None]:
-    """Leave out warnings of other packages that the user can do nothing about."""
+    """Silence warnings of other packages that the user can not act on."""
     with warnings.catch_warnings():
         for message in messages:
             warnings.filterwarnings("ignore", message=message)
@@ -129,7 +134,10 @@ def without_warning(*messages: str) -> Iterator[None]:
 
 @contextmanager
 def without_download_notes() -> Iterator[None]:
-    """Leave out what scvi-tools says of each model that it loads, also from a folder of the user's own: that it is downloaded already."""
+    """Silence the note of scvi-tools, at each loading, that the model is already downloaded.
+
+    scvi-tools also prints it for a local folder.
+    """
     notes = logging.getLogger("scvi.data._download")
     level = notes.level
     notes.setLevel(logging.WARNING)

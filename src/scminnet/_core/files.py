@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Atomic writing: a file is complete, or it is as it was before."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import TextIO
 
 
 @contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[TextIO]:
-    """Open a text file that takes the place of ``path`` once it is written in full; an error leaves what was there.
+def atomic_text_file(path: str | os.PathLike[str]) -> Iterator[TextIO]:
+    """Open a text file that replaces ``path`` once it is complete. On error the old file stays.
 
     Parameters
     ----------
     path
-        The file to write or replace. Its folder must exist; the text is first written beside it.
+        File to write or replace. Its folder must exist. The text is first written to a temporary file beside it.
 
     Raises
     ------
@@ -28,28 +28,28 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[TextIO]:
     """
     path = Path(path)
     if not path.parent.is_dir():
-        raise FileNotFoundError(f"`path`: there is no folder {str(path.parent)!r}. Make it first.")
+        raise FileNotFoundError(f"`path`: there is no folder {str(path.parent)!r}. Create it first.")
     if path.is_dir():
         raise IsADirectoryError(f"`path` is the folder {str(path)!r}. Give the name of a file in it.")
-    with replacing_path(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
+    with atomic_path(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
         yield file
 
 
 @contextmanager
-def replacing_path(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give the path of a file or folder to write, which then takes the place of ``path``; an error leaves what was there.
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary path to write to, which then replaces ``path``. On error the old file or folder stays.
 
     Parameters
     ----------
     path
-        The file or folder to write or replace. Its folder must exist; what is written lies beside it first.
+        File or folder to write or replace. Its folder must exist. The temporary path lies beside it.
     """
     path = Path(path)
     partial, old = (path.with_name(f".{path.name}.{os.getpid()}.{end}") for end in ("part", "old"))
     try:
         yield partial
         if path.is_dir():
-            # a folder can not be replaced in one step: put aside, it is still there if the process ends before the new one is in its place
+            # a folder can not be replaced in one step: the old one is kept until the new one is in place
             path.replace(old)
         try:
             partial.replace(path)

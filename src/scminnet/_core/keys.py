@@ -1,4 +1,4 @@
-"""The keys under which scminnet writes into a MuData, each in one place."""
+"""Keys that scminnet writes into a MuData, each defined once."""
 
 from __future__ import annotations
 
@@ -15,5 +15,5 @@ BATCH_COLUMN = "_minnet_batch"
 #: Dimensions of the joint embedding (paper, "The Siamese neural network").
 EMBEDDING_SIZE = 32
 
-#: Cells from which on a measure or a step may take more than a few seconds, and shows a progress bar.
+#: A progress bar is shown from this many cells, because the step may take more than a few seconds.
 SHOW_PROGRESS_FROM = 10_000

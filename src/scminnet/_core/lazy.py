@@ -1,4 +1,4 @@
-"""Opens a MuData whose matrices stay in its file."""
+"""Opens a MuData whose matrices stay on disk."""
 
 from __future__ import annotations
 
@@ -16,38 +16,39 @@ from scminnet._core import compat
 from scminnet._core.arguments import check_count, shorten
 from scminnet._core.matrices import ROWS, by_columns
 
-#: What of an AnnData is small and read whole.
+#: Parts of an AnnData that are small and read into memory.
 _TABLES = ("obs", "var", "obsm", "varm", "obsp", "varp", "uns")
 
 
 def read_lazy(path: str | os.PathLike[str], *, dask: bool = False, chunk_cells: int = ROWS) -> MuData:
-    """Open a MuData whose ``X`` and layers stay on disk; everything else is read.
+    """Open a MuData whose ``X`` and layers stay on disk. Everything else is read into memory.
 
-    Training, :class:`scminnet.MinNet`'s other methods and ``tl`` then read them by blocks of cells. (``mudata.read_h5mu(path, backed="r")`` leaves ``X``
-    alone on disk.) Results are written into the object, not into the file.
+    Training, the other methods of :class:`scminnet.MinNet` and ``tl`` then read the matrices in blocks of cells.
+    Results are written into the object, not into the file. (``mudata.read_h5mu(path, backed="r")`` keeps only ``X`` on
+    disk.)
 
     Parameters
     ----------
     path
-        An ``.h5mu`` file, or the folder of a zarr store, with matrices stored dense or by rows (CSR).
+        An ``.h5mu`` file, or the folder of a zarr store. Matrices must be dense or stored by rows (CSR).
     dask
-        Open the matrices as dask arrays, on which scanpy's preprocessing works as well, and which ``dask.distributed`` shares out among processes
-        and machines. Needs ``pip install "scminnet[scale]"``.
+        Open the matrices as dask arrays. scanpy's preprocessing then works on them, and ``dask.distributed`` spreads
+        the work over processes and machines. Needs ``pip install "scminnet[scale]"``.
     chunk_cells
-        Cells of a chunk of these arrays.
+        Cells in a chunk of the dask arrays.
 
     Returns
     -------
-    MuData. ``raw`` of its modalities is left out.
+    MuData. ``raw`` of the modalities is not read.
 
     Raises
     ------
     FileNotFoundError
-        There is nothing at ``path``.
+        ``path`` does not exist.
     ImportError
         dask, or zarr for a zarr store, is not installed.
     ValueError
-        It is no MuData, a matrix is stored by columns, or ``chunk_cells`` is below 1.
+        The file holds no MuData, a matrix is stored by columns, or ``chunk_cells`` is below 1.
 
     Examples
     --------
@@ -56,7 +57,7 @@ def read_lazy(path: str | os.PathLike[str], *, dask: bool = False, chunk_cells: 
     >>> mdata = mn.read_lazy("cells.h5mu")  # doctest: +SKIP
     """
     check_count(chunk_cells, "chunk_cells")
-    # workers of a cluster may stand in another folder
+    # workers of a cluster may run in another folder
     path = Path(path).resolve()
     if not path.exists():
         raise FileNotFoundError(f"`path`: there is nothing at {str(path)!r}. Give an .h5mu file or a zarr store.")
@@ -83,13 +84,14 @@ def read_lazy(path: str | os.PathLike[str], *, dask: bool = False, chunk_cells: 
         )
 
     names = [str(m) for m in store["mod"].attrs.get("mod-order", list(store["mod"]))]
-    with compat.new_mudata_manner():
+    with compat.mudata_0_4_behaviour():
         mdata = MuData({name: modality(name) for name in names}, axis=int(store.attrs.get("axis", 0)))
     obs = read_elem(store["obs"])
     rows = obs.index.get_indexer(mdata.obs_names)
     if len(obs) != mdata.n_obs or (rows < 0).any():
         raise ValueError(
-            f"`path`: the obs of {path.name!r} lacks cells of its modalities, or has others: {shorten(names)}. Call `mdata.update()` before writing."
+            f"`path`: the obs of {path.name!r} and its modalities ({shorten(names)}) have different cells. "
+            "Call `mdata.update()` before writing."
         )
     mdata.obs = obs.iloc[rows]
     for key, values in read_elem(store["obsm"]).items() if "obsm" in store else ():
@@ -102,7 +104,7 @@ def read_lazy(path: str | os.PathLike[str], *, dask: bool = False, chunk_cells: 
 
 
 def _open(path: Path) -> Any:
-    """Open the root of either kind of file for reading."""
+    """Open the root of an HDF5 file or zarr store for reading."""
     if path.is_dir():
         try:
             import zarr

@@ -1,4 +1,4 @@
-"""The package's logger: messages go to stderr, as those of scvi-tools do."""
+"""The package's logger. Messages go to stderr, like those of scvi-tools."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""Matrices of cells x features wherever they are stored, read by blocks of rows: in memory, on disk, or as dask arrays.
+"""Matrices of cells x features in memory, on disk or as dask arrays, read in blocks of rows.
 
-On disk are anndata's sparse datasets stored by rows (``.h5mu``, ``.h5ad``, zarr) and dense HDF5 or zarr arrays. What is computed of a matrix is a sum over
-blocks of its rows (:func:`fold`), some of its rows (:func:`take`), some of its columns (:func:`columns`), or products of blocks (:func:`left_product`,
-:func:`right_product`). Of a dask array, dask does the work, on whatever scheduler or cluster the user has started.
+On disk are anndata's sparse datasets stored by rows (``.h5mu``, ``.h5ad``, zarr), and dense HDF5 or zarr arrays. Each
+computation is one of these: a sum over blocks of rows (:func:`fold`), a selection of rows (:func:`read_rows`) or columns
+(:func:`read_columns`), or a product of blocks (:func:`left_product`, :func:`right_product`). dask computes its own arrays,
+on the scheduler or cluster that the user has started.
 """
 
 from __future__ import annotations
@@ -20,29 +21,29 @@ from scipy import sparse
 
 from scminnet._core import compat
 
-#: What a block of rows is once it is read.
+#: Type of a block of rows in memory.
 Block: TypeAlias = sparse.csr_matrix | np.ndarray
 
 Result = TypeVar("Result")
 
-#: Rows read at a time: at 10,000 non-zeros a cell half a gigabyte, at 200 ten megabytes.
+#: Rows read at a time. With 10,000 non-zeros per cell they take half a gigabyte, with 200 ten megabytes.
 ROWS = 8192
 
-#: Rows of a lazy product that are made at a time. Each such block reads the whole matrix once, so they are large.
+#: Rows of a lazy product computed at a time. Each such block reads the whole matrix, so they are large.
 PRODUCT_ROWS = 32_768
 
-#: Attribute of a lazy product that tells what it is the product of. What is derived from the array has it no more.
+#: Attribute of a lazy product that holds its factors. Arrays derived from the product do not have it.
 _FACTORS = "_scminnet_factors"
 
 
 class Factors(NamedTuple):
-    """What a lazy product is the product of."""
+    """The two factors of a lazy product."""
 
     weights: sparse.csr_matrix
     matrix: Any
 
 
-#: Unwanted rows that are read along rather than asked around: a further request costs as much.
+#: Gaps of up to this many unwanted rows are read too, because another request costs as much.
 _GAP = 32
 
 
@@ -64,23 +65,24 @@ def on_disk(matrix: Any) -> bool:
 
 
 def by_columns(matrix: Any) -> bool:
-    """Tell whether a matrix on disk is stored by columns, so that rows can not be read without reading all of it."""
+    """Tell whether a matrix on disk is stored by columns, so that its rows can not be read separately."""
     return isinstance(matrix, CSCDataset)
 
 
 def row_blocks(matrix: Any, size: int | None = None) -> Iterator[tuple[slice, Block]]:
-    """Read a matrix by blocks of rows.
+    """Read a matrix in blocks of rows.
 
     Parameters
     ----------
     matrix
         Cells x features.
     size
-        Most rows of a block. ``None``: all at once in memory. From disk they are ``ROWS`` at most; a dask array comes in its own chunks whatever the size.
+        Largest number of rows in a block. ``None``: all rows of a matrix in memory. Blocks from disk have at most
+        ``ROWS`` rows. A dask array is read in its own chunks, whatever the size.
 
     Yields
     ------
-    The rows' slice, and their values: CSR or a dense array.
+    The slice of the rows, and their values: CSR or a dense array.
     """
     if is_dask(matrix):
         for rows, chunk in _chunks(matrix):
@@ -100,18 +102,18 @@ def fold(
     *along: np.ndarray,
     size: int | None = None,
 ) -> Result:
-    """Compute something of each block of rows, and combine the results of all.
+    """Apply a function to each block of rows, and combine the results.
 
     Parameters
     ----------
     function
-        Of a block, and of the same rows of each of ``along``.
+        Takes a block, and the same rows of each array in ``along``.
     combine
-        Of two results; associative, for a dask array is combined as a tree.
+        Takes two results. It must be associative, because dask combines results as a tree.
     matrix
-        Cells x features, with one cell or more.
+        Cells x features, with at least one cell.
     along
-        Arrays, or CSR matrices, with a row a cell.
+        Arrays or CSR matrices with one row per cell.
     size
         As in :func:`row_blocks`.
     """
@@ -139,15 +141,15 @@ def group_sums(matrix: Any, groups: np.ndarray, n: int, dtype: Any) -> Block:
     matrix
         Cells x features.
     groups
-        Group of each row, int array, negative for none.
+        Group of each row, int array. Negative: no group.
     n
         Number of groups.
     dtype
-        In which to sum.
+        Type in which to sum.
 
     Returns
     -------
-    Groups x features; CSR for sparse blocks.
+    Groups x features. CSR if the blocks are sparse.
     """
 
     def members(groups: np.ndarray) -> sparse.csr_matrix:
@@ -163,28 +165,28 @@ def group_sums(matrix: Any, groups: np.ndarray, n: int, dtype: Any) -> Block:
     factors = getattr(matrix, _FACTORS, None)
     if factors is None:
         return fold(of_block, operator.add, matrix, groups)
-    # rows of a product, summed: sum the weights, and the product need never be made
+    # sums of a product's rows follow from sums of its weights, without computing the product
     return fold(of_weighted, operator.add, factors.matrix, (members(groups) @ factors.weights).T.tocsr())
 
 
-def take(matrix: Any, rows: np.ndarray | slice) -> Block:
+def read_rows(matrix: Any, rows: np.ndarray | slice) -> Block:
     """Read some rows, in the order given.
 
-    From disk they are read in ascending order and by runs of near rows: the rows of a training batch, drawn at random, cost a request each.
+    Rows on disk are read in runs of nearby rows, because a request for each random row would be slow.
     """
     if in_memory(matrix) or isinstance(rows, slice):
         return _block(matrix[rows].compute() if is_dask(matrix) else matrix[rows])
     wanted, back = np.unique(np.asarray(rows, dtype=np.int64), return_inverse=True)
     if is_dask(matrix):
         return _block(matrix[wanted].compute())[back]
-    # no run goes beyond a block, so that what is read along is never much
+    # a run stays within a block, which bounds the unwanted rows
     breaks = np.flatnonzero((np.diff(wanted) > _GAP) | (np.diff(wanted // ROWS) > 0)) + 1
     runs = np.split(wanted, breaks) if len(wanted) else []
     parts = [_block(matrix[run[0] : run[-1] + 1])[run - run[0]] for run in runs]
     return _stack(parts or [_block(matrix[:0])])[back]
 
 
-def columns(matrix: Any, chosen: np.ndarray) -> Block:
+def read_columns(matrix: Any, chosen: np.ndarray) -> Block:
     """Read some columns of all rows into memory."""
     if in_memory(matrix):
         return matrix[:, chosen]
@@ -196,16 +198,14 @@ def columns(matrix: Any, chosen: np.ndarray) -> Block:
 
 
 def left_product(weights: sparse.csr_matrix, matrix: Any) -> Any:
-    """Multiply ``weights`` (m, cells) with a matrix of cells x features.
+    """Multiply ``weights`` (m, cells) with a matrix of cells x features, lazily if it is not in memory.
 
-    Returns
-    -------
-    CSR or a dense array for a matrix in memory. For others a dask array, in the type of the weights, which is computed by blocks of rows when it is
-    used: each reads the whole matrix, and holds one of its blocks at a time.
+    A lazy product is a dask array of the weights' type. Each block of its rows reads the whole matrix, but holds only
+    one of its blocks in memory.
     """
     if in_memory(matrix):
         return weights @ matrix
-    source = _Held(as_dask(matrix, "smoothing data that are not in memory"))
+    source = _OpaqueArray(as_dask(matrix, "smoothing data that are not in memory"))
     import dask.array as da
     from dask import delayed
 
@@ -219,14 +219,14 @@ def left_product(weights: sparse.csr_matrix, matrix: Any) -> Any:
     return product
 
 
-def source(matrix: Any) -> Any:
-    """Return the matrix whose rows a lazy product adds up, or the matrix itself where it is none."""
+def product_source(matrix: Any) -> Any:
+    """Return the matrix whose rows a lazy product adds up, or the matrix itself if it is not a product."""
     factors = getattr(matrix, _FACTORS, None)
     return matrix if factors is None else factors.matrix
 
 
 def right_product(matrix: Any, weights: sparse.csr_matrix) -> Any:
-    """Multiply a matrix of cells x features with ``weights`` (features, k); a dask array where the matrix is not in memory."""
+    """Multiply a matrix of cells x features with ``weights`` (features, k), lazily if it is not in memory."""
     if in_memory(matrix):
         return matrix @ weights
     source = as_dask(matrix, "bringing features that are not in memory into another order")
@@ -235,7 +235,7 @@ def right_product(matrix: Any, weights: sparse.csr_matrix) -> Any:
 
 
 def stack(first: Any, second: Any) -> Any:
-    """Put the rows of one matrix above those of another; lazily where they are dask arrays."""
+    """Put the rows of one matrix above those of another. The result is lazy if one of them is a dask array."""
     if is_dask(first) or is_dask(second):
         import dask.array as da
 
@@ -252,7 +252,7 @@ def as_dask(matrix: Any, what: str) -> Any:
 
 
 def _chunks(matrix: Any) -> Iterator[tuple[slice, Any]]:
-    """Rows of each chunk of a dask array, and the chunk, not yet computed."""
+    """Yield the rows of each chunk of a dask array, and the chunk itself, not yet computed."""
     matrix = matrix.rechunk({1: -1})
     ends = np.cumsum(matrix.chunks[0])
     for end, n, chunk in zip(ends, matrix.chunks[0], matrix.to_delayed().ravel(), strict=True):
@@ -260,33 +260,33 @@ def _chunks(matrix: Any) -> Iterator[tuple[slice, Any]]:
 
 
 def _block(values: Any) -> Block:
-    """Return what was read as CSR or a plain array; no copy where it is that."""
+    """Return values as CSR or a plain array, without a copy if they are that already."""
     return sparse.csr_matrix(values) if sparse.issparse(values) else np.asarray(values)
 
 
 def _meta(source: Any, dtype: np.dtype) -> Block:
-    """An empty block, by which dask knows what the blocks of a result will be."""
+    """Return an empty block, from which dask knows the type of a result."""
     return sparse.csr_matrix((0, 0), dtype=dtype) if sparse.issparse(source._meta) else np.empty((0, 0), dtype)
 
 
-class _Held:
-    """A dask array that dask takes for a mere value, and leaves to the task that reads it.
+class _OpaqueArray:
+    """A dask array that dask treats as a plain value, to be read inside a task.
 
-    Were its chunks tasks of their own, each would wait in memory for all blocks of a product, and together they would be the whole matrix.
+    If its chunks were tasks of their own, all of them would stay in memory until every block of a product is computed.
     """
 
     def __init__(self, array: Any) -> None:
         self.array = array
 
 
-def _sum_products(weights: sparse.csr_matrix, source: _Held) -> Block:
+def _sum_products(weights: sparse.csr_matrix, source: _OpaqueArray) -> Block:
     weights = weights.tocsc()
     shape = weights.shape[0], source.array.shape[1]
     is_sparse = sparse.issparse(source.array._meta)
     total = sparse.csr_matrix(shape, dtype=weights.dtype) if is_sparse else np.zeros(shape, weights.dtype)
     for rows, chunk in _chunks(source.array):
         part = weights[:, rows].tocsr()
-        # cells are often stored by donor, and smoothed within donors
+        # cells are often stored by donor and smoothed within donors, so many parts are empty
         if part.nnz:
             total = total + part @ _block(chunk.compute(scheduler="synchronous")).astype(weights.dtype, copy=False)
     return total

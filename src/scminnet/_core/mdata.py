@@ -12,7 +12,7 @@ from scminnet._core.arguments import shorten
 
 
 def check_mudata(mdata: Any, argument: str = "mdata") -> None:
-    """Raise unless ``mdata`` is a MuData whose observations are shared by its modalities."""
+    """Raise unless ``mdata`` is a MuData whose modalities share observations."""
     if not isinstance(mdata, MuData):
         raise TypeError(
             f"`{argument}` must be a MuData, found {type(mdata).__name__}. "
@@ -26,28 +26,28 @@ def check_mudata(mdata: Any, argument: str = "mdata") -> None:
 
 
 def check_not_view(mdata: MuData, argument: str = "mdata") -> None:
-    """Raise when ``mdata`` is a view, to which nothing can be written."""
+    """Raise if ``mdata`` is a view, which can not be written to."""
     if mdata.is_view:
         raise ValueError(f"`{argument}` is a view, which cannot be written to. Give `{argument}.copy()`.")
 
 
 def check_copyable(mdata: MuData, *, copy: bool) -> None:
-    """Raise when a copy is asked for of data on disk, which would be read whole."""
+    """Raise if a copy is requested of data on disk, because it would read everything into memory."""
     stored = [m for m, a in mdata.mod.items() if any(map(matrices.on_disk, (a.X, *a.layers.values())))]
     if copy and stored:
         raise ValueError(
-            f"`copy` is set, but {shorten(stored)} is on disk, of which there is no copy in memory. Leave `copy` out: results are written into "
-            "the object, not into its file."
+            f"`copy` is set, but {shorten(stored)} is on disk and can not be copied in memory. "
+            "Leave `copy` out: results are written into the object, not into its file."
         )
 
 
 def check_modalities(mdata: MuData, modalities: Sequence[str], argument: str = "modalities") -> None:
-    """Raise unless every one of ``modalities`` is a non-empty modality of ``mdata`` with unique names."""
+    """Raise unless each of ``modalities`` is a non-empty modality of ``mdata`` with unique names."""
     missing = [m for m in modalities if m not in mdata.mod]
     if missing:
         raise ValueError(
-            f"`{argument}` names {shorten(missing)}, which the MuData lacks; it has {shorten(mdata.mod)}. "
-            "Name modalities that are there."
+            f"`{argument}` names {shorten(missing)}, which the MuData lacks. It has {shorten(mdata.mod)}. "
+            "Name one of these."
         )
     for modality in modalities:
         adata = mdata.mod[modality]
@@ -71,7 +71,7 @@ def check_modalities(mdata: MuData, modalities: Sequence[str], argument: str = "
 def layer_names(
     layers: str | Mapping[str, str | None] | None, modalities: Sequence[str], argument: str = "layers"
 ) -> dict[str, str | None]:
-    """Return the layer of each of ``modalities``: one for all, or each its own (``None`` or not named: ``X``)."""
+    """Return the layer of each modality. ``None``, or a modality that is not named, means ``X``."""
     if layers is None or isinstance(layers, str):
         return dict.fromkeys(modalities, layers)
     unknown = set(layers) - set(modalities)
@@ -83,7 +83,7 @@ def layer_names(
 
 
 def layer_matrix(mdata: MuData, modality: str, layer: str | None, argument: str = "layers") -> Any:
-    """Return the matrix of ``modality`` that ``layer`` names (``None``: ``X``), raising when there is none."""
+    """Return the matrix that ``layer`` names (``None``: ``X``). Raise if the modality lacks it."""
     adata = mdata.mod[modality]
     if layer is None:
         if adata.X is None:

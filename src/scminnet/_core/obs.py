@@ -1,4 +1,4 @@
-"""Columns of ``obs``, collected from the MuData and its modalities."""
+"""Columns of ``obs``, collected from a MuData and its modalities."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ from scminnet._core.arguments import shorten
 
 
 def obs_column(mdata: MuData, key: str, modalities: Sequence[str], argument: str) -> pd.Series:
-    """Collect one value a cell from the MuData's own ``obs`` and from its modalities' ``obs``.
+    """Collect one value per cell from ``mdata.obs`` and from the ``obs`` of its modalities.
 
     Parameters
     ----------
     mdata
         The MuData.
     key
-        Name of the column. It may sit in ``mdata.obs``, in the ``obs`` of some modalities, or in both.
+        Name of the column. It may be in ``mdata.obs``, in the ``obs`` of some modalities, or in both.
     modalities
-        Modalities whose ``obs`` are looked at.
+        Modalities whose ``obs`` are searched.
     argument
-        Name of the user's argument, for the error texts.
+        Name of the user's argument, for error messages.
 
     Returns
     -------
-    One object value a cell, indexed by ``mdata.obs_names``; NaN where no place has a value.
+    One object value per cell, indexed by ``mdata.obs_names``. NaN where no ``obs`` has a value.
 
     Raises
     ------
     KeyError
-        The column is nowhere.
+        No ``obs`` has the column.
     ValueError
-        Two places disagree on a cell.
+        Two ``obs`` disagree on a cell.
     """
     places = {"mdata.obs": mdata.obs} | {f"mdata[{m!r}].obs": mdata.mod[m].obs for m in modalities if m in mdata.mod}
     found = {place: obs[key] for place, obs in places.items() if key in obs}
     if not found:
         raise KeyError(
-            f"`{argument}` is {key!r}, which is a column neither of mdata.obs nor of the obs of {shorten(modalities)}. "
+            f"`{argument}` is {key!r}, which is not a column of mdata.obs or of the obs of {shorten(modalities)}. "
             f"mdata.obs has {shorten(mdata.obs.columns, 10)}."
         )
     merged = pd.Series(np.nan, index=mdata.obs_names, dtype=object, name=key)
@@ -50,20 +50,20 @@ def obs_column(mdata: MuData, key: str, modalities: Sequence[str], argument: str
         conflicts = both & (merged.astype(str) != values.astype(str))
         if conflicts.any():
             raise ValueError(
-                f"`{argument}`={key!r}: {int(conflicts.sum()):,} cells have another value in {place} than elsewhere, "
-                f"e.g. {shorten(conflicts.index[conflicts], 3)}. Make them agree or remove one column."
+                f"`{argument}`={key!r}: {int(conflicts.sum()):,} cells have a different value in {place} than "
+                f"elsewhere, e.g. {shorten(conflicts.index[conflicts], 3)}. Make them agree or remove one column."
             )
         merged = merged.where(merged.notna(), values)
     return merged
 
 
 def modality_column(mdata: MuData, key: str, modality: str, argument: str) -> pd.Series:
-    """Return the values of :func:`obs_column` for a modality's cells, in their order, raising when one has none."""
+    """Return the values of :func:`obs_column` for a modality's cells, in their order. Raise if a cell has none."""
     column = obs_column(mdata, key, [modality], argument).loc[mdata.mod[modality].obs_names]
     missing = column.index[column.isna()]
     if len(missing):
         raise ValueError(
             f"`{argument}`={key!r} has no value for {len(missing):,} cells of modality {modality!r}, "
-            f"e.g. {shorten(missing, 3)}. Fill them, or leave these cells out."
+            f"e.g. {shorten(missing, 3)}. Fill them, or remove these cells."
         )
     return column

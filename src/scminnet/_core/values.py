@@ -12,19 +12,19 @@ from scipy import sparse
 from scminnet._core import matrices
 from scminnet._core.arguments import shorten
 
-#: Values looked at at a time, and looked at first.
+#: Values checked at a time, and values checked first.
 _BLOCK, _FEW = 2**24, 1024
 
 
 def nonzero_values(matrix: Any) -> np.ndarray:
-    """Return the stored values of a sparse matrix, or the flat view of a dense one."""
+    """Return the stored values of a sparse matrix, or a flat view of a dense one."""
     if sparse.issparse(matrix):
         return matrix.data
     return np.asarray(matrix).ravel()
 
 
 class Values(NamedTuple):
-    """What the values of a matrix are like, the zeros that a sparse one does not store apart."""
+    """Summary of a matrix's values. Zeros that a sparse matrix does not store are not counted."""
 
     n_nan: int
     n_infinite: int
@@ -34,23 +34,23 @@ class Values(NamedTuple):
 
     @property
     def look_like_counts(self) -> bool:
-        """Whether they are whole numbers, some of them above 1 (binarised data are not counts)."""
+        """Whether all are whole numbers and some are above 1 (binarised data are not counts)."""
         return self.whole and self.largest > 1
 
 
 def check_values(matrix: Any, modality: str, *, allow_negative: bool = False, stored: bool = False) -> Values:
-    """Raise when a matrix holds NaN, infinite or negative values, or no numbers; return what its values are like.
+    """Raise if a matrix holds NaN, infinite or negative values, or no numbers. Return a summary of its values.
 
     Parameters
     ----------
     matrix
         The matrix.
     modality
-        Its modality, for the texts.
+        Its modality, for error messages.
     allow_negative
-        Do not mind negative values.
+        Accept negative values.
     stored
-        It may be on disk or a dask array, and is read once.
+        Accept a matrix on disk or a dask array, which is read once.
     """
     if not (matrices.in_memory(matrix) or stored):
         raise TypeError(
@@ -59,12 +59,13 @@ def check_values(matrix: Any, modality: str, *, allow_negative: bool = False, st
         )
     if matrices.by_columns(matrix):
         raise TypeError(
-            f"modality {modality!r} is stored by columns (CSC), so that cells can not be read a few at a time. Write it by rows: "
-            "`adata.X = adata.X.to_memory().tocsr()` where it fits into memory, then write the file again."
+            f"modality {modality!r} is stored by columns (CSC), so cells can not be read in blocks. Write it by rows: "
+            "`adata.X = adata.X.to_memory().tocsr()` if it fits into memory, then write the file again."
         )
     if not (matrices.in_memory(matrix) or matrices.on_disk(matrix) or matrices.is_dask(matrix)):
         raise TypeError(
-            f"modality {modality!r} holds a {type(matrix).__name__}. Give a sparse matrix or an array, in memory, on disk or of dask."
+            f"modality {modality!r} holds a {type(matrix).__name__}. "
+            "Give a sparse matrix or an array, in memory, on disk or as a dask array."
         )
     if not (np.issubdtype(matrix.dtype, np.number) or matrix.dtype == bool):
         raise TypeError(f"modality {modality!r} holds {matrix.dtype} values. Give a numeric matrix.")
@@ -72,15 +73,15 @@ def check_values(matrix: Any, modality: str, *, allow_negative: bool = False, st
         raise ValueError(
             f"modality {modality!r} is a dask array of unknown length. Call its `compute_chunk_sizes()` first."
         )
-    # sums of rows are as good as the rows
-    values = matrices.fold(_look_at, _both, matrices.source(matrix))
+    # rows of a lazy product are sums of rows, so it is enough to check the rows
+    values = matrices.fold(_summarise_block, _merge_summaries, matrices.product_source(matrix))
     for what, found, remedy in (
         ("NaN", values.n_nan, "Remove or fill them"),
         ("infinite", values.n_infinite, "Remove them"),
         (
             "negative",
             0 if allow_negative else values.n_negative,
-            "Give counts or log-normalised values, which are not scaled or centred",
+            "Give counts or log-normalised values, neither scaled nor centred",
         ),
     ):
         if found:
@@ -88,17 +89,17 @@ def check_values(matrix: Any, modality: str, *, allow_negative: bool = False, st
     return values
 
 
-def _look_at(block: Any) -> Values:
+def _summarise_block(block: Any) -> Values:
     values = nonzero_values(block)
     smallest, largest = values.min(initial=0), values.max(initial=0)
     wrong = (0, 0, 0)
-    # NaN is neither; to count what is wrong takes arrays as long as the values
+    # counting takes arrays as long as the values, so it is only done if something is wrong; NaN fails both comparisons
     if not (smallest >= 0 and largest < np.inf):
         wrong = int(np.isnan(values).sum()), int(np.isinf(values).sum()), int((values < 0).sum())
     return Values(*wrong, float(largest), holds_whole_numbers(block))
 
 
-def _both(first: Values, second: Values) -> Values:
+def _merge_summaries(first: Values, second: Values) -> Values:
     return Values(
         first.n_nan + second.n_nan,
         first.n_infinite + second.n_infinite,
@@ -109,29 +110,29 @@ def _both(first: Values, second: Values) -> Values:
 
 
 def holds_whole_numbers(matrix: Any) -> bool:
-    """Tell whether a matrix holds whole numbers only."""
+    """Tell whether all values of a matrix are whole numbers."""
     values = nonzero_values(matrix)
-    # in blocks: of the sums of 500,000 cells a rounded copy takes gigabytes
+    # in blocks: a rounded copy of the sums of 500,000 cells takes gigabytes
     blocks = (values[start : start + _BLOCK] for start in range(0, len(values), _BLOCK))
-    # the first few tell nearly always
+    # the first few nearly always decide
     return np.array_equal(values[:_FEW], np.floor(values[:_FEW])) and all(
         np.array_equal(block, np.floor(block)) for block in blocks
     )
 
 
 def looks_like_counts(matrix: Any) -> bool:
-    """Tell whether a matrix holds whole numbers only, some of them above 1 (binarised data are not counts)."""
+    """Tell whether all values are whole numbers and some are above 1 (binarised data are not counts)."""
     values = nonzero_values(matrix)
     return values.size > 0 and values.max() > 1 and holds_whole_numbers(matrix)
 
 
 def warn_unless_counts(values: Mapping[str, Values], what: str) -> None:
-    """Warn, naming the modalities, when some hold other than whole numbers; to be called by a public function."""
+    """Warn if modalities hold values that are not whole numbers, naming them. To be called by a public function."""
     other = [modality for modality, found in values.items() if not found.whole]
     if other:
         warnings.warn(
-            f"{shorten(other)}: values that are no whole numbers, so they look normalised. {what} expects counts: name their `layer`, "
-            "and normalise the result afterwards.",
+            f"{shorten(other)}: values are not whole numbers, so they look normalised. {what} expects counts: "
+            "name their `layer`, and normalise the result afterwards.",
             UserWarning,
             stacklevel=3,
         )

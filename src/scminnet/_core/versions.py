@@ -1,4 +1,4 @@
-"""What a bug report needs to say of where the package runs."""
+"""Versions for a bug report."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import TextIO
 
 
 def print_versions(*, file: TextIO | None = None) -> None:
-    """Print the versions of Python, of scminnet and of what it depends on, for a bug report.
+    """Print the versions of Python, scminnet and its dependencies, for a bug report.
 
-    Nothing is imported for it. Names no folder, user or machine.
+    The dependencies are not imported. No folder, user or machine is named.
 
     Parameters
     ----------
     file
-        Where to print; ``None``: stdout.
+        Where to print. ``None``: stdout.
 
     Examples
     --------

@@ -9,21 +9,21 @@ from importlib.metadata import version
 from scminnet.cli import demo, embed, fit, links
 
 EPILOG = """\
-a model from a paired reference, an embedding of a query, links of genes and peaks:
+train a model on a paired reference, embed a query, link genes and peaks:
   scminnet fit reference.h5mu --modalities rna atac --labels-key cell_type -o model
   scminnet embed model query.h5mu -o embedded.h5mu
   scminnet links embedded.h5mu --tss genes.gtf.gz -o links.tsv
 
-Progress goes to stderr, results as JSON to stdout. Exit codes: 0 well, 1 data that cannot be
-used, 2 wrong arguments, 130 interrupted. Whatever is written is whole or not there.
+Progress goes to stderr, results go to stdout as JSON. Exit codes: 0 success, 1 unusable data,
+2 wrong arguments, 130 interrupted. Output files are complete or not written.
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return the exit code (0 well, 1 bad data, 2 bad arguments, 130 interrupted)."""
+    """Run the command line. Return the exit code (0 success, 1 bad data, 2 bad arguments, 130 interrupted)."""
     parser = argparse.ArgumentParser(
         prog="scminnet",
-        description="One space for single-cell modalities that were measured in different cells.",
+        description="Embeds single-cell modalities measured in different cells in one space.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -1,4 +1,4 @@
-"""What all commands share: arguments, quiet packages, results and errors."""
+"""Shared by all commands: arguments, silencing of other packages, results and errors."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
-#: What a shell calls a program that was stopped by Ctrl-C.
+#: Exit code of a program that was stopped by Ctrl-C.
 INTERRUPTED = 130
 
 
 def new_command(commands: Any, name: str, *, help: str, description: str) -> argparse.ArgumentParser:
-    """Add a command whose description is shown as it is written."""
+    """Add a command whose description is printed unchanged."""
     return commands.add_parser(
         name, help=help, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
 
 
 def add_common(parser: argparse.ArgumentParser, run: Callable[[argparse.Namespace], dict[str, Any] | None]) -> None:
-    """Add the arguments that every command has; ``run`` does the work and returns what is printed as JSON."""
+    """Add the arguments of every command. ``run`` does the work and returns what is printed as JSON."""
     parser.add_argument("--seed", type=at_least(0), default=0, help="(%(default)s)")
     parser.add_argument("--threads", type=at_least(1), default=1, help="threads of torch and numba (%(default)s)")
     parser.set_defaults(run=lambda given: _run(run, given), parser=parser)
@@ -33,11 +33,11 @@ def add_common(parser: argparse.ArgumentParser, run: Callable[[argparse.Namespac
 def add_output(parser: argparse.ArgumentParser, metavar: str, help: str) -> None:
     """Add ``-o`` and ``--overwrite``."""
     parser.add_argument("-o", "--out", type=Path, required=True, metavar=metavar, help=help)
-    parser.add_argument("--overwrite", action="store_true", help="replace what is there")
+    parser.add_argument("--overwrite", action="store_true", help="replace existing output")
 
 
 def at_least(minimum: int) -> Callable[[str], int]:
-    """Return a type of arguments: whole numbers from ``minimum`` on."""
+    """Return an argument type: whole numbers of at least ``minimum``."""
 
     def parse(text: str) -> int:
         number = int(text)
@@ -50,7 +50,7 @@ def at_least(minimum: int) -> Callable[[str], int]:
 
 
 def check_paths(given: argparse.Namespace, *inputs: Path | None) -> None:
-    """Exit with 2 unless the inputs are there and the output may be written."""
+    """Exit with 2 unless the inputs exist and the output may be written."""
     for path in inputs:
         if path is not None and not path.exists():
             given.parser.error(f"there is no file {path}")
@@ -63,21 +63,21 @@ def check_paths(given: argparse.Namespace, *inputs: Path | None) -> None:
 
 
 def say(text: str) -> None:
-    """Tell the user, on stderr."""
+    """Print to stderr."""
     print(text, file=sys.stderr, flush=True)
 
 
 @contextmanager
 def quiet(threads: int) -> Iterator[None]:
-    """Keep other packages' words to developers from the user, and to the number of threads."""
-    # numba's first parallel function sets torch's threads as well. Both read their number when they are imported
+    """Silence messages of other packages that only developers can use, and set the number of threads."""
+    # numba's first parallel function also sets torch's threads; both read their number at import
     for module, variable in (("numba", "NUMBA_NUM_THREADS"), ("torch", "OMP_NUM_THREADS")):
         if module not in sys.modules:
             os.environ[variable] = str(threads)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(threads)
 
-    # heavy imports come after the arguments are known to be right
+    # slow imports come after the check of the arguments
     import logging
 
     import matplotlib as mpl
@@ -85,15 +85,15 @@ def quiet(threads: int) -> Iterator[None]:
     from scminnet._core import compat
 
     mpl.use("Agg")
-    # Lightning sets the level of its own upper loggers when it is imported, which is later
+    # these loggers by name, because Lightning sets the level of their parents when it is imported later
     for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.rank_zero", "scvi.data"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    # stdout is for results alone
-    with redirect_stdout(sys.stderr), warnings.catch_warnings(), compat.new_mudata_manner():
+    # stdout is for results only
+    with redirect_stdout(sys.stderr), warnings.catch_warnings(), compat.mudata_0_4_behaviour():
         warnings.filterwarnings("ignore", category=FutureWarning)
         warnings.filterwarnings("ignore", category=DeprecationWarning)
         warnings.filterwarnings("ignore", module="lightning")
-        # its text alone: a line of code says nothing to whoever typed a command
+        # only the text, because a line of code means nothing to a user of the command line
         warnings.showwarning = lambda message, *_, **__: say(f"warning: {message}")
         yield
 
@@ -102,7 +102,7 @@ def _run(run: Callable[[argparse.Namespace], dict[str, Any] | None], given: argp
     try:
         result = run(given)
     except (ValueError, KeyError, TypeError, OSError) as error:
-        # a KeyError prints its text in quotes
+        # str() of a KeyError has quotes
         text = error.args[0] if isinstance(error, KeyError) and error.args else error
         say(f"scminnet: {text}")
         return 1

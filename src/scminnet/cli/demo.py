@@ -1,4 +1,4 @@
-"""``scminnet demo``: the main job in one go."""
+"""``scminnet demo``: training, embedding, label transfer and accuracy in one run."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 from scminnet.cli._common import add_common, at_least, check_paths, new_command, quiet, say
 
 DESCRIPTION = """\
-Run the main job and show what comes out.
+Train on a reference, embed a query, transfer labels between its modalities, and report accuracy.
 
-Without --data: simulates a paired reference (RNA + ATAC) and a query from other batches,
-learns from the reference with the query in view, embeds its modalities apart, carries labels
-from one to the other, and reports how well this went. With --data: the same on your paired cells.
+Without --data, a paired reference (RNA + ATAC) and a query from other batches are simulated.
+The model is trained with the query (semi-supervised, without the query's labels and pairs). Each
+modality of the query is embedded separately. With --data, your own paired cells are used.
 
 examples:
   scminnet demo
@@ -24,24 +24,24 @@ examples:
 def add(commands: Any) -> None:
     """Add the command."""
     demo = new_command(
-        commands, "demo", help="run the main job on simulated or on your own paired data", description=DESCRIPTION
+        commands, "demo", help="train, embed and measure on simulated or your own data", description=DESCRIPTION
     )
     data = demo.add_argument_group("your data")
     data.add_argument("--data", type=Path, metavar="FILE.h5mu", help="your paired cells")
     data.add_argument("--modalities", nargs="+", metavar="NAME", help="modalities of --data, e.g. rna adt")
-    data.add_argument("--labels-key", metavar="COLUMN", help="column of obs with the cells' types")
+    data.add_argument("--labels-key", metavar="COLUMN", help="column of obs with cell types")
     data.add_argument("--batch-key", metavar="COLUMN", help="column of obs with donors, samples or sites")
     data.add_argument(
         "--test",
         type=Path,
         metavar="FILE",
         help="the query: .h5mu with other cells, or a text file with the names of cells of --data to hold out; "
-        "default: 30 %% of the cells, whole batches where there are four or more",
+        "default: 30 %% of the cells, in whole batches if there are at least four",
     )
     demo.add_argument("--out", type=Path, default=Path("minnet-demo"), help="folder for the results (%(default)s)")
     demo.add_argument("--cells", type=at_least(200), default=4000, help="cells to simulate (%(default)s)")
-    demo.add_argument("--preset", choices=["default", "paper"], default="default", help="recipe (%(default)s)")
-    demo.add_argument("--max-epochs", type=at_least(1), help="passes over the reference (the preset's)")
+    demo.add_argument("--preset", choices=["default", "paper"], default="default", help="hyperparameters (%(default)s)")
+    demo.add_argument("--max-epochs", type=at_least(1), help="training epochs (default: the preset's)")
     demo.add_argument("--no-progress", action="store_true", help="no progress bars")
     add_common(demo, _demo)
 
@@ -54,7 +54,7 @@ def _demo(given: argparse.Namespace) -> None:
         given.parser.error("--data needs --modalities (two names or more) and --labels-key")
     check_paths(given, given.data, given.test)
     with quiet(given.threads):
-        from scminnet.cli import main_job as job
+        from scminnet.cli import demo_steps as job
 
         if given.data is None:
             work = job.simulated_job(given.cells, given.seed)
@@ -71,5 +71,6 @@ def _demo(given: argparse.Namespace) -> None:
         )
     print(report.to_string(index=False, float_format="{:.3f}".format))
     print(
-        f"everything is in {given.out.resolve()}: report.csv, query.h5mu, model, and umap, confusion and history as .png and .pdf"
+        f"results are in {given.out.resolve()}: report.csv, query.h5mu, model, "
+        "and umap, confusion and history as .png and .pdf"
     )

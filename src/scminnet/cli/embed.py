@@ -1,4 +1,4 @@
-"""``scminnet embed``: a query in the space of a model."""
+"""``scminnet embed``: embeds a query with a trained model and predicts cell types."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 
 from scminnet.cli._common import add_common, add_output, check_paths, new_command, quiet, say
 
-#: Column of ``obs`` for the types that the model calls.
+#: Column of ``obs`` for the predicted cell types.
 PREDICTED = "predicted_label"
 
 DESCRIPTION = """\
-Embed cells, measured in any of the model's modalities, and call their types.
+Embed cells measured in any of the model's modalities, and predict their cell types.
 
-The query is written with the embedding in obsm["X_minnet"] of each modality and of the whole,
-and the types in obs["predicted_label"]; its values stay as they are. Counts are normalised
-for the embedding, as in `scminnet fit`. Whether the query lies inside the range of the model's
-reference is told on stderr, and in short as "verdict".
+The query is written with the embedding in obsm["X_minnet"] of the MuData and of each modality,
+and the cell types in obs["predicted_label"]. Its values do not change. Counts are normalised
+for the embedding, as in `scminnet fit`. A diagnosis on stderr, and "verdict" in the result,
+say whether the query lies within the range of the model's reference.
 
 example:
   scminnet embed model query.h5mu -o embedded.h5mu
@@ -39,7 +39,7 @@ def _embed(given: argparse.Namespace) -> dict[str, Any]:
         from mudata import read_h5mu
 
         from scminnet import MinNet
-        from scminnet._core.files import replacing_path
+        from scminnet._core.files import atomic_path
         from scminnet._core.keys import EMBEDDING_KEY
         from scminnet.cli.normalisation import normalise_counts
 
@@ -53,11 +53,11 @@ def _embed(given: argparse.Namespace) -> dict[str, Any]:
         query.obsm[EMBEDDING_KEY] = embedded.obsm[EMBEDDING_KEY]
         for modality in shared:
             query.mod[modality].obsm[EMBEDDING_KEY] = embedded.mod[modality].obsm[EMBEDDING_KEY]
-        # a checkpoint keeps nothing of its reference
+        # a model from a checkpoint has no range of the reference
         diagnosis = model.diagnose(embedded) if model.reference_range_ is not None else None
-        say(str(diagnosis) if diagnosis else "the model keeps nothing to hold the query against")
+        say(str(diagnosis) if diagnosis else "no diagnosis: the model keeps nothing of its reference")
         say("writing ...")
-        with replacing_path(given.out) as partial:
+        with atomic_path(given.out) as partial:
             query.write(partial)
     return {
         "out": str(given.out.resolve()),

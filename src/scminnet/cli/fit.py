@@ -1,4 +1,4 @@
-"""``scminnet fit``: a model from a paired reference."""
+"""``scminnet fit``: trains a model on a paired reference."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from scminnet.cli._common import add_common, add_output, at_least, check_paths, 
 DESCRIPTION = """\
 Train a model on paired, annotated cells.
 
-Modalities that hold counts are normalised: genes log-normalised, proteins CLR, peaks TF-IDF.
-Other values are taken as they are.
+Modalities with counts are normalised: genes log-normalised, proteins CLR, peaks TF-IDF.
+Other values are used unchanged.
 
 examples:
   scminnet fit reference.h5mu --modalities rna adt --labels-key cell_type --batch-key donor -o model
@@ -28,17 +28,19 @@ def add(commands: Any) -> None:
     add_output(parser, "MODEL", "folder for the model")
     parser.add_argument("--modalities", nargs="+", required=True, metavar="NAME", help="two or more, e.g. rna adt")
     parser.add_argument(
-        "--labels-key", metavar="COLUMN", help="column of obs with the cells' types; without it, none are learnt"
+        "--labels-key", metavar="COLUMN", help="column of obs with cell types (default: train without cell types)"
     )
     parser.add_argument("--batch-key", metavar="COLUMN", help="column of obs with donors, samples or sites")
-    parser.add_argument("--query", type=Path, metavar="QUERY.h5mu", help="cells to embed later, to train with in view")
-    parser.add_argument("--preset", choices=["default", "paper"], default="default", help="recipe (%(default)s)")
-    parser.add_argument("--max-epochs", type=at_least(1), help="passes over the reference (the preset's)")
+    parser.add_argument("--query", type=Path, metavar="QUERY.h5mu", help="train with this query (semi-supervised)")
+    parser.add_argument(
+        "--preset", choices=["default", "paper"], default="default", help="hyperparameters (%(default)s)"
+    )
+    parser.add_argument("--max-epochs", type=at_least(1), help="training epochs (default: the preset's)")
     parser.add_argument(
         "--checkpoint",
         type=Path,
         metavar="FILE",
-        help="keep the state of the training there, and go on from it: run the same command again after an interruption",
+        help="save the training state here; after an interruption, run the same command again to continue",
     )
     parser.add_argument("--no-progress", action="store_true", help="no progress bar")
     add_common(parser, _fit)
@@ -50,7 +52,7 @@ def _fit(given: argparse.Namespace) -> dict[str, Any]:
         from mudata import read_h5mu
 
         from scminnet import MinNet
-        from scminnet._core.files import replacing_path
+        from scminnet._core.files import atomic_path
         from scminnet._core.mdata import check_modalities
         from scminnet.cli.normalisation import normalise_counts
         from scminnet.model.storage.model_card import last_validation
@@ -77,7 +79,7 @@ def _fit(given: argparse.Namespace) -> dict[str, Any]:
             enable_progress_bar=not given.no_progress,
             accelerator="cpu",
         )
-        with replacing_path(given.out) as partial:
+        with atomic_path(given.out) as partial:
             model.save(str(partial))
     return {
         "model": str(given.out.resolve()),

@@ -1,4 +1,4 @@
-"""``scminnet links``: genes and their regulatory elements, over mini-bulks of an embedded query."""
+"""``scminnet links``: links genes and regulatory elements, over mini-bulks of an embedded query."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any
 from scminnet.cli._common import add_common, add_output, at_least, check_paths, new_command, quiet, say
 from scminnet.cli.embed import PREDICTED
 
-#: Layer that is taken before X, where a modality has it.
+#: Layer that is used instead of X if a modality has it.
 COUNTS = "counts"
 
-#: Endings of the output that are a browser's format.
+#: Endings of output files in a format of genome browsers.
 BROWSER_ENDINGS = (".bed", ".bedpe", ".interact", ".longrange")
 
 DESCRIPTION = f"""\
-Correlate genes with the peaks near their transcription starts, over mini-bulks of near cells.
+Correlate genes with the peaks near their transcription starts, over mini-bulks of similar cells.
 
 Needs counts, in the layer "{COUNTS}" or in X, and an embedding of the cells of both modalities
-(`scminnet embed`). The table is written as TSV, or for a browser where the name ends in
+(`scminnet embed`). The table is written as TSV, or in a browser's format if the name ends in
 {", ".join(BROWSER_ENDINGS)}.
 
 examples:
@@ -39,11 +39,15 @@ def add(commands: Any) -> None:
     parser.add_argument("--rna", default="rna", metavar="NAME", help="modality of the genes (%(default)s)")
     parser.add_argument("--atac", default="atac", metavar="NAME", help="modality of the peaks (%(default)s)")
     parser.add_argument(
-        "--groupby", default=PREDICTED, metavar="COLUMN", help="types, which no bulk mixes (%(default)s)"
+        "--groupby", default=PREDICTED, metavar="COLUMN", help="cell types, which no bulk mixes (%(default)s)"
     )
     parser.add_argument("--bulks", type=at_least(10), default=100, help="(%(default)s)")
     parser.add_argument(
-        "--smooth", type=at_least(0), default=0, metavar="N", help="neighbours to smooth over before (%(default)s)"
+        "--smooth",
+        type=at_least(0),
+        default=0,
+        metavar="N",
+        help="smooth over this many neighbours first (%(default)s)",
     )
     parser.add_argument("--upstream", type=at_least(0), default=150_000, metavar="BASES", help="(%(default)s)")
     parser.add_argument("--downstream", type=at_least(0), default=0, metavar="BASES", help="(%(default)s)")
@@ -56,7 +60,7 @@ def _links(given: argparse.Namespace) -> dict[str, Any]:
         from mudata import read_h5mu
 
         from scminnet import genomics, tl
-        from scminnet._core.files import replacing
+        from scminnet._core.files import atomic_text_file
         from scminnet._core.mdata import check_modalities
         from scminnet._core.values import looks_like_counts
 
@@ -69,13 +73,13 @@ def _links(given: argparse.Namespace) -> dict[str, Any]:
             layer[m] = COUNTS if COUNTS in mdata.mod[m].layers else None
             if layer[m] is None and not looks_like_counts(mdata.mod[m].X):
                 raise ValueError(
-                    f"modality {m!r} has no counts, neither as layer {COUNTS!r} nor in X. Put them into one of them."
+                    f"modality {m!r} has no counts in layer {COUNTS!r} or in X. Put counts into one of them."
                 )
         if given.smooth:
             say(f"smoothing over {given.smooth} neighbours ...")
             tl.minnet_smooth(mdata, n_neighbors=given.smooth, layer=layer, modalities=modalities, seed=given.seed)
             layer = dict.fromkeys(modalities, "smoothed")
-        say("making bulks ...")
+        say("making mini-bulks ...")
         bulks = tl.minibulk(
             mdata, given.bulks, groupby=given.groupby, modalities=modalities, layer=layer, seed=given.seed
         )
@@ -86,7 +90,7 @@ def _links(given: argparse.Namespace) -> dict[str, Any]:
         if given.out.suffix in BROWSER_ENDINGS:
             tl.export_links(links, given.out)
         else:
-            with replacing(given.out) as file:
+            with atomic_text_file(given.out) as file:
                 links.to_csv(file, sep="\t", index=False)
     return {
         "out": str(given.out.resolve()),

@@ -1,4 +1,4 @@
-"""Download of public files: kept in a cache, checked, and never half there under their final name."""
+"""Downloads public files into a cache, checks them, and gives them their final name only when complete."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from requests.exceptions import RequestException
 #: Environment variable that names the cache folder.
 CACHE_VARIABLE = "SCMINNET_CACHE"
 
-#: pooch's 1 kB would take minutes of Python for a file of gigabytes.
+#: pooch's default of 1 kB would take minutes of Python for gigabytes.
 CHUNK_BYTES = 2**20
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where a public file is, and what it is called here."""
+    """Address of a public file, and its name in the cache."""
 
     url: str
-    #: Name in the cache. A file whose ``url`` ends in ``.gz`` is unpacked, so its name here lacks that ending.
+    #: Name in the cache. A file whose ``url`` ends in ``.gz`` is unpacked, so this name lacks that ending.
     file_name: str
-    #: ``"algorithm:digest"`` of the file as the server sends it. ``None`` where nobody has published one.
+    #: ``"algorithm:digest"`` of the file as the server sends it. ``None`` if none has been published.
     known_hash: str | None = None
 
 
@@ -39,9 +39,9 @@ def cache_folder(path: str | os.PathLike[str] | None = None) -> Path:
     Raises
     ------
     TypeError
-        ``path`` is no path.
+        ``path`` is not a path.
     NotADirectoryError
-        There is a file of that name.
+        ``path`` is a file.
     """
     if path is not None and not isinstance(path, (str, os.PathLike)):
         raise TypeError(f"`path` is a {type(path).__name__}. Give the path of a folder, or None for the cache.")
@@ -53,29 +53,29 @@ def cache_folder(path: str | os.PathLike[str] | None = None) -> Path:
 
 
 def fetch(source: Source, path: str | os.PathLike[str] | None = None, *, progress: bool = True) -> Path:
-    """Return the path of a file, downloading it where it is not in the cache.
+    """Return the path of a file. Download it if it is not in the cache.
 
-    A file is written under a temporary name and takes its own when it is whole and its checksum right.
+    The file gets its name once it is complete and its checksum is right. Before, it has a temporary name.
 
     Parameters
     ----------
     source
         The file.
     path
-        Folder to keep it in; see :func:`cache_folder`.
+        Folder to keep it in, see :func:`cache_folder`.
     progress
         Whether to show a progress bar on stderr.
 
     Returns
     -------
-    Path of the file, unpacked.
+    Path of the unpacked file.
 
     Raises
     ------
     ConnectionError
-        The file could not be downloaded, or not all of it.
+        The file, or part of it, could not be downloaded.
     ValueError
-        Its checksum is not the known one.
+        The checksum is wrong.
     """
     folder = cache_folder(path)
     final = folder / source.file_name
@@ -83,20 +83,20 @@ def fetch(source: Source, path: str | os.PathLike[str] | None = None, *, progres
     if packed and final.is_file():
         return final
     sent = final.with_name(final.name + ".gz") if packed else final
-    # identity: the bytes that the checksum is of, and a Content-Length that tells when some are missing
+    # identity: the bytes of the checksum, with a Content-Length that reveals missing ones
     headers = {"User-Agent": "scminnet", "Accept-Encoding": "identity"}
     downloader = pooch.HTTPDownloader(progressbar=progress, chunk_size=CHUNK_BYTES, headers=headers)
     try:
         pooch.retrieve(source.url, source.known_hash, fname=sent.name, path=folder, downloader=downloader)
     except RequestException as error:
         raise ConnectionError(
-            f"{sent.name} could not be downloaded whole from {source.url}: {error}. "
-            f"Check the network and call again, or download the file by other means and put it at {str(sent)!r}."
+            f"{sent.name} could not be downloaded completely from {source.url}: {error}. "
+            f"Check the network and call again, or download the file yourself and put it at {str(sent)!r}."
         ) from error
     except ValueError as error:
         raise ValueError(
             f"{sent.name} from {source.url} is not the known file. {error} "
-            "Call again; if the checksum found stays the same, its publisher has replaced the file: open an issue."
+            "Call again. If the checksum stays the same, the publisher has replaced the file: open an issue."
         ) from error
     if packed:
         _unpack(sent, final)
@@ -104,8 +104,8 @@ def fetch(source: Source, path: str | os.PathLike[str] | None = None, *, progres
 
 
 def _unpack(sent: Path, final: Path) -> None:
-    """Unpack a gzip file, and remove it once this is done."""
-    # pooch unpacks under the final name, where an interruption would leave half a file that looks whole
+    """Unpack a gzip file, then remove it."""
+    # pooch unpacks under the final name, so an interruption would leave a truncated file that looks complete
     with tempfile.TemporaryDirectory(dir=sent.parent) as scratch:
         unpack = pooch.Decompress(method="gzip", name=f"{Path(scratch).name}/{final.name}")
         Path(unpack(str(sent), "download", None)).replace(final)

@@ -1,4 +1,4 @@
-"""Readers of public files' formats: raw counts as CSR float32, one AnnData a modality."""
+"""Readers of the formats of public files: raw counts as CSR float32, one AnnData per modality."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from scipy import sparse
 
 from scminnet._core.arguments import shorten
 
-#: Rows of a dense matrix read at a time, and values checked at a time: bounds the memory beyond the result's.
+#: Rows of a dense matrix read at a time, and values checked at a time. They bound the memory beyond the result.
 BLOCK_ROWS, BLOCK_VALUES = 2_000, 2**24
 
 
 @contextmanager
 def reading(file: Path) -> Iterator[None]:
-    """Turn the errors of a file that is not what was published into one that tells what to do."""
+    """Turn errors of a file that is not the published one into an error that says what to do."""
     try:
         yield
     except (KeyError, OSError) as error:
@@ -37,22 +37,22 @@ def reading(file: Path) -> Iterator[None]:
 
 
 def read_parts(file: Path, parts: Sequence[str]) -> AnnData:
-    """Read some elements of an h5ad file, such as ``"obs"`` and ``"layers/counts"``; others take no memory.
+    """Read some elements of an h5ad file, such as ``"obs"`` and ``"layers/counts"``. Others take no memory.
 
-    The file may be of any age that AnnData reads.
+    All versions of the format that AnnData reads are supported.
     """
     with reading(file), h5py.File(file) as h5:
         missing = [part for part in parts if part not in h5]
         if missing:
             raise KeyError(f"it lacks {shorten(missing)}")
-    # AnnData's own reader on a file that links to these elements, for it knows all old formats
+    # AnnData's own reader, on a file that links to these elements, because it knows all old formats
     with tempfile.TemporaryDirectory() as folder:
         links = Path(folder) / "parts.h5ad"
         with h5py.File(links, "w") as h5:
             for part in parts:
                 h5[part] = h5py.ExternalLink(str(file.resolve()), part)
         with reading(file), warnings.catch_warnings():
-            # of the file's age, which the user can not change
+            # warnings about the old format, which the user can not change
             warnings.simplefilter("ignore")
             return ad.read_h5ad(links)
 
@@ -60,21 +60,21 @@ def read_parts(file: Path, parts: Sequence[str]) -> AnnData:
 def read_joint_h5ad(
     file: Path, feature_types: Mapping[str, str], activity: str | None = None
 ) -> tuple[dict[str, AnnData], pd.DataFrame]:
-    """Read an h5ad file whose features are of several modalities, as those of the NeurIPS 2021 competition.
+    """Read an h5ad file with features of several modalities, like those of the NeurIPS 2021 competition.
 
     Parameters
     ----------
     file
         File with ``layers["counts"]`` and ``var["feature_types"]``.
     feature_types
-        Modality to its value in ``var["feature_types"]``. Columns of ``obs`` that begin with that value and ``_`` are
-        the modality's.
+        By modality, its value in ``var["feature_types"]``. Columns of ``obs`` that begin with this value and ``_``
+        belong to the modality.
     activity
-        Key in ``obsm`` of a gene activity matrix, whose genes are in ``uns[f"{activity}_var_names"]``.
+        Key in ``obsm`` of a gene activity matrix. Its genes are in ``uns[f"{activity}_var_names"]``.
 
     Returns
     -------
-    One AnnData a modality (and ``"activity"``), and the columns of ``obs`` that are no modality's own.
+    One AnnData per modality (and ``"activity"``), and the columns of ``obs`` that belong to no modality.
     """
     parts = ["obs", "var", "layers/counts"]
     if activity is not None:
@@ -86,7 +86,7 @@ def read_joint_h5ad(
     for modality, kind in feature_types.items():
         own = [column for column in cells if column.startswith(f"{kind}_")]
         chosen = (kinds == kind).to_numpy()
-        # what is missing for all features of a modality is another modality's
+        # columns without any value for this modality belong to another one
         var = whole.var.loc[chosen].drop(columns="feature_types").dropna(axis=1, how="all")
         counts = as_counts(sparse.csr_matrix(whole.layers["counts"])[:, chosen], file)
         modalities[modality] = AnnData(counts, obs=cells[own].copy(), var=var)
@@ -101,7 +101,7 @@ def read_joint_h5ad(
 
 
 def read_layer_h5ad(file: Path, layer: str) -> AnnData:
-    """Read an h5ad file whose counts are in a layer, dense or sparse; ``obs`` and ``var`` are kept as they are."""
+    """Read an h5ad file whose counts are in a layer, dense or sparse. ``obs`` and ``var`` are kept unchanged."""
     adata = read_parts(file, ["obs", "var"])
     with reading(file), h5py.File(file) as h5:
         element = h5[f"layers/{layer}"]
@@ -118,7 +118,7 @@ def read_10x_multiome(file: Path) -> dict[str, AnnData]:
     """Read the genes and peaks of a feature-barcode matrix of Cell Ranger ARC (HDF5)."""
     modalities = {}
     with warnings.catch_warnings():
-        # they are made unique here
+        # names are made unique below
         warnings.filterwarnings("ignore", message="Variable names are not unique")
         whole = sc.read_10x_h5(file, gex_only=False)
         for modality, kind in (("rna", "Gene Expression"), ("atac", "Peaks")):
@@ -131,7 +131,7 @@ def read_10x_multiome(file: Path) -> dict[str, AnnData]:
 
 
 def as_counts(matrix: sparse.spmatrix, file: Path) -> sparse.csr_matrix:
-    """Return a matrix as CSR of float32, raising when it holds no counts."""
+    """Return a matrix as CSR of float32. Raise if it holds no counts."""
     counts = sparse.csr_matrix(matrix, dtype=np.float32)
     for start in range(0, counts.data.size, BLOCK_VALUES):
         values = counts.data[start : start + BLOCK_VALUES]

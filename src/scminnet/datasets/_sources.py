@@ -1,4 +1,4 @@
-"""The public files that the loaders read, each with its address and checksum."""
+"""Addresses and checksums of the public files."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from scminnet.datasets._download import Source, fetch
 
 _GEO = "https://ftp.ncbi.nlm.nih.gov/geo/series/GSE194nnn/GSE194122/suppl/GSE194122_openproblems_neurips2021"
 _10X = "https://cf.10xgenomics.com/samples/cell-arc"
-#: The published method's repository: lists of the cells that its figures are of.
+#: Repository of the published method, with lists of the cells in its figures.
 _MINNET = "https://raw.githubusercontent.com/ChaozhongLiu/MinNet/7a7f4bf93a17254d676dac30a1e9da4719217bbf"
 _WILK = "Single_cell_atlas_of_peripheral_immune_response_to_SARS_CoV_2_infection"
 
-#: Checksums: of GEO's files as others recorded them (repositories ericzhuang2010/deconvATAC, multiome, and
-#: YosefLab/scvi-hub-models, CITE-seq), of 10x Genomics' as in PMBio/mudatasets, of MinNet's computed from its
-#: repository. None has been published of the COVID-19 file.
+#: Sources of the checksums. GEO: the repositories ericzhuang2010/deconvATAC (multiome) and YosefLab/scvi-hub-models
+#: (CITE-seq). 10x Genomics: PMBio/mudatasets. MinNet: computed from its repository. The COVID-19 file has none.
 SOURCES: dict[str, Source] = {
     "bmmc_multiome": Source(
         f"{_GEO}_multiome_BMMC_processed.h5ad.gz",
@@ -60,5 +59,5 @@ SOURCES: dict[str, Source] = {
 
 
 def fetch_all(names: Sequence[str], path: str | os.PathLike[str] | None, progress: bool) -> dict[str, Path]:
-    """Fetch files in the order given. Name small ones first, so that what goes wrong does so early."""
+    """Fetch files in the order given. Name small ones first, so that problems show early."""
     return {name: fetch(SOURCES[name], path, progress=progress) for name in names}

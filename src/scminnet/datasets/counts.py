@@ -1,4 +1,4 @@
-"""Simulated counts: programmes open peaks, peaks drive genes, genes drive proteins; batches and depth blur all three."""
+"""Simulated counts: programmes open peaks, peaks drive genes, genes drive proteins, with batch effects and depth."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from scminnet.datasets.genome import Genome, weight_changes
 N_PROGRAMMES = 16
 PROGRAMMES_PER_PEAK = 3
 
-#: Fraction of the non-zero ATAC counts aimed at, and of the RNA counts lost beyond what depth explains.
+#: Target fraction of non-zero ATAC counts, and fraction of RNA counts that drop out in addition to depth.
 ATAC_RATE, RNA_DROPOUT = 0.032, 0.1
 RNA_DISPERSION, RNA_GAIN = 0.5, 3.0
-#: Log mean count of a protein where its gene is as active as in the average cell, and of its background.
+#: Log mean count of a protein whose gene is as active as in the average cell, and of its background.
 PROTEIN_LEVEL, PROTEIN_BACKGROUND = 2.5, 1.0
 PROTEIN_DISPERSION = 0.1
-#: Cells simulated at a time: bounds the memory of the dense rates.
+#: Cells simulated at a time, which bounds the memory of the dense rates.
 BLOCK = 4_000
 
 
@@ -39,19 +39,19 @@ def draw_counts(
     Parameters
     ----------
     rng, protein_rng
-        Generators; the proteins have their own, so that they leave the other counts as they are.
+        Random generators. Proteins have their own, so that they do not change the other counts.
     batch
         Batch of each cell, categorical.
     changed
-        Whether the cell is of a condition in which links are changed.
+        Whether links are changed in the cell's condition.
     programmes
         Latent programmes, cells x ``N_PROGRAMMES``.
     genome
         Genes, peaks and links.
     protein_genes
-        Gene of each protein, as position among the genes.
+        Gene of each protein, as an index of the genes.
     batch_effect
-        Standard deviation of the batches' factors, in natural logarithms.
+        Standard deviation of the batch factors, in natural logarithms.
 
     Returns
     -------
@@ -77,7 +77,7 @@ def draw_counts(
     adt_batch = protein_rng.normal(0, batch_effect, size=(n_batches, n_proteins))
     adt_depth = protein_rng.normal(0, 0.4, size=(n_cells, 1))
 
-    # of the average cell: around it links change, so that a gene's level stays what it was
+    # links change relative to the average cell, so that a gene's mean level does not change
     typical = expit(programmes.mean(axis=0, keepdims=True) @ loadings - threshold)
     changes = weight_changes(genome)
     counts: dict[str, list[sparse.csr_matrix]] = {"rna": [], "atac": []} | ({"adt": []} if n_proteins else {})
@@ -102,7 +102,7 @@ def draw_counts(
 
 
 def _dispersion(rng: np.random.Generator, dispersion: float, shape: tuple[int, ...]) -> np.ndarray:
-    """Draw gamma factors of mean 1, which make Poisson counts negative binomial."""
+    """Draw gamma factors with mean 1, which make Poisson counts negative binomial."""
     return rng.gamma(1 / dispersion, dispersion, size=shape)
 
 

@@ -1,4 +1,4 @@
-"""The simulated genome: places of genes and peaks, which peak regulates which gene, and which links conditions change."""
+"""The simulated genome: positions of genes and peaks, regulating peaks, and links that change with the condition."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ import pandas as pd
 from scipy import sparse
 
 N_CHROMOSOMES = 3
-#: Peaks sit in bins of 1 kb, one a bin, so that none overlap; genes lie ``GENE_SPACING`` bins or more apart.
+#: Peaks lie in bins of 1 kb, one per bin, so that none overlap. Genes are at least ``GENE_SPACING`` bins apart.
 BIN, GENE_SPACING, DISTAL_BINS = 1_000, 50, 150
-#: Shares of the peaks that are promoters and distal regulators; the others regulate nothing.
+#: Shares of promoters and of distal regulators among the peaks. The other peaks regulate nothing.
 PROMOTER_SHARE, DISTAL_SHARE = 0.4, 0.4
-#: More peaks than this a gene would not find room near the genes.
+#: More peaks per gene would not fit near the genes.
 MAX_PEAKS_PER_GENE = 20
 
 
 class Genome(NamedTuple):
-    """Genes and peaks with their places, and which peak regulates which gene."""
+    """Genes and peaks with their positions, and the links between them."""
 
     genes: pd.DataFrame
     peaks: pd.DataFrame
     regulation: pd.DataFrame
-    #: peaks x genes, columns summing to 1 (to 0 for genes without a regulating peak)
+    #: Peaks x genes. Columns sum to 1, or to 0 for genes without a regulating peak.
     weights: sparse.csr_matrix
 
 
 def draw_genome(rng: np.random.Generator, n_genes: int, n_peaks: int) -> Genome:
-    """Place genes and peaks on a line of bins that is then cut into chromosomes, and draw who regulates whom."""
+    """Place genes and peaks on a line of bins, which is cut into chromosomes, and draw the links."""
     per_chromosome = -(-n_genes // N_CHROMOSOMES)
     gene_slot = np.arange(n_genes)
     chromosome = gene_slot // per_chromosome
-    # room of DISTAL_BINS on either side of a chromosome's genes keeps every regulating peak on its gene's chromosome
+    # DISTAL_BINS free bins at both ends keep every regulating peak on its gene's chromosome
     length = per_chromosome * GENE_SPACING + 2 * (DISTAL_BINS + 1)
     tss_bin = chromosome * length + DISTAL_BINS + 1 + (gene_slot % per_chromosome) * GENE_SPACING
-    upstream = rng.choice([-1, 1], size=n_genes)  # -1: the gene is on the + strand and upstream means lower positions
+    upstream = rng.choice([-1, 1], size=n_genes)  # -1: + strand, where upstream means lower positions
     tss = (tss_bin % length) * BIN + BIN // 2
 
     n_promoters = min(n_genes, round(PROMOTER_SHARE * n_peaks))
@@ -43,8 +43,8 @@ def draw_genome(rng: np.random.Generator, n_genes: int, n_peaks: int) -> Genome:
     promoter_gene = np.sort(rng.choice(n_genes, n_promoters, replace=False))
     promoter_bin = (tss_bin + upstream)[promoter_gene]
 
-    # every distal bin of every gene in random order; a bin that two genes could use goes to the first
-    # bins 0 to 2 upstream are left to promoters
+    # all distal bins of all genes in random order, without bins 0 to 2, which are for promoters;
+    # a bin that two genes could use goes to the first
     gene, offset = np.divmod(rng.permutation(n_genes * (DISTAL_BINS - 3)), DISTAL_BINS - 3)
     candidate = tss_bin[gene] + upstream[gene] * (offset + 3)
     first = np.sort(np.unique(candidate, return_index=True)[1])
@@ -96,7 +96,7 @@ def _chromosomes(codes: np.ndarray) -> pd.Categorical:
 
 
 def change_links(rng: np.random.Generator, regulation: pd.DataFrame, share: float) -> pd.DataFrame:
-    """Draw what becomes of each link in the other conditions: a ``share`` is changed, half of it lost, half flipped."""
+    """Draw the change of each link in the other conditions: a ``share`` changes, half of it is lost, half flipped."""
     n_changed = round(share * len(regulation))
     kind = np.full(len(regulation), "same", dtype=object)
     changed = rng.permutation(len(regulation))[:n_changed]
@@ -107,7 +107,7 @@ def change_links(rng: np.random.Generator, regulation: pd.DataFrame, share: floa
 
 
 def weight_changes(genome: Genome) -> sparse.csr_matrix:
-    """Return the other conditions' weights less the control's (peaks x genes)."""
+    """Return the other conditions' weights minus the control's (peaks x genes)."""
     table = genome.regulation
     if "weight_other" not in table:
         return sparse.csr_matrix(genome.weights.shape)

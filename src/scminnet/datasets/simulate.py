@@ -1,10 +1,12 @@
-"""Simulated multiome whose cell types, states, batches and regulating peaks are known.
+"""Simulated multiome with known cell types, states, batches and regulating peaks.
 
-One way through, in the order in which biology is thought to do it::
+The simulation follows the order of gene regulation::
 
-    cells (lineage, type, state, batch) -> latent programmes -> peaks open or closed -> expression of the genes they regulate -> proteins
-                                                                    |                         |                                     |
-                                                          ATAC counts (batch, depth)   RNA counts (batch, depth, dropout)     ADT counts
+    cells (lineage, type, state, batch)
+      -> latent programmes
+      -> peaks open or closed                  -> ATAC counts (batch, depth)
+      -> expression of the genes they regulate -> RNA counts (batch, depth, dropout)
+      -> proteins                              -> ADT counts (batch, depth)
 
 ``genome.py`` places genes and peaks, ``counts.py`` draws the counts.
 """
@@ -22,7 +24,7 @@ from scminnet._core.arguments import check_count, check_fraction, check_positive
 from scminnet.datasets.counts import N_PROGRAMMES, draw_counts
 from scminnet.datasets.genome import MAX_PEAKS_PER_GENE, change_links, draw_genome
 
-#: Standard deviations of a cell's programmes: how far lineages, types and states lie apart, and cells of one state.
+#: Standard deviations of a cell's programmes between lineages, cell types and states, and within a state.
 LINEAGE_SD, TYPE_SD, STATE_SD, CELL_SD = 0.9, 0.5, 1.2, 0.25
 
 
@@ -41,73 +43,76 @@ def simulate_multiome(
     paired: bool | float = True,
     seed: int = 0,
 ) -> MuData:
-    """Simulate raw counts of gene expression and chromatin accessibility of the same cells, with the truth.
+    """Simulate raw counts of gene expression and chromatin accessibility of the same cells, with the ground truth.
 
-    A cell's type and its state set the activity of 16 latent programmes; the programmes open and close peaks; the log
-    expression of a gene follows the accessibilities of the peaks that regulate it. Types of one lineage share most of
-    their programmes, and all types of a lineage change with the state in a similar way. Each batch multiplies the
-    rate of every gene and every peak by its own factor.
+    A cell's type and state set the activity of 16 latent programmes. The programmes open and close peaks. The log
+    expression of a gene follows the accessibility of the peaks that regulate it. Cell types of one lineage share most
+    of their programmes, and change with the state in a similar way. Each batch multiplies the rate of every gene and
+    every peak by its own factor.
 
     Parameters
     ----------
     n_cells
-        Number of cells, at least ``n_types``. The types are unequally frequent; every type has a cell.
+        Number of cells, at least ``n_types``. Cell types differ in frequency, and every type has a cell.
     n_types
         Number of cell types, at least ``n_lineages``.
     n_lineages
-        Number of lineages, which share out the types.
+        Number of lineages, among which the cell types are divided.
     n_batches
-        Number of batches, each with all types in the same expected proportions.
+        Number of batches. All have the same expected proportions of cell types.
     n_genes
-        Number of genes, on three chromosomes, 50 kb or more apart.
+        Number of genes, on three chromosomes, at least 50 kb apart.
     n_peaks
-        Number of peaks, at most 20 a gene. 40 % are promoters (no more than one a gene), 40 % distal regulators in
-        the 150 kb upstream of their gene's transcription start, the others lie anywhere and regulate nothing.
+        Number of peaks, at most 20 per gene. 40 % are promoters (at most one per gene). 40 % are distal regulators, in
+        the 150 kb upstream of their gene's transcription start. The others lie anywhere and regulate nothing.
     n_proteins
-        Number of proteins, at most ``n_genes``; 0: no modality of proteins. A protein's rate is proportional to its gene's, before
-        batch and depth, which it has of its own, and lies over a background that is the same in all cells.
+        Number of proteins, at most ``n_genes``. 0: no protein modality. A protein's rate is proportional to that of its
+        gene before batch and depth, plus a background that is the same in all cells. Proteins have their own batch
+        effect and depth.
     n_conditions
-        Number of conditions. Every batch and every type has cells of all conditions, in the same expected proportions: conditions
-        that were batches of their own could not be told from the batch effect.
+        Number of conditions. Every batch and cell type has the same expected proportions of conditions, so that
+        conditions can be distinguished from batch effects.
     condition_specific
-        Share of the regulating pairs that work otherwise in the conditions beside the control, the same in all of them: half
-        of these links are lost, half change their sign. Accessibility is the same in all conditions, and a gene's level where
-        its peaks are as open as in the average cell.
+        Share of the links that differ between the control and the other conditions. They are the same in all other
+        conditions: half of them are lost, half change their sign. Accessibility does not change with the condition. Nor
+        does a gene's expression in a cell with average accessibility.
     batch_effect
-        Standard deviation of the batches' factors, in natural logarithms. 0: no batch effect. The default is of the size of
-        the difference between two types of one lineage.
+        Standard deviation of the batch factors, in natural logarithms. 0: no batch effect. The default is similar to
+        the difference between two cell types of one lineage.
     paired
-        Whether every cell has all modalities, or the share of the cells that do. Of the other cells, equal parts keep one modality
-        each, drawn at random. The same seed gives the same cells and counts for any share.
+        Whether every cell has all modalities, or the share of cells that do. Of the other cells, equal parts keep one
+        modality each, drawn at random. The same seed gives the same cells and counts for any share.
     seed
         Seed of all random draws.
 
     Returns
     -------
-    A MuData with raw counts as CSR matrices of float32 and these annotations.
+    A MuData with raw counts as CSR matrices of float32, and these annotations.
 
     ``mdata["rna"].var``
-        ``chrom``, ``start``, ``end`` (gene body, 0-based, half-open), ``strand`` and ``tss`` (0-based position of the first
-        base transcribed: ``start`` on +, ``end - 1`` on -).
+        ``chrom``, ``start``, ``end`` (gene body, 0-based, half-open), ``strand`` and ``tss`` (0-based position of the
+        first transcribed base: ``start`` on +, ``end - 1`` on -).
     ``mdata["atac"].var``
-        ``chrom``, ``start``, ``end`` (0-based, half-open); the names are ``chrom:start-end``.
+        ``chrom``, ``start``, ``end`` (0-based, half-open). The names are ``chrom:start-end``.
     ``mdata["adt"].var``
-        With proteins: ``gene``, the gene that each comes from.
+        With proteins: ``gene``, the gene of each protein.
     ``mdata.obs``
-        ``cell_type``, ``lineage`` and ``batch`` (categorical), and ``state`` in [0, 1], the cell's place along its
-        lineage's continuous change. With several conditions also ``condition``: ``control``, ``condition_1`` and so on.
+        ``cell_type``, ``lineage`` and ``batch`` (categorical), and ``state`` in [0, 1], the cell's position along the
+        continuous change of its lineage. With several conditions also ``condition``: ``control``, ``condition_1`` and
+        so on.
     ``mdata.uns["regulation"]``
-        The regulating peaks: one row a pair with ``gene``, ``peak`` and ``weight``, the share of the peak in the gene's
-        regulation (the weights of a gene sum to 1). Genes without a row depend on batch and depth only. With several conditions
-        ``weight`` is the control's, ``weight_other`` that of the other conditions, and ``kind`` tells what became of the link:
-        ``"same"``, ``"lost"`` (0) or ``"flipped"`` (-``weight``).
+        The links: one row per pair with ``gene``, ``peak`` and ``weight``, the share of the peak in the gene's
+        regulation. The weights of a gene sum to 1. Genes without a row depend on batch and depth only. With several
+        conditions, ``weight`` is the control's and ``weight_other`` that of the other conditions. ``kind`` is the
+        change of the link: ``"same"``, ``"lost"`` (weight 0) or ``"flipped"`` (-``weight``).
 
     Raises
     ------
     ValueError
-        A size is no whole number or too small, ``n_types`` is below ``n_lineages``, ``n_cells`` below ``n_types``, there are
-        too many peaks a gene or more proteins than genes, ``condition_specific`` or ``paired`` is not within [0, 1], links are to be
-        specific to a condition where there is only one, or ``batch_effect`` is negative.
+        A size is not a whole number or too small; ``n_types`` is below ``n_lineages``, or ``n_cells`` below
+        ``n_types``; there are too many peaks per gene, or more proteins than genes; ``condition_specific`` or
+        ``paired`` is not in [0, 1]; ``condition_specific`` is set with a single condition; or ``batch_effect`` is
+        negative.
 
     Examples
     --------
@@ -116,7 +121,7 @@ def simulate_multiome(
     >>> mdata["rna"].shape, mdata["atac"].shape
     ((500, 600), (500, 1500))
 
-    A reference that has never seen one of the query's types:
+    A reference without one of the query's cell types:
 
     >>> in_reference = mdata.obs["batch"].isin(["batch_1", "batch_2"])
     >>> reference = mdata[in_reference & (mdata.obs["cell_type"] != "type_3")].copy()
@@ -131,21 +136,9 @@ def simulate_multiome(
         n_peaks=n_peaks,
         n_conditions=n_conditions,
     )
-    check_count(n_proteins, "n_proteins", minimum=0)
-    if n_proteins > n_genes:
-        raise ValueError(
-            f"`n_proteins` is {n_proteins}, more than `n_genes`, {n_genes}. Lower the one or raise the other."
-        )
-    check_fraction(condition_specific, "condition_specific", upper_open=False)
-    if condition_specific and n_conditions == 1:
-        raise ValueError(
-            f"`condition_specific` is {condition_specific}, but `n_conditions` is 1. Give two or more conditions."
-        )
-    check_positive(batch_effect, "batch_effect", minimum=0)
-    if not isinstance(paired, (bool, np.bool_)):
-        check_fraction(paired, "paired", upper_open=False)
+    _check_optional(n_proteins, n_genes, condition_specific, n_conditions, batch_effect, paired)
     rng = np.random.default_rng(seed)
-    # generators of their own: data without conditions and proteins are what they were before there were any
+    # separate generators, so that conditions and proteins do not change the other data
     condition_rng, protein_rng = rng.spawn(2)
 
     obs = _cells(rng, n_cells, n_types, n_lineages, n_batches)
@@ -166,13 +159,13 @@ def simulate_multiome(
     features = {"rna": genome.genes, "atac": genome.peaks, "adt": proteins}
 
     cells = pd.DataFrame(index=obs.index)
-    kept = _kept(rng, n_cells, float(paired), len(counts))
+    kept = _measured_in(rng, n_cells, float(paired), len(counts))
     modalities = {
         modality: AnnData(matrix[keeps], obs=cells[keeps], var=features[modality])
         for (modality, matrix), keeps in zip(counts.items(), kept, strict=True)
     }
     with warnings.catch_warnings():
-        # mudata 0.3 announces on every construction that 0.4 no longer copies columns: nothing here depends on it
+        # mudata 0.3 warns that 0.4 no longer copies columns, which does not matter here
         warnings.simplefilter("ignore", FutureWarning)
         mdata = MuData(modalities)
     for column in obs:
@@ -187,13 +180,37 @@ def _check_sizes(**sizes: int) -> None:
     for large, small in (("n_types", "n_lineages"), ("n_cells", "n_types")):
         if sizes[large] < sizes[small]:
             raise ValueError(
-                f"`{large}` is {sizes[large]}, fewer than `{small}`, {sizes[small]}. Raise the one or lower the other."
+                f"`{large}` is {sizes[large]}, less than `{small}`, {sizes[small]}. Raise `{large}` or lower `{small}`."
             )
     if sizes["n_peaks"] > MAX_PEAKS_PER_GENE * sizes["n_genes"]:
         raise ValueError(
             f"`n_peaks` is {sizes['n_peaks']:,} for {sizes['n_genes']:,} genes. "
-            f"Give at most {MAX_PEAKS_PER_GENE} peaks a gene, or more genes."
+            f"Give at most {MAX_PEAKS_PER_GENE} peaks per gene, or more genes."
         )
+
+
+def _check_optional(
+    n_proteins: int,
+    n_genes: int,
+    condition_specific: float,
+    n_conditions: int,
+    batch_effect: float,
+    paired: bool | float,
+) -> None:
+    """Check proteins, conditions, batch effect and pairing."""
+    check_count(n_proteins, "n_proteins", minimum=0)
+    if n_proteins > n_genes:
+        raise ValueError(
+            f"`n_proteins` is {n_proteins}, more than `n_genes`, {n_genes}. Lower `n_proteins` or raise `n_genes`."
+        )
+    check_fraction(condition_specific, "condition_specific", upper_open=False)
+    if condition_specific and n_conditions == 1:
+        raise ValueError(
+            f"`condition_specific` is {condition_specific}, but `n_conditions` is 1. Give two or more conditions."
+        )
+    check_positive(batch_effect, "batch_effect", minimum=0)
+    if not isinstance(paired, (bool, np.bool_)):
+        check_fraction(paired, "paired", upper_open=False)
 
 
 def _cells(rng: np.random.Generator, n_cells: int, n_types: int, n_lineages: int, n_batches: int) -> pd.DataFrame:
@@ -218,7 +235,7 @@ def _cells(rng: np.random.Generator, n_cells: int, n_types: int, n_lineages: int
 
 
 def _programmes(rng: np.random.Generator, obs: pd.DataFrame) -> np.ndarray:
-    """Return the latent programmes (cells x programmes): lineage + type + state along a direction + the cell's own."""
+    """Return the latent programmes (cells x programmes): lineage, type, state along a direction, and noise."""
     cell_type, lineage = obs["cell_type"].cat, obs["lineage"].cat
     n_types, n_lineages = len(cell_type.categories), len(lineage.categories)
 
@@ -226,7 +243,7 @@ def _programmes(rng: np.random.Generator, obs: pd.DataFrame) -> np.ndarray:
         return rng.normal(scale=sd, size=(n, N_PROGRAMMES))
 
     of_lineage, of_type = draw(n_lineages, LINEAGE_SD), draw(n_types, TYPE_SD)
-    # mostly the lineage's direction, a little the type's own
+    # mostly the direction of the lineage, with a smaller part of the type
     along_lineage, along_type = draw(n_lineages, STATE_SD), draw(n_types, STATE_SD / 2)
     state = obs["state"].to_numpy()[:, None] - 0.5
     return (
@@ -237,9 +254,9 @@ def _programmes(rng: np.random.Generator, obs: pd.DataFrame) -> np.ndarray:
     )
 
 
-def _kept(rng: np.random.Generator, n_cells: int, share: float, n_modalities: int) -> list[np.ndarray]:
-    """Tell for each modality which cells keep it: a ``share`` of the cells keeps all, each of the others one."""
-    # from the end, so that RNA has the odd cell
+def _measured_in(rng: np.random.Generator, n_cells: int, share: float, n_modalities: int) -> list[np.ndarray]:
+    """Draw for each modality which cells keep it: a ``share`` of the cells keeps all, each other cell keeps one."""
+    # reversed, so that RNA gets the odd cell
     alone = rng.permutation(n_cells)[: n_cells - round(share * n_cells)][::-1]
     kept = []
     for own in np.array_split(alone, n_modalities):

@@ -1,4 +1,4 @@
-"""Intervals, annotation, sequences and motifs: where peaks lie and where transcription starts, in one convention.
+"""Intervals, gene annotation, sequences and motifs, in one coordinate convention.
 
 All positions are 0-based and all intervals half-open, as in BED: the first base of a chromosome is [0, 1).
 """

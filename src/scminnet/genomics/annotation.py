@@ -1,4 +1,4 @@
-"""Gene annotation: where transcription starts, from GTF, GFF3, BED or a table.
+"""Gene annotation: transcription start sites from GTF, GFF3, BED or a table.
 
 Positions are 0-based, as in :mod:`scminnet.genomics.intervals`.
 """
@@ -16,12 +16,12 @@ from scminnet._core.arguments import shorten
 from scminnet._core.logging import logger
 from scminnet.genomics.annotation_formats import read_bed, read_gff3, read_gtf
 from scminnet.genomics.intervals import LONGEST, parse_intervals
-from scminnet.genomics.peak_annotation import starts_of_peaks
+from scminnet.genomics.peak_annotation import infer_tss
 
-#: Columns that every TSS table has.
+#: Columns of every TSS table.
 TSS_COLUMNS = ("gene", "chrom", "tss", "strand")
 
-#: Only Ensembl's own ids have versions: AC011043.1 and RP11-34P13.7 are names.
+#: Only Ensembl ids have versions. AC011043.1 and RP11-34P13.7 are names.
 _VERSION = re.compile(r"^(ENS[A-Z]*\d{11})\.\d+")
 
 
@@ -31,45 +31,46 @@ def read_annotation(source: str | os.PathLike[str] | pd.DataFrame, *, strip_vers
     Parameters
     ----------
     source
-        File whose name ends in ``.gtf``, ``.gff``, ``.gff3`` or ``.bed``, plain or with ``.gz``; or a table.
+        File whose name ends in ``.gtf``, ``.gff``, ``.gff3`` or ``.bed``, optionally with ``.gz``. Or a table.
 
-        - GTF: ``transcript`` lines (made from ``exon`` lines where there are none) and ``gene`` lines.
-        - GFF3: genes (types that end in ``gene``) and their direct children other than exons and the like.
-        - BED of six columns or more (chrom, start, end, gene, score, strand). Where every row is one base long, a row is a
-          transcript start; otherwise a row is a gene, transcribed from ``start`` on + and from ``end - 1`` on -. A seventh column of
-          Ensembl ids is taken for ``gene_id``.
-        - A table as ``muon.atac.tl.add_peak_annotation`` keeps it in ``mdata["atac"].uns["atac"]["peak_annotation"]``, made from
-          Cell Ranger's ``atac_peak_annotation.tsv``. It holds distances only. Starts and strands follow where several peaks of a
-          gene agree on them; a gene without, in particular with a single peak, is left out, and so are starts that only one peak
-          speaks for. Read the GTF where there is one.
+        - GTF: ``transcript`` lines (or ``exon`` lines if there are none) and ``gene`` lines.
+        - GFF3: genes (types that end in ``gene``) and their direct children, except exons and similar parts.
+        - BED with at least six columns (chrom, start, end, gene, score, strand). If every row is one base long, each is
+          a transcript start. Otherwise each is a gene, transcribed from ``start`` on + and from ``end - 1`` on -. A
+          seventh column of Ensembl ids becomes ``gene_id``.
+        - A table that ``muon.atac.tl.add_peak_annotation`` stores in
+          ``mdata["atac"].uns["atac"]["peak_annotation"]``, made from Cell Ranger's ``atac_peak_annotation.tsv``. It
+          only holds distances. A start and its strand are inferred if several peaks of a gene agree on them. Other starts
+          are left out, and genes without a start, such as those with a single peak. Use the GTF if you have it.
     strip_version
-        Whether ``ENSG00000237613.2`` becomes ``ENSG00000237613``. Names that are no Ensembl ids stay as they are.
+        Whether ``ENSG00000237613.2`` becomes ``ENSG00000237613``. Other names do not change.
 
     Returns
     -------
-    One row a distinct transcript start of a gene, in the order of the file; a gene with several transcripts has several rows.
+    One row per distinct transcript start of a gene, in the order of the file. A gene with several transcripts has
+    several rows.
 
     ``gene``
-        Symbol, or the gene's id where it has none. To work with ids: ``table.assign(gene=table["gene_id"])``.
+        Symbol, or the gene's id if it has no symbol. To use ids: ``table.assign(gene=table["gene_id"])``.
     ``chrom``, ``strand``
-        As in the file; ``"+"`` or ``"-"``.
+        As in the file. The strand is ``"+"`` or ``"-"``.
     ``tss``
-        0-based position of the first base transcribed.
+        0-based position of the first transcribed base.
     ``start``, ``end``
-        The gene's extent over all its transcripts, 0-based, half-open. Only where the source tells, so not for a BED of starts or a
-        peak annotation.
+        Extent of the gene over all its transcripts, 0-based, half-open. Missing for a BED of starts and for a peak
+        annotation.
     ``gene_id``
-        Only where the file tells.
+        Only if the file has it.
 
     Raises
     ------
     TypeError
-        ``source`` is neither path nor table.
+        ``source`` is neither a path nor a table.
     FileNotFoundError
         There is no such file.
     ValueError
-        The source's name or content is none of these formats, cannot be read, holds no gene, or some rows lack a strand or position; they
-        are counted and the first three shown. Or a peak annotation places no start.
+        The name or content has none of these formats, can not be read, or holds no gene. Or rows lack a strand or
+        position: their number and the first three are shown. Or a peak annotation yields no start.
 
     Examples
     --------
@@ -86,12 +87,12 @@ def read_annotation(source: str | os.PathLike[str] | pd.DataFrame, *, strip_vers
 
 
 def _read_file(path: Path) -> pd.DataFrame:
-    """Read the file of an annotation by the format that its name tells."""
+    """Read an annotation file in the format of its name."""
     readers = {".gtf": read_gtf, ".gff": read_gff3, ".gff3": read_gff3, ".bed": read_bed}
     suffix = Path(path.name.lower().removesuffix(".gz")).suffix
     if suffix not in readers:
         raise ValueError(
-            f"`source` is {path.name!r}. Give a file whose name ends in {shorten(readers)}, or that and '.gz'."
+            f"`source` is {path.name!r}. Give a file whose name ends in {shorten(readers)}, optionally with '.gz'."
         )
     if not path.is_file():
         raise FileNotFoundError(f"`source`: there is no file {str(path)!r}. Give the path of an annotation.")
@@ -99,7 +100,8 @@ def _read_file(path: Path) -> pd.DataFrame:
         table = readers[suffix](path)
     except (EOFError, OSError, UnicodeDecodeError) as error:
         raise ValueError(
-            f"`source`: {path.name!r} cannot be read ({error}). Give a whole text file, compressed if and only if its name ends in '.gz'."
+            f"`source`: {path.name!r} cannot be read ({error}). "
+            "Give a complete text file, compressed only if its name ends in '.gz'."
         ) from error
     if table.empty:
         raise ValueError(
@@ -108,8 +110,8 @@ def _read_file(path: Path) -> pd.DataFrame:
     if table["strand"].isna().all() or table["gene"].isna().all():
         lacking = "strand" if table["strand"].isna().all() else "gene"
         raise ValueError(
-            f"`source`: no row of {path.name!r} tells a {lacking}. Give tab-separated columns as {suffix[1:].upper()} has them: six or more in "
-            'BED; attributes such as gene_id "A" in GTF, ID=gene:A in GFF3.'
+            f"`source`: no row of {path.name!r} has a {lacking}. Give the tab-separated columns of "
+            f'{suffix[1:].upper()}: at least six in BED, attributes such as gene_id "A" in GTF or ID=gene:A in GFF3.'
         )
     return table
 
@@ -122,8 +124,8 @@ def _read_peak_annotation(table: pd.DataFrame) -> pd.DataFrame:
     """Read the starts on which the peaks of muon's table agree."""
     if not _is_peak_annotation(table):
         raise ValueError(
-            f"`source` is a table with the columns {shorten(table.columns, 10)}. Give a peak annotation, which has 'peak', 'distance' and "
-            "'peak_type', or the path of a file. A TSS table needs no reading."
+            f"`source` is a table with the columns {shorten(table.columns, 10)}. Give a peak annotation, with "
+            "'peak', 'distance' and 'peak_type', or the path of a file. A TSS table can be used as it is."
         )
     gene = (table["gene"] if "gene" in table.columns else table.index.to_series()).to_numpy(object)
     distance = pd.to_numeric(table["distance"], errors="coerce").to_numpy(float, na_value=np.nan)
@@ -136,11 +138,12 @@ def _read_peak_annotation(table: pd.DataFrame) -> pd.DataFrame:
         distance=distance[known].astype(np.int64),
         peak_type=table["peak_type"].to_numpy(object),
     )
-    starts = starts_of_peaks(pairs)
+    starts = infer_tss(pairs)
     n_genes, n_placed = pairs["gene"].nunique(), starts["gene"].nunique()
     if starts.empty:
         raise ValueError(
-            f"`source`: the peaks place no start of the {n_genes:,} genes. Give the annotation of all peaks, or a GTF file."
+            f"`source`: peaks agree on no start of the {n_genes:,} genes. "
+            "Give the annotation of all peaks, or a GTF file."
         )
     logger.info("%d of %d genes of the peak annotation have a start on which peaks agree", n_placed, n_genes)
     return starts
@@ -149,33 +152,35 @@ def _read_peak_annotation(table: pd.DataFrame) -> pd.DataFrame:
 def check_annotation(
     tss: pd.DataFrame | str | os.PathLike[str], *, body: bool = False, argument: str = "tss"
 ) -> pd.DataFrame:
-    """Return a TSS table, read first where it is none yet, raising unless it is whole.
+    """Return a complete TSS table. Read it first if it is not a table.
 
     Parameters
     ----------
     tss
-        A table as :func:`read_annotation` returns it, or what that reads.
+        A table as :func:`read_annotation` returns it, or what that function reads.
     body
         Whether the extent of the genes, ``start`` and ``end``, is needed.
     argument
-        What the error text calls the table.
+        Name of the argument in error messages.
 
     Returns
     -------
-    A table with at least the columns ``gene``, ``chrom``, ``tss``, ``strand`` (with ``body``, also ``start`` and ``end``); ``tss`` as int64.
+    A table with at least the columns ``gene``, ``chrom``, ``tss``, ``strand`` (with ``body``, also ``start`` and
+    ``end``). ``tss`` is int64.
 
     Raises
     ------
     TypeError
-        ``tss`` is neither table nor path.
+        ``tss`` is neither a table nor a path.
     ValueError
-        A column is missing, there is no row, or rows lack a gene, position or strand, or end before they start.
+        A column is missing, there are no rows, or rows lack a gene, position or strand or end before they start.
     """
     if isinstance(tss, (str, os.PathLike)) or (isinstance(tss, pd.DataFrame) and _is_peak_annotation(tss)):
         tss = read_annotation(tss)
     if not isinstance(tss, pd.DataFrame):
         raise TypeError(
-            f"`{argument}` is a {type(tss).__name__}. Give a table of `scminnet.genomics.read_annotation`, or a file's path."
+            f"`{argument}` is a {type(tss).__name__}. "
+            "Give a table of `scminnet.genomics.read_annotation`, or the path of a file."
         )
     extent = ["start", "end"] if body else []
     needed = [*TSS_COLUMNS, *extent]
@@ -200,7 +205,8 @@ def check_annotation(
     if not good.all():
         shown = [" ".join(map(str, row)) for row in tss.loc[~good, needed].head(3).to_numpy(object)]
         raise ValueError(
-            f"`{argument}`: {int((~good).sum()):,} of {len(tss):,} rows lack a gene, a chromosome, a strand ('+' or '-') or a position (a whole "
-            f"number from 0 on{', start before end' if body else ''}), e.g. {shorten(shown)}. Correct them or leave them out."
+            f"`{argument}`: {int((~good).sum()):,} of {len(tss):,} rows lack a gene, a chromosome, a strand ('+' or "
+            f"'-') or a position (a whole number of at least 0{', start before end' if body else ''}), "
+            f"e.g. {shorten(shown)}. Correct or remove them."
         )
     return tss.assign(**{c: values[c].astype(np.int64) for c in numbers})

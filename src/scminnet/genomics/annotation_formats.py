@@ -1,7 +1,8 @@
-"""Readers of annotation files, one a format: each returns one row a transcript and one a gene.
+"""Readers of annotation files, one per format. Each returns one row per transcript and one per gene.
 
-The tables have ``gene``, ``chrom``, ``tss``, ``strand`` and, where the file tells, ``start`` and ``end`` of the gene and
-``gene_id``. Positions are 0-based, intervals half-open; what does not parse is missing, for the caller to report.
+The tables have ``gene``, ``chrom``, ``tss``, ``strand`` and, if the file has them, ``start`` and ``end`` of the gene
+and ``gene_id``. Positions are 0-based, intervals half-open. Values that can not be parsed are missing; the caller
+reports them.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ import pandas as pd
 _GTF_ATTRIBUTE = r"""(?:^|;)\s*{} (?:"([^"]+)"|'([^']+)'|([^"';\s]+))"""
 _GFF3_ATTRIBUTE = r"(?:^|;)\s*{}=([^;]+)"
 
-#: Parts of transcripts; some pseudogenes have them without a transcript between.
+#: Parts of transcripts. Some pseudogenes have them without a transcript.
 _PARTS = r"exon|intron|CDS|UTR|.*_UTR|.*_codon|.*selenocysteine.*"
 
 
 def read_bed(path: Path) -> pd.DataFrame:
-    """Read BED6: transcript starts where every row is one base long, else genes."""
+    """Read BED6: transcript starts if every row is one base long, otherwise genes."""
     rows = [
         (fields + [None] * 7)[:7] for fields in read_lines(path) if not fields[0].startswith(("#", "track", "browser"))
     ]
@@ -43,7 +44,7 @@ def read_gtf(path: Path) -> pd.DataFrame:
     names = ("gene_id", "transcript_id", "gene_name", "gene")
     lines = _features(path, r"gene|transcript", _GTF_ATTRIBUTE, names)
     if not (lines["feature"] == "transcript").any():
-        # old files hold nothing but exons
+        # old files only hold exons
         exons = _features(path, r"exon", _GTF_ATTRIBUTE, names)
         by = ["chrom", "strand", "gene_id", "transcript_id"]
         rest = {name: (name, "first") for name in ("gene_name", "gene")}
@@ -54,7 +55,7 @@ def read_gtf(path: Path) -> pd.DataFrame:
 
 
 def read_gff3(path: Path) -> pd.DataFrame:
-    """Read the genes of a GFF3, and their direct children other than exons and the like."""
+    """Read the genes of a GFF3, and their direct children except exons and similar parts."""
     names = ("ID", "Parent", "gene_name", "Name", "gene", "gene_id")
     lines = _features(path, rf"(?!(?:{_PARTS})$).*", _GFF3_ATTRIBUTE, names)
     genes = lines[lines["feature"].str.endswith("gene") & lines["ID"].notna()].drop_duplicates("ID").set_index("ID")
@@ -67,8 +68,8 @@ def read_gff3(path: Path) -> pd.DataFrame:
 
 
 def read_lines(path: Path) -> Iterator[list[str]]:
-    """Yield the tab-separated fields of every line that is not empty."""
-    # some editors put a mark before the first letter, which utf-8-sig takes away
+    """Yield the tab-separated fields of every non-empty line."""
+    # utf-8-sig removes the byte order mark that some editors write
     opened = (
         gzip.open(path, "rt", encoding="utf-8-sig") if path.suffix.lower() == ".gz" else path.open(encoding="utf-8-sig")
     )
@@ -97,10 +98,10 @@ def _features(path: Path, wanted: str, attribute: str, names: Sequence[str]) -> 
 
 
 def _transcript_starts(lines: pd.DataFrame) -> pd.DataFrame:
-    """Turn lines of genes and transcripts with their genes' names into transcript starts and the genes' extents."""
-    # one id may stand for copies on several chromosomes or strands
+    """Turn lines of genes and transcripts into transcript starts and the genes' extents."""
+    # one id may have copies on several chromosomes or strands
     copy = [lines[column] for column in ("gene_id", "chrom", "strand")]
-    # a gene starts where its outermost transcript does, so its own line adds no start where it has any
+    # a gene starts with its outermost transcript, so the line of a gene with transcripts adds no start
     return lines[["gene", "chrom"]].assign(
         tss=_first_base(lines["start"], lines["end"], lines["strand"]),
         strand=lines["strand"],
@@ -111,5 +112,5 @@ def _transcript_starts(lines: pd.DataFrame) -> pd.DataFrame:
 
 
 def _first_base(start: pd.Series, end: pd.Series, strand: pd.Series) -> np.ndarray:
-    """Return the first base transcribed of [start, end)."""
+    """Return the first transcribed base of [start, end)."""
     return np.where(strand == "-", end - 1, start)

@@ -1,4 +1,4 @@
-"""Sequences of intervals, read from a FASTA file; pyfaidx is needed for this alone and hence optional."""
+"""Sequences of intervals, read from a FASTA file with the optional package pyfaidx."""
 
 from __future__ import annotations
 
@@ -19,15 +19,18 @@ def sequences(intervals: pd.DataFrame, genome: str | os.PathLike[str], *, argume
     Parameters
     ----------
     intervals
-        Table with ``chrom``, ``start`` and ``end`` (0-based, half-open), e.g. of :func:`scminnet.genomics.parse_intervals`.
+        Table with ``chrom``, ``start`` and ``end`` (0-based, half-open), e.g. from
+        :func:`scminnet.genomics.parse_intervals`.
     genome
-        FASTA file of the chromosomes, plain or compressed with bgzip. Where it has no index, one is written beside it (``.fai``).
+        FASTA file of the chromosomes, plain or compressed with bgzip. If it has no index, one is written beside it
+        (``.fai``).
     argument
-        What the error text calls the file.
+        Name of the argument in error messages.
 
     Returns
     -------
-    An iterator of strings of A, C, G, T and N, upper case, in the order of ``intervals``; it reads as it goes.
+    An iterator of strings of A, C, G, T and N, upper case, in the order of ``intervals``. It reads one interval at a
+    time.
 
     Raises
     ------
@@ -36,9 +39,10 @@ def sequences(intervals: pd.DataFrame, genome: str | os.PathLike[str], *, argume
     FileNotFoundError
         There is no such file.
     ValueError
-        The file is no FASTA file or is compressed, lacks chromosomes of the intervals, or ends before an interval does.
+        The file is not FASTA or is compressed otherwise, lacks chromosomes of the intervals, or ends before an
+        interval.
     """
-    # checked here rather than at the first sequence
+    # all checks come before the first sequence
     fasta = _open(genome, argument)
     chroms = intervals["chrom"].astype(str)
     missing = [chrom for chrom in pd.unique(chroms) if chrom not in fasta]
@@ -52,24 +56,24 @@ def sequences(intervals: pd.DataFrame, genome: str | os.PathLike[str], *, argume
     if beyond.any():
         shown = [" ".join(map(str, row)) for row in intervals.loc[beyond, ["chrom", "start", "end"]].head(3).to_numpy()]
         raise ValueError(
-            f"`{argument}`: {int(beyond.sum()):,} of {len(intervals):,} peaks reach beyond the end of their chromosome in "
-            f"{Path(genome).name!r}, e.g. {shorten(shown)}. Give the genome build of the peaks."
+            f"`{argument}`: {int(beyond.sum()):,} of {len(intervals):,} peaks reach beyond the end of their chromosome "
+            f"in {Path(genome).name!r}, e.g. {shorten(shown)}. Give the genome build of the peaks."
         )
     starts, ends = intervals["start"].tolist(), intervals["end"].tolist()
     return (fasta[chrom][start:end] for chrom, start, end in zip(chroms, starts, ends, strict=True))
 
 
 def gc_content(intervals: pd.DataFrame, genome: str | os.PathLike[str], *, argument: str = "genome") -> np.ndarray:
-    """Share of G and C among the known bases of each interval.
+    """Compute the share of G and C among the known bases of each interval.
 
     Parameters
     ----------
     intervals, genome, argument
-        As in :func:`scminnet.genomics.sequences`, whose errors are raised.
+        As in :func:`scminnet.genomics.sequences`, which lists the errors.
 
     Returns
     -------
-    float64 in [0, 1], one value an interval; NaN where no base is known.
+    float64 in [0, 1], one value per interval. NaN if no base is known.
     """
 
     def share(sequence: str) -> float:
@@ -100,7 +104,8 @@ def _open(genome: str | os.PathLike[str], argument: str) -> Any:
         OSError,
     ) as error:
         raise ValueError(
-            f"`{argument}`: {path.name!r} can not be read as FASTA ({error}). Give plain FASTA, or compress it with bgzip."
+            f"`{argument}`: {path.name!r} can not be read as FASTA ({error}). "
+            "Give plain FASTA, or compress it with bgzip."
         ) from error
     if not fasta.records:
         raise ValueError(f"`{argument}`: {path.name!r} holds no sequence. Give the FASTA file of a genome.")

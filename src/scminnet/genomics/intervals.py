@@ -1,4 +1,4 @@
-"""Genomic intervals: how they are named, and which overlap.
+"""Genomic intervals: parsing, overlaps, and windows around transcript starts.
 
 All positions are 0-based and all intervals half-open, as in BED: the first base of a chromosome is [0, 1).
 """
@@ -15,45 +15,45 @@ import pandas as pd
 from scminnet._core.arguments import shorten
 from scminnet._core.compat import without_warning
 
-#: No chromosome is that long, and positions up to it are exact as floating-point numbers.
+#: Longer than any chromosome, and still exact as a floating-point number.
 LONGEST = 2**40
 
-#: Names under which tables keep the chromosome, start and end of an interval.
+#: Accepted column names for the chromosome, start and end of an interval.
 INTERVAL_COLUMNS = (
     ("chrom", "chr", "chromosome", "seqnames", "seqname"),
     ("start", "chromStart", "chrom_start"),
     ("end", "chromEnd", "chrom_end", "stop"),
 )
 
-#: chr1:1-2, chr1-1-2, chr1_1_2 and mixtures. The first part is greedy: what comes before the last two numbers is the
-#: chromosome, whatever separators its name has (chr1_KI270706v1_random, HLA-A*01:01:01:01).
+#: chr1:1-2, chr1-1-2, chr1_1_2 and mixtures. The first part is greedy: everything before the last two numbers is the
+#: chromosome, even with separators in its name (chr1_KI270706v1_random, HLA-A*01:01:01:01).
 _INTERVAL_NAME = re.compile(r"^(.+)[:_-]([\d,]+)[_-]([\d,]+)$", re.MULTILINE)
 
 
 def parse_intervals(peaks: Iterable[str] | pd.DataFrame, *, argument: str = "peaks") -> pd.DataFrame:
-    """Read where peaks lie, from their names or from interval columns.
+    """Read the positions of peaks, from their names or from interval columns.
 
     Parameters
     ----------
     peaks
-        Names such as ``chr1:100-200``, ``chr1-100-200`` or ``chr1_100_200`` (thousands separators allowed, chromosomes may have
-        ``_``, ``-`` and ``:`` in their names); or a table, e.g. ``mdata["atac"].var``. A table with columns for chromosome,
-        start and end (any spelling in ``INTERVAL_COLUMNS``: ``chrom``/``start``/``end``, ``chromStart``, ...) is read from these,
-        another one from its index.
+        Names such as ``chr1:100-200``, ``chr1-100-200`` or ``chr1_100_200``. Thousands separators are allowed, and
+        names of chromosomes may contain ``_``, ``-`` and ``:``. Or a table, e.g. ``mdata["atac"].var``. A table with
+        columns for chromosome, start and end (any spelling in ``INTERVAL_COLUMNS``: ``chrom``/``start``/``end``,
+        ``chromStart``, ...) is read from these, otherwise from its index.
     argument
-        What the error text calls the peaks.
+        Name of the argument in error messages.
 
     Returns
     -------
-    A table of ``chrom`` (str), ``start`` and ``end`` (int64, 0-based, half-open), one row a peak in the same order, with the
-    table's own index or the names as index.
+    A table of ``chrom`` (str), ``start`` and ``end`` (int64, 0-based, half-open), one row per peak in the same order.
+    Its index is that of the table, or the names.
 
     Raises
     ------
     TypeError
-        ``peaks`` is a single text, or holds nothing.
+        ``peaks`` is a single text, or not iterable.
     ValueError
-        Some peaks do not parse, or are empty or reversed intervals; they are counted and the first three shown.
+        Some peaks can not be parsed, or are empty or reversed intervals. Their number and the first three are shown.
 
     Examples
     --------
@@ -88,8 +88,8 @@ def parse_intervals(peaks: Iterable[str] | pd.DataFrame, *, argument: str = "pea
     if not good.all():
         shown = [" ".join(map(str, row)) for row in given[~good].head(3).to_numpy(object)]
         raise ValueError(
-            f"`{argument}`: {int((~good).sum()):,} of {len(good):,} {where} are no intervals, e.g. "
-            f"{shorten(shown)}. Give intervals such as 'chr1:100-200' with 0 <= start < end, or leave these out."
+            f"`{argument}`: {int((~good).sum()):,} of {len(good):,} {where} are not intervals, e.g. "
+            f"{shorten(shown)}. Give intervals such as 'chr1:100-200' with 0 <= start < end, or remove these."
         )
     chrom = parts[0].astype(str).to_numpy()
     return pd.DataFrame(
@@ -98,9 +98,9 @@ def parse_intervals(peaks: Iterable[str] | pd.DataFrame, *, argument: str = "pea
 
 
 def _split(names: pd.Index) -> pd.DataFrame:
-    """Take names apart into chromosome, start and end, as text; missing where a name does not look like an interval."""
+    """Split names into chromosome, start and end, as text. Missing if a name does not look like an interval."""
     text = "\n".join(names)
-    # one search of all names together takes a fraction of the time of one a name
+    # one search over all names is much faster than one per name
     rows = _INTERVAL_NAME.findall(text)
     if len(rows) != len(names) or text.count("\n") != max(len(names) - 1, 0):
         matches = [_INTERVAL_NAME.fullmatch(name) for name in names]
@@ -112,7 +112,7 @@ def _split(names: pd.Index) -> pd.DataFrame:
 
 
 def overlaps(intervals: pd.DataFrame, others: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Find which intervals share a base.
+    """Find pairs of intervals that share a base.
 
     Parameters
     ----------
@@ -121,13 +121,13 @@ def overlaps(intervals: pd.DataFrame, others: pd.DataFrame) -> tuple[np.ndarray,
 
     Returns
     -------
-    Row numbers in ``intervals`` and in ``others``, one of each an overlapping pair. Empty intervals overlap nothing.
+    Row numbers in ``intervals`` and in ``others``, one of each per overlapping pair. Empty intervals overlap nothing.
     """
     columns = ["chrom", "start", "end"]
     tables = []
     for table in (intervals, others):
         table = table[columns].astype({"chrom": str}).reset_index(drop=True)
-        # bioframe takes an empty interval for a point
+        # bioframe treats an empty interval as a point
         tables.append(table[table["end"] > table["start"]])
     with without_warning("The inplace keyword"):  # of pandas, to bioframe
         pairs = bioframe.overlap(*tables, how="inner", return_index=True, return_input=False)
@@ -135,7 +135,7 @@ def overlaps(intervals: pd.DataFrame, others: pd.DataFrame) -> tuple[np.ndarray,
 
 
 def windows(starts: pd.DataFrame, *, upstream: int, downstream: int, gene_body: bool) -> pd.DataFrame:
-    """Lay a window around each transcript start, in the direction of transcription.
+    """Place a window around each transcript start, in the direction of transcription.
 
     Parameters
     ----------
@@ -144,17 +144,17 @@ def windows(starts: pd.DataFrame, *, upstream: int, downstream: int, gene_body: 
     upstream
         Bases before the transcript start.
     downstream
-        Bases from the transcript start on, the first base transcribed being the first.
+        Bases after the transcript start, including the first transcribed base.
     gene_body
-        Whether windows reach to the end of the gene, ``start`` or ``end`` in ``starts``, if that is further.
+        Whether windows extend to the end of the gene (``start`` or ``end`` in ``starts``), if that is further.
 
     Returns
     -------
-    ``chrom``, ``start`` and ``end`` (0-based, half-open), one row a row of ``starts``; may begin below 0.
+    ``chrom``, ``start`` and ``end`` (0-based, half-open), one row per row of ``starts``. A window may begin below 0.
     """
     forward = (starts["strand"] == "+").to_numpy()
     first = starts["tss"].to_numpy()
-    # on - the window is mirrored at the first base transcribed, not at its left edge
+    # on - the window is mirrored at the first transcribed base, not at its left edge
     start = np.where(forward, first - upstream, first + 1 - downstream)
     end = np.where(forward, first + downstream, first + 1 + upstream)
     if gene_body:
@@ -164,14 +164,14 @@ def windows(starts: pd.DataFrame, *, upstream: int, downstream: int, gene_body: 
 
 
 def why_no_overlap(chroms: Iterable[str], starts: pd.DataFrame, what: str = "peaks") -> str:
-    """Tell why no gene of ``starts`` has one of the intervals on ``chroms`` in its windows, as the text of an error."""
+    """Return an error text for the case that no interval on ``chroms`` overlaps a window of the genes in ``starts``."""
     ours, theirs = pd.unique(pd.Series(list(chroms), dtype=object)), pd.unique(starts["chrom"].astype(str))
     if not set(ours) & set(theirs):
         return (
-            f"`tss`: {what} and annotation have no chromosome name in common. The {what} lie on {shorten(ours)}, the genes on "
-            f"{shorten(theirs)}. Rename one of them, or take an annotation of the {what}' genome."
+            f"`tss`: {what} and annotation have no chromosome name in common. The {what} lie on {shorten(ours)}, "
+            f"the genes on {shorten(theirs)}. Rename one of them, or use an annotation of the {what}' genome."
         )
     return (
         f"`tss`: none of its {starts['gene'].nunique():,} genes has one of the {what} in its windows. Check that the "
-        f"annotation is of the {what}' genome build, or widen `upstream` and `downstream`."
+        f"annotation has the {what}' genome build, or widen `upstream` and `downstream`."
     )

@@ -1,4 +1,4 @@
-"""The table of links: its columns, where it is found, and how strong a link is."""
+"""The table of links: its columns, its key in a MuData, and the strength of a link."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from mudata import MuData
 
 from scminnet._core.arguments import shorten
 
-#: Columns that tell which pair a row is about, in every table of links.
+#: Columns that describe the pair of gene and peak, in every table of links.
 PAIR_COLUMNS = ("gene", "peak", "chrom", "start", "end", "tss", "strand", "distance", "promoter")
 
 #: Columns of the table that :func:`scminnet.tl.cre_links` writes.
 LINK_COLUMNS = (*PAIR_COLUMNS, "r", "z", "p", "fdr", "n_bulks", "group")
 
-#: ``uns`` key under which :func:`scminnet.tl.cre_links` leaves its table.
+#: ``uns`` key of the table that :func:`scminnet.tl.cre_links` writes.
 LINKS_KEY = "cre_links"
 
-#: Columns of which a smaller value is a stronger link.
+#: Columns in which a smaller value means a stronger link.
 PROBABILITIES = ("p", "fdr")
 
 
 def link_table(links: Any, columns: Sequence[str], argument: str = "links", *, key: str = LINKS_KEY) -> pd.DataFrame:
-    """Return the table of links with a fresh index and its names as text, raising unless it has rows and ``columns``.
+    """Return the table of links with a new index and names as text. Raise unless it has rows and ``columns``.
 
     Parameters
     ----------
     links
         The table, or a MuData with ``uns[key]``.
     columns
-        Columns that are needed.
+        Required columns.
     argument
-        What the error text calls the links.
+        Name of the argument in error messages.
     key
-        Where a MuData holds the table.
+        Key of the table in a MuData.
     """
     if isinstance(links, MuData):
         if key not in links.uns:
@@ -47,7 +47,8 @@ def link_table(links: Any, columns: Sequence[str], argument: str = "links", *, k
         links = links.uns[key]
     if not isinstance(links, pd.DataFrame):
         raise TypeError(
-            f"`{argument}` is a {type(links).__name__}. Give the MuData of bulks after `scminnet.tl.cre_links`, or its table of links."
+            f"`{argument}` is a {type(links).__name__}. "
+            "Give the MuData of bulks after `scminnet.tl.cre_links`, or its table of links."
         )
     missing = [column for column in columns if column not in links.columns]
     if missing:
@@ -62,16 +63,16 @@ def link_table(links: Any, columns: Sequence[str], argument: str = "links", *, k
     return links.reset_index(drop=True).astype(dict.fromkeys(texts, str))
 
 
-def strength(links: pd.DataFrame, score: str, argument: str = "links") -> np.ndarray:
-    """Return a column such that larger means stronger (``-log10`` of probabilities), raising where it has no value."""
+def link_strength(links: pd.DataFrame, score: str, argument: str = "links") -> np.ndarray:
+    """Return a column in which larger means stronger (``-log10`` of probabilities). Raise if a value is missing."""
     values = pd.to_numeric(links[score], errors="coerce").to_numpy(float, na_value=np.nan)
     missing = int((~np.isfinite(values)).sum())
     if missing:
         raise ValueError(
             f"`{argument}`: {missing:,} of {len(values):,} rows have no number in column {score!r}. "
-            f"Leave them out, e.g. with `links.dropna(subset=[{score!r}])`, or name another `score`."
+            f"Remove them, e.g. with `links.dropna(subset=[{score!r}])`, or name another `score`."
         )
     if score in PROBABILITIES:
-        # a p of 0 is one too small to be held
+        # a p of 0 is an underflow
         return -np.log10(np.maximum(values, np.finfo(float).tiny))
     return values

@@ -1,4 +1,4 @@
-"""Motifs of transcription factors: read as matrices, and found in sequences."""
+"""Motifs of transcription factors: reading them as matrices, and finding them in sequences."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from tqdm.auto import tqdm
 
 from scminnet._core import compat
 
-#: Added to each column of counts, shared out as the nucleotides are; what motifmatchr and chromVAR add.
+#: Pseudocount per column, divided by the nucleotide frequencies, as in motifmatchr and chromVAR.
 PSEUDOCOUNT = 0.8
 
-#: Bases scanned at a time: bounds the memory of the scores (about 100 MB with muon's motifs).
+#: Bases scanned at a time, which bounds the memory of the scores (about 100 MB with muon's motifs).
 _CHUNK = 2**16
 
-#: Chunks from which on scanning takes more than a few seconds, and shows a progress bar.
+#: A progress bar is shown from this many chunks, because scanning then takes more than a few seconds.
 _SHOW_PROGRESS_FROM = 8
 
 
 class Motif(NamedTuple):
-    """A motif: its id, the name of its factor, and how often each of A, C, G and T (rows) comes at each position."""
+    """A motif: its id, the name of its factor, and the counts of A, C, G and T (rows) at each position."""
 
     id: str
     name: str
@@ -32,12 +32,12 @@ class Motif(NamedTuple):
 
 
 def read_motifs(path: str | os.PathLike[str] | None = None) -> list[Motif]:
-    """Read motifs from a file, or those that muon ships (JASPAR CORE, vertebrates).
+    """Read motifs from a file, or those in muon (JASPAR CORE, vertebrates).
 
     Parameters
     ----------
     path
-        File in MEME or JASPAR format, or the four bare rows of one matrix. ``None``: muon's.
+        File in MEME or JASPAR format, or the four rows of a single matrix. ``None``: the motifs in muon.
 
     Raises
     ------
@@ -80,7 +80,8 @@ def read_motifs(path: str | os.PathLike[str] | None = None) -> list[Motif]:
         ]
     except (ValueError, IndexError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
-            f"`motifs`: {path.name!r} can not be read: {error}. Give motifs in MEME or JASPAR format, or four rows of counts."
+            f"`motifs`: {path.name!r} can not be read: {error}. "
+            "Give motifs in MEME or JASPAR format, or four rows of counts."
         ) from error
     if not found:
         raise ValueError(f"`motifs`: {path.name!r} holds no motif. Give motifs in MEME or JASPAR format.")
@@ -92,7 +93,7 @@ def _counts(motif: Any) -> np.ndarray:
 
 
 def log_odds(counts: np.ndarray, background: np.ndarray) -> np.ndarray:
-    """Return how far each base at each position speaks for the motif: log2 of its share there over that in the background.
+    """Return the score of each base at each position: log2 of its share in the motif over that in the background.
 
     Parameters
     ----------
@@ -103,7 +104,7 @@ def log_odds(counts: np.ndarray, background: np.ndarray) -> np.ndarray:
 
     Returns
     -------
-    int64 array (4, width), in thousandths of a bit: sums of whole numbers are exact, and so is their distribution.
+    int64 array (4, width), in thousandths of a bit. Sums of whole numbers are exact, and so is their distribution.
     """
     counts = counts + PSEUDOCOUNT * background[:, None]
     bits = np.log2(counts / counts.sum(axis=0) / background[:, None])
@@ -111,20 +112,20 @@ def log_odds(counts: np.ndarray, background: np.ndarray) -> np.ndarray:
 
 
 def score_threshold(scores: np.ndarray, background: np.ndarray, pvalue: float) -> int:
-    """Return the lowest sum of scores that a random sequence of the background reaches with a probability of at most ``pvalue``.
+    """Return the lowest sum of scores that a random sequence reaches with a probability of at most ``pvalue``.
 
     Parameters
     ----------
     scores
         Array (4, width) of :func:`log_odds`.
     background
-        Shares of A, C, G and T, array (4,).
+        Shares of A, C, G and T in random sequence, array (4,).
     pvalue
-        Probability of a hit at one place of one strand.
+        Probability of a hit at one position of one strand.
 
     Returns
     -------
-    The sum; above any that there is where even the best match is more probable than ``pvalue``.
+    The sum. It is larger than any possible sum if even the best match is more probable than ``pvalue``.
     """
     lowest = scores.min(axis=0)
     density = np.ones(1)
@@ -141,18 +142,18 @@ def score_threshold(scores: np.ndarray, background: np.ndarray, pvalue: float) -
 def find_motifs(
     sequences: Sequence[str], motifs: Sequence[Motif], background: np.ndarray, *, pvalue: float
 ) -> np.ndarray:
-    """Tell which sequences hold which motifs, on either strand.
+    """Find which sequences contain which motifs, on either strand.
 
     Parameters
     ----------
     sequences
-        DNA in upper case; a place with another letter than A, C, G and T matches nothing.
+        DNA in upper case. Positions with letters other than A, C, G and T match nothing.
     motifs
         The motifs.
     background
         Shares of A, C, G and T in random sequence, array (4,).
     pvalue
-        Probability of a hit at one place of one strand of random sequence.
+        Probability of a hit at one position of one strand of random sequence.
 
     Returns
     -------
@@ -164,7 +165,7 @@ def find_motifs(
     widths = np.array([s.shape[1] for s in scores])
     chunks = _chunks([len(s) for s in sequences])
     for first, last in tqdm(chunks, desc="motifs", disable=len(chunks) < _SHOW_PROGRESS_FROM):
-        # an N between them keeps matches from running over from one sequence to the next
+        # an N between sequences prevents matches across their border
         text = "N".join(sequences[first:last]) + "N"
         letters = np.frombuffer((text + "N" * widths.max()).encode("ascii"), dtype=np.uint8)
         is_base = (letters[:, None] == np.frombuffer(b"ACGT", dtype=np.uint8)).astype(np.float32)
@@ -173,7 +174,7 @@ def find_motifs(
             same = np.flatnonzero(widths == width)
             strands = np.stack([s for i in same for s in (scores[i], scores[i][::-1, ::-1])])
             windows = sliding_window_view(is_base, width, axis=0)[: len(text)].reshape(len(text), 4 * width)
-            # whole numbers far below 2**24: exact in float32
+            # whole numbers far below 2**24 are exact in float32
             sums = windows @ strands.reshape(len(strands), 4 * width).T.astype(np.float32)
             place, strand = np.nonzero(sums >= np.repeat(thresholds[same], 2).astype(np.float32))
             whole = windows[place].sum(axis=1) == width
@@ -183,7 +184,7 @@ def find_motifs(
 
 
 def _chunks(lengths: Sequence[int]) -> list[tuple[int, int]]:
-    """Cut sequences into runs of about ``_CHUNK`` bases."""
+    """Split sequences into runs of about ``_CHUNK`` bases."""
     ends = np.cumsum(lengths)
     cuts = [0, *(np.flatnonzero(np.diff(ends // _CHUNK)) + 1).tolist(), len(lengths)]
     return list(zip(cuts[:-1], cuts[1:], strict=True))

@@ -1,9 +1,10 @@
-"""Transcription start sites from the distances that Cell Ranger gives between peaks and genes.
+"""Transcription start sites, inferred from the distances between peaks and genes in Cell Ranger's peak annotation.
 
-Its peak annotation, which muon keeps, has neither starts nor strands. But its distances are those of ``bedtools closest -D b``: bases from
-the start to the peak's nearest base (1 for neighbours), negative where the peak lies upstream. So each peak places the start at one base if the gene is on +,
-and at another if it is on -. Only on the gene's own strand do several peaks place it at the same base, or at a base within a peak that
-is said to hold it (distance 0, ``promoter``).
+The annotation, which muon keeps, has neither starts nor strands. Its distances are those of ``bedtools closest -D b``:
+the number of bases from the start to the nearest base of the peak (1 for neighbours), negative if the peak lies
+upstream. So each peak gives one candidate position of the start if the gene is on +, and another if it is on -. Only on
+the gene's own strand do several peaks give the same position, or a position within a peak that contains the start
+(distance 0, ``promoter``).
 """
 
 from __future__ import annotations
@@ -14,18 +15,18 @@ import pandas as pd
 _START = ["gene", "chrom", "tss"]
 
 
-def starts_of_peaks(pairs: pd.DataFrame) -> pd.DataFrame:
-    """Recover the starts of genes on which peaks agree.
+def infer_tss(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Infer the starts of genes on which peaks agree.
 
     Parameters
     ----------
     pairs
-        ``gene``, ``chrom``, ``start``, ``end``, ``distance`` and ``peak_type``, one row a gene and peak.
+        ``gene``, ``chrom``, ``start``, ``end``, ``distance`` and ``peak_type``, one row per gene and peak.
 
     Returns
     -------
-    ``gene``, ``chrom``, ``tss``, ``strand``: starts placed alike by two peaks or within a peak that holds the start, of genes of which
-    one strand has more of these than the other; in the order of ``pairs``.
+    ``gene``, ``chrom``, ``tss``, ``strand``, in the order of ``pairs``. A start needs two peaks with the same position,
+    or a peak that contains it. A gene needs more support on one strand than on the other.
     """
     pairs = pairs.drop_duplicates()
     holding = pairs.loc[
@@ -33,7 +34,7 @@ def starts_of_peaks(pairs: pd.DataFrame) -> pd.DataFrame:
     ]
     candidates = pd.concat([_candidates(pairs[pairs["distance"] != 0], holding, strand) for strand in "+-"])
     support = candidates.pivot_table(index=["gene", "chrom"], columns="strand", values="support", aggfunc="sum")
-    # a strand with no place left for a start
+    # a strand may have no candidate
     support = support.reindex(columns=["+", "-"]).fillna(0)
     strand = pd.Series(np.where(support["+"] > support["-"], "+", "-"), index=support.index, name="winner")
     strand = strand[support["+"] != support["-"]].reset_index()
@@ -44,7 +45,7 @@ def starts_of_peaks(pairs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _candidates(pairs: pd.DataFrame, holding: pd.DataFrame, strand: str) -> pd.DataFrame:
-    """Return where the starts are if all genes are on ``strand``, and how far peaks agree on each."""
+    """Return the starts if all genes are on ``strand``, and the support of each by other peaks."""
     size = pairs["distance"].abs()
     peak_is_left = (pairs["distance"] < 0) == (strand == "+")
     starts = pairs[["gene", "chrom"]].assign(tss=np.where(peak_is_left, pairs["end"] - 1 + size, pairs["start"] - size))

@@ -1,4 +1,4 @@
-"""Nearest neighbours of points, and the fuzzy graph UMAP makes of them. The only place that calls pynndescent."""
+"""Nearest neighbours of points, and UMAP's fuzzy graph of them. Only this module calls pynndescent."""
 
 from __future__ import annotations
 
@@ -12,36 +12,36 @@ from sklearn.neighbors import NearestNeighbors
 from scminnet._core.arguments import check_count
 from scminnet._core.embeddings import check_embedding
 
-#: Pairs of points up to which neighbours are searched exactly (50,000 points among themselves): the search takes as long as pynndescent spends on
-#: importing and compiling itself, once a process (``benchmarks/speed``), and misses no neighbour.
+#: Up to this many pairs of points (50,000 points among themselves) the search is exact. It then takes as long as
+#: pynndescent needs to import and compile itself in each process (``benchmarks/speed``), and misses no neighbour.
 EXACT_PAIRS = 50_000**2
 
-#: Candidates of the exact search beyond the neighbours wanted.
+#: Extra candidates of the exact search, beyond the requested neighbours.
 _SPARE = 4
 
-#: Squared distances from matrix products are this share of the largest squared norm from the true ones at most.
+#: Largest error of squared distances from matrix products, as a share of the largest squared norm.
 _ROUNDING = 1e-12
 
-#: Coordinates of candidates held at a time by the exact search (32 MiB), and distances by the search through all points.
+#: Coordinates of candidates in memory during the exact search (32 MiB), and distances during the brute-force search.
 _CHUNK = 2**22
 
-#: Neighbours a point in pynndescent's own graph (its default), and how far beyond the best a query looks. Of the 10
-#: nearest of 2,000 mouse cortex cells among 8,309 (20 PCs), 99 % are found; 90 % with a graph of 11 and the default of 0.1.
+#: Neighbours per point in pynndescent's graph (its default), and epsilon of its query. Of the 10 nearest neighbours of
+#: 2,000 mouse cortex cells among 8,309 (20 PCs), 99 % are found; with 11 neighbours and an epsilon of 0.1, 90 %.
 _MIN_GRAPH = 30
 _EPSILON = 0.2
 
-#: UMAP's: rounds of bisection, its tolerance, and the smallest width of a kernel as a share of the mean distance.
+#: UMAP's values: rounds of bisection, tolerance, and smallest kernel width as a share of the mean distance.
 _BISECTIONS = 64
 _BISECTION_TOLERANCE = 1e-5
 _MIN_SIGMA = 1e-3
 
-#: Points up to which the search is exact for any number of queries: too few for pynndescent's graph.
+#: Up to this many points the search is always exact, because they are too few for pynndescent's graph.
 _TINY = 64
 
 
 @dataclass(frozen=True)
 class Neighbors:
-    """The nearest neighbours of n points, the nearest first.
+    """The nearest neighbours of n points, nearest first.
 
     Attributes
     ----------
@@ -58,21 +58,21 @@ class Neighbors:
 def nearest_neighbors(X: np.ndarray, n_neighbors: int, *, query: np.ndarray | None = None, seed: int = 0) -> Neighbors:
     """Find the nearest rows of a matrix by Euclidean distance.
 
-    Up to ``EXACT_PAIRS`` pairs (50,000 points among themselves) the search is exact, and equally near rows come in the
-    order of their index. Above, pynndescent finds the neighbours approximately.
+    Up to ``EXACT_PAIRS`` pairs (50,000 points among themselves) the search is exact. Rows at the same distance are then
+    in the order of their index. For more pairs, pynndescent finds the neighbours approximately.
 
     Parameters
     ----------
     X
-        Array (n, d) of the points searched.
+        Array (n, d) of the searched points.
     n_neighbors
-        Neighbours a point.
+        Neighbours per point.
     query
-        Array (m, d) of the points whose neighbours are wanted. ``None``: those of every row of ``X`` among the other
-        rows; the row itself is never its own neighbour, a duplicate of it may be.
+        Array (m, d) of the points whose neighbours are searched. ``None``: the neighbours of every row of ``X`` among
+        the other rows. A row is never its own neighbour, but a duplicate of it may be.
     seed
-        Seed of the approximate search. The same seed gives the same neighbours, as long as numba runs the same number
-        of threads.
+        Seed of the approximate search. The same seed gives the same neighbours if numba runs the same number of
+        threads.
 
     Returns
     -------
@@ -81,7 +81,7 @@ def nearest_neighbors(X: np.ndarray, n_neighbors: int, *, query: np.ndarray | No
     Raises
     ------
     ValueError
-        An argument is no finite numeric matrix, the two differ in their number of columns, or there are fewer than
+        An argument is not a finite numeric matrix, the two have different numbers of columns, or there are fewer than
         ``n_neighbors`` rows to choose from.
     """
     X = check_embedding(X, "X")
@@ -106,14 +106,14 @@ def nearest_neighbors(X: np.ndarray, n_neighbors: int, *, query: np.ndarray | No
 
 
 def _exact(X: np.ndarray, points: np.ndarray, own: np.ndarray | None, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Search all rows of ``X``; ``own[p]`` is the row that is point p itself, to be left out.
+    """Search all rows of ``X``. ``own[p]`` is the row of point p itself, which is left out.
 
-    Matrix products find some candidates more than are wanted, in less than a tenth of the time that differences take. Their distances are
-    then computed from differences, which give duplicates the distance 0 and ties equality.
+    Matrix products find some more candidates than requested, ten times faster than differences. The candidates'
+    distances are then computed from differences, so that duplicates have distance 0 and ties are equal.
     """
     n_candidates = k + _SPARE
     if n_candidates >= len(X):
-        return _through_all(X, points, own, k)
+        return _brute_force(X, points, own, k)
     X, points = (np.ascontiguousarray(a, dtype=np.result_type(X, points, np.float32)) for a in (X, points))
     candidates = NearestNeighbors(n_neighbors=n_candidates, algorithm="brute").fit(X)
     candidates = candidates.kneighbors(points, return_distance=False)
@@ -131,20 +131,20 @@ def _exact(X: np.ndarray, points: np.ndarray, own: np.ndarray | None, k: int) ->
         farthest = squared.max(axis=1)
         if own is not None:
             squared[found == own[chunk, None]] = np.inf
-        # stable, over ascending indices
+        # stable, so that ties are in the order of the index
         order = np.argsort(squared, axis=1, kind="stable")[:, :k]
         indices[chunk] = np.take_along_axis(found, order, axis=1)
         squared = np.take_along_axis(squared, order, axis=1)
         distances[chunk] = np.sqrt(squared)
-        # a row that is no candidate may be as near as the last one that is
+        # a row that is not a candidate may be as near as the last neighbour
         in_doubt[chunk] = farthest - squared[:, -1] <= tolerance
     rows = np.flatnonzero(in_doubt)
     if len(rows):
-        indices[rows], distances[rows] = _through_all(X, points[rows], None if own is None else own[rows], k)
+        indices[rows], distances[rows] = _brute_force(X, points[rows], None if own is None else own[rows], k)
     return indices, distances
 
 
-def _through_all(X: np.ndarray, points: np.ndarray, own: np.ndarray | None, k: int) -> tuple[np.ndarray, np.ndarray]:
+def _brute_force(X: np.ndarray, points: np.ndarray, own: np.ndarray | None, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Search by the differences to all rows of ``X``."""
     indices = np.empty((len(points), k), dtype=np.int64)
     distances = np.empty((len(points), k), dtype=np.float32)
@@ -165,7 +165,7 @@ def _through_all(X: np.ndarray, points: np.ndarray, own: np.ndarray | None, k: i
 
 
 def _approximate(X: np.ndarray, query: np.ndarray | None, k: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    # the import alone takes seconds, which small data need not pay
+    # imported here because the import takes seconds
     from pynndescent import NNDescent
 
     X = np.ascontiguousarray(X, dtype=np.float32)
@@ -177,7 +177,7 @@ def _approximate(X: np.ndarray, query: np.ndarray | None, k: int, seed: int) -> 
         points, own = np.ascontiguousarray(query, dtype=np.float32), None
         indices, distances = index.query(points, k=k, epsilon=_EPSILON)
     indices, distances = indices.astype(np.int64), distances.astype(np.float32)
-    # pynndescent marks with -1 what it did not find, which happens amid many duplicates
+    # pynndescent marks neighbours that it did not find with -1, which happens with many duplicates
     lacking = np.flatnonzero((indices < 0).any(axis=1))
     if len(lacking):
         own = None if own is None else own[lacking]
@@ -186,7 +186,7 @@ def _approximate(X: np.ndarray, query: np.ndarray | None, k: int, seed: int) -> 
 
 
 def _without_self(indices: np.ndarray, distances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Drop each row's own index, which need not come first amid duplicates, or else the farthest neighbour."""
+    """Remove each row's own index, or its farthest neighbour if duplicates have displaced the index."""
     drop = indices == np.arange(len(indices))[:, None]
     drop[~drop.any(axis=1), -1] = True
     shape = (len(indices), indices.shape[1] - 1)
@@ -205,7 +205,7 @@ def connectivities(neighbors: Neighbors, n_obs: int) -> sparse.csr_matrix:
 
     Returns
     -------
-    float32 matrix (n_obs, n_obs), symmetric, with values in (0, 1] and nothing on the diagonal.
+    float32 matrix (n_obs, n_obs), symmetric, with values in (0, 1] and an empty diagonal.
 
     Raises
     ------
@@ -226,7 +226,7 @@ def connectivities(neighbors: Neighbors, n_obs: int) -> sparse.csr_matrix:
         shape=(n_obs, n_obs),
     )
     back = one_way.T.tocsr()
-    # either of two independent events: a + b - ab
+    # probability of at least one of two independent edges: a + b - ab
     graph = sparse.csr_matrix(one_way + back - one_way.multiply(back), dtype=np.float32)
     graph.eliminate_zeros()
     graph.sort_indices()
@@ -234,10 +234,11 @@ def connectivities(neighbors: Neighbors, n_obs: int) -> sparse.csr_matrix:
 
 
 def _memberships(distances: np.ndarray) -> np.ndarray:
-    """Return how strongly each point is joined to its neighbours, as UMAP's ``fuzzy_simplicial_set`` has it.
+    """Return the strength of the edge from each point to its neighbours, as in UMAP's ``fuzzy_simplicial_set``.
 
-    Not umap-learn's own, which compiles for seconds in each process what is a dozen lines: exp(-(d - rho) / sigma), where rho is the distance to
-    the nearest neighbour that is no duplicate, and sigma lets the strengths sum to log2(k + 1). The tests compare both.
+    The strength is exp(-(d - rho) / sigma). rho is the distance to the nearest neighbour that is not a duplicate, and
+    sigma makes the strengths sum to log2(k + 1). umap-learn's own function is not used because it compiles for seconds
+    in each process. The tests compare both.
     """
     n, k = distances.shape
     positive = distances > 0
@@ -257,7 +258,7 @@ def _memberships(distances: np.ndarray) -> np.ndarray:
         low[open_rows[~wide]] = sigma[open_rows[~wide]]
         middle = (low[open_rows] + high[open_rows]) / 2
         sigma[open_rows] = np.where(np.isinf(middle), 2 * sigma[open_rows], middle)
-    # UMAP counts the point itself, at distance 0, among its neighbours; a point amid duplicates has the mean over all points
+    # UMAP counts the point itself as a neighbour at distance 0; points with only duplicates get the overall mean
     mean = distances.mean(axis=1, dtype=np.float64) * k / (k + 1)
     sigma = np.maximum(sigma, _MIN_SIGMA * np.where(nearest > 0, mean, mean.mean()))
     with np.errstate(invalid="ignore", divide="ignore"):

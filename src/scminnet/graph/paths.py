@@ -1,7 +1,7 @@
 """Shortest paths from some cells of a graph, by Dijkstra's algorithm.
 
-scipy's ``dijkstra`` keeps its queue in a Fibonacci heap and searches the whole graph; this one, an indexed heap of four branches, takes less than half
-of its time, stops when enough cells are settled, and lets other threads run.
+scipy's ``dijkstra`` uses a Fibonacci heap and searches the whole graph. This one uses an indexed heap with four
+branches. It takes less than half of the time, stops once enough cells are settled, and lets other threads run.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from numba import get_num_threads, njit
 from scipy import sparse
 
-#: Sources at a time: their distances, float32, fill a cache line of a table cells x sources.
+#: Sources at a time. Their float32 distances fill a cache line of a table cells x sources.
 _GROUP = 16
 
 #: Searches of near cells at a time.
@@ -21,14 +21,14 @@ _NEAR_GROUP = 8192
 
 
 def distances_from(graph: sparse.csr_matrix, sources: np.ndarray, table: np.ndarray) -> None:
-    """Write the distances of all cells from some into a table; cells without a path keep what is there.
+    """Write the distances of all cells from the sources into a table. Cells without a path keep their value.
 
     Parameters
     ----------
     graph
-        Edge lengths above 0, both directions of an edge.
+        Edge lengths above 0, with both directions of each edge.
     sources
-        Cells.
+        Cells from which distances are measured.
     table
         Cells x sources, float32.
     """
@@ -42,22 +42,22 @@ def distances_from(graph: sparse.csr_matrix, sources: np.ndarray, table: np.ndar
 
 
 def paths_from(graph: sparse.csr_matrix, sources: np.ndarray, targets: np.ndarray, max_hops: int) -> np.ndarray:
-    """Return the cells of shortest paths, from their ends back to the sources.
+    """Return the cells on shortest paths, from the targets back to the sources.
 
     Parameters
     ----------
     graph
         As in :func:`distances_from`.
     sources
-        Cells.
+        First cell of each path.
     targets
-        Sources x targets; each must be reachable from its source.
+        Sources x targets. Each target must be reachable from its source.
     max_hops
-        Cells of a path that are told.
+        Largest number of cells returned per path.
 
     Returns
     -------
-    Sources x targets x ``max_hops``, -1 where a path has fewer cells.
+    Sources x targets x ``max_hops``, -1 if a path has fewer cells.
     """
     found = np.full((*targets.shape, max_hops), -1, dtype=np.int64)
 
@@ -70,11 +70,11 @@ def paths_from(graph: sparse.csr_matrix, sources: np.ndarray, targets: np.ndarra
 
 
 def nearest_by_path(graph: sparse.csr_matrix, n_near: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the ``n_near`` cells nearest to each cell, itself left out, and their distances.
+    """Return the ``n_near`` cells nearest to each cell, without the cell itself, and their distances.
 
     Returns
     -------
-    int64 and float32 arrays, cells x ``n_near``, the nearest first; -1 marks what a small component lacks.
+    int64 and float32 arrays, cells x ``n_near``, nearest first. -1 if a component has too few cells.
     """
     n = graph.shape[0]
     cells = np.full((n, n_near), -1, dtype=np.int64)
@@ -89,7 +89,7 @@ def nearest_by_path(graph: sparse.csr_matrix, n_near: int) -> tuple[np.ndarray, 
 
 
 def _in_threads(run: Callable[[int], None], starts: range) -> None:
-    """Call for each start, in as many threads as numba may use; not by numba, whose own threads also set torch's."""
+    """Call ``run`` for each start, in as many threads as numba may use. numba's own threads would also set torch's."""
     with ThreadPoolExecutor(get_num_threads()) as pool:
         list(pool.map(run, starts))
 
@@ -147,7 +147,7 @@ def _nearest_by_path(
 ) -> None:  # pragma: no cover
     best, previous, place, keys, cells, settled = _workspace(len(indptr) - 1)
     for row in range(len(near)):
-        # the first to be settled is the source
+        # the first settled cell is the source
         n_settled, n_open = _search(
             indptr, neighbors, lengths, first + row, near.shape[1] + 1, best, previous, place, keys, cells, settled
         )
@@ -161,7 +161,11 @@ def _nearest_by_path(
 def _workspace(
     n: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:  # pragma: no cover
-    """Arrays of a search over n cells: by cell, distance, cell before it on the path and place in the heap; the heap; cells settled."""
+    """Allocate the arrays of a search over n cells.
+
+    By cell: distance, previous cell on the path, and place in the heap. Then the keys and cells of the heap, and the
+    settled cells.
+    """
     return (
         np.full(n, np.inf),
         np.empty(n, dtype=np.int32),
@@ -176,7 +180,7 @@ def _workspace(
 def _clear(
     best: np.ndarray, place: np.ndarray, open_cells: np.ndarray, settled: np.ndarray
 ) -> None:  # pragma: no cover
-    """Forget a search: what it touched is settled or still in the heap."""
+    """Reset the cells that a search touched. They are settled or still in the heap."""
     for cell in open_cells:
         best[cell] = np.inf
         place[cell] = -1
@@ -199,9 +203,10 @@ def _search(
     cells: np.ndarray,
     settled: np.ndarray,
 ) -> tuple[int, int]:  # pragma: no cover
-    """Settle the ``n_wanted`` cells nearest to the source, itself among them; return how many are settled, and how many still open.
+    """Settle the ``n_wanted`` cells nearest to the source, including itself.
 
-    ``best`` is infinite and ``place`` -1 to begin with.
+    Returns the number of settled cells and of those still open. ``best`` must be infinite and ``place`` -1 at the
+    start.
     """
     best[source], previous[source] = 0.0, -1
     place[source], keys[0], cells[0] = 0, 0.0, source
@@ -212,7 +217,7 @@ def _search(
         n_settled += 1
         n_open -= 1
         if n_open:
-            # the last one sinks from the top: the least of four below goes up while it is less
+            # the last cell sinks from the top while the smallest of its four children is smaller
             key, moved, at = keys[n_open], cells[n_open], 0
             while 4 * at + 1 < n_open:
                 below = 4 * at + 1

@@ -1,4 +1,4 @@
-"""The vote of the nearest neighbours on a label: what label transfer does, and what its measure tries out."""
+"""Weighted vote of the nearest neighbours on a label, for label transfer and its accuracy."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from scminnet.graph.neighbors import Neighbors
 
 @dataclass(frozen=True)
 class Vote:
-    """What the neighbours of n points elected.
+    """Result of the vote for n points.
 
     Attributes
     ----------
     winners
-        int64 array (n,): the label code whose votes weigh most, the smallest on a tie.
+        int64 array (n,): label code with the largest weight, the smallest code on a tie.
     shares
         float32 array (n,): the winner's share of the weight of all votes, in (0, 1].
     """
@@ -26,9 +26,9 @@ class Vote:
 
 
 def vote(codes: np.ndarray, neighbors: Neighbors, n_types: int, n_neighbors: int | None = None) -> Vote:
-    """Let each point's nearest neighbours vote for their label with a weight of 1 / Euclidean distance.
+    """Let each point's nearest neighbours vote for its label, weighted by 1 / Euclidean distance.
 
-    If some neighbours are at distance 0, only these vote, equally. These are the rules of scikit-learn's
+    If some neighbours have distance 0, only these vote, with equal weights. These are the rules of scikit-learn's
     ``KNeighborsClassifier(weights="distance")``.
 
     Parameters
@@ -40,7 +40,7 @@ def vote(codes: np.ndarray, neighbors: Neighbors, n_types: int, n_neighbors: int
     n_types
         Number of labels.
     n_neighbors
-        Vote of the nearest few only. ``None``: all neighbours vote.
+        Only this many nearest neighbours vote. ``None``: all.
 
     Returns
     -------
@@ -53,12 +53,12 @@ def vote(codes: np.ndarray, neighbors: Neighbors, n_types: int, n_neighbors: int
     weight = np.bincount(point_and_type.ravel(), weights=weights.ravel(), minlength=n * n_types).reshape(n, n_types)
     winners = weight.argmax(axis=1)
     shares = weight[np.arange(n), winners] / weights.sum(axis=1)
-    # summed in another order, a unanimous vote may come out a little above 1
+    # rounding can lift a unanimous vote a little above 1
     return Vote(winners, np.minimum(shares, 1).astype(np.float32))
 
 
 def _weights(distances: np.ndarray) -> np.ndarray:
-    """Weigh neighbours by 1 / distance, or those at distance 0 alone where there are any (rows ascend)."""
+    """Weigh neighbours by 1 / distance, or only those at distance 0 if there are any (rows ascend)."""
     distances = distances.astype(np.float64)
     identical = distances == 0
     return np.where(identical[:, :1], identical, 1 / np.where(identical, 1, distances))

@@ -1,23 +1,25 @@
-"""The order of points along the tree of Ward's hierarchical clustering."""
+"""Order of points along the tree of Ward's hierarchical clustering."""
 
 from __future__ import annotations
 
 import numpy as np
 from scipy.cluster.hierarchy import linkage
 
-#: Points up to which the tree is Ward's own. scipy holds their distances twice, as float64: 134 MB, and takes about 2 s.
+#: Up to this many points there is a single Ward tree. scipy stores their distances twice as float64 (134 MB, 2 s).
 EXACT_POINTS = 4096
 
 
 def ward_order(X: np.ndarray, *, seed: int = 0, exact_points: int = EXACT_POINTS) -> np.ndarray:
-    """Put points in a row so that neighbours in the row are near in space.
+    """Order points so that neighbours in the order are near in space.
 
-    The row is that of the leaves of the tree which Ward's clustering makes. A tree leaves open which branch of each merge comes first. From
-    the last merge to the first, the branches are laid so that their centroids are nearest, in squared distance, to the centroids of what then
-    stands beside them; of the last merge, the branch comes first whose centroid has the smaller first coordinate.
+    The order is that of the leaves of Ward's tree. The tree does not define which branch of a merge comes first. From
+    the last merge to the first, the branches are arranged so that their centroids are nearest, in squared distance, to
+    the centroids beside them. In the last merge, the branch with the smaller first coordinate of the centroid comes
+    first.
 
-    Beyond ``exact_points`` points, k-means (MiniBatchKMeans) first makes as many clusters as the square root of their number; the
-    centroids of these are put in a row as above, then the points of each cluster between those of the clusters beside it.
+    Beyond ``exact_points`` points, k-means (MiniBatchKMeans) first makes as many clusters as the square root of the
+    number of points. Their centroids are ordered as above, then the points of each cluster between those of the
+    clusters beside it.
 
     Parameters
     ----------
@@ -26,7 +28,7 @@ def ward_order(X: np.ndarray, *, seed: int = 0, exact_points: int = EXACT_POINTS
     seed
         Seed of k-means.
     exact_points
-        Points up to which all are in one Ward tree. Memory is 8 n² bytes.
+        Up to this many points all are in one Ward tree. Memory is 8 n² bytes.
 
     Returns
     -------
@@ -38,7 +40,7 @@ def ward_order(X: np.ndarray, *, seed: int = 0, exact_points: int = EXACT_POINTS
 def _order(
     X: np.ndarray, before: np.ndarray | None, after: np.ndarray | None, seed: int, exact_points: int
 ) -> np.ndarray:
-    """Order points of which the row goes on at the point ``before`` on the left and ``after`` on the right."""
+    """Order points between the point ``before`` on the left and the point ``after`` on the right."""
     if len(X) <= exact_points:
         return _leaves(X, before, after)
     labels = _clusters(X, seed)
@@ -57,14 +59,14 @@ def _order(
 
 def _clusters(X: np.ndarray, seed: int) -> np.ndarray:
     """Label the points by clusters 0, 1, ..., none of which holds more than half of them (or one more)."""
-    # its import takes seconds, which small data need not pay
+    # imported here because the import takes seconds
     from sklearn.cluster import MiniBatchKMeans
 
     n_clusters = round(np.sqrt(len(X)))
     labels = MiniBatchKMeans(n_clusters, random_state=seed).fit_predict(X)
     _, labels, sizes = np.unique(labels, return_inverse=True, return_counts=True)
     if sizes.max() > len(X) / 2:
-        # k-means cannot part points that are alike; halving ends even where all are
+        # k-means can not separate identical points, but halving always ends
         order = np.argsort(X[:, X.var(axis=0).argmax()], kind="stable")
         labels = np.zeros(len(X), dtype=np.int64)
         labels[order[len(X) // 2 :]] = 1
@@ -72,7 +74,7 @@ def _clusters(X: np.ndarray, seed: int) -> np.ndarray:
 
 
 def _leaves(X: np.ndarray, before: np.ndarray | None, after: np.ndarray | None) -> np.ndarray:
-    """Order points by Ward's tree, its branches laid to fit what stands beside them."""
+    """Order points by Ward's tree, with branches arranged to fit the points beside them."""
     n = len(X)
     if n < 2:
         return np.arange(n)
@@ -83,7 +85,7 @@ def _leaves(X: np.ndarray, before: np.ndarray | None, after: np.ndarray | None) 
     for merge, (a, b) in enumerate(branches):
         centroid[n + merge] = (size[a] * centroid[a] + size[b] * centroid[b]) / (size[a] + size[b])
 
-    # the row as a linked list: nodes n, n + 1, ... are the merges, -1 and -2 its ends
+    # the order as a linked list: nodes n, n + 1, ... are the merges, -1 and -2 its ends
     left, right = {2 * n - 2: -1}, {2 * n - 2: -2}
     ends = {-1: before, -2: after}
     for merge in range(n - 2, -1, -1):
@@ -106,7 +108,7 @@ def _leaves(X: np.ndarray, before: np.ndarray | None, after: np.ndarray | None) 
 
 
 def _cost(a: np.ndarray, b: np.ndarray, before: np.ndarray | None, after: np.ndarray | None) -> float:
-    """Squared distances at the outer ends of two branches in a row."""
+    """Return the squared distances at the outer ends of two adjacent branches."""
     if before is None and after is None:
         return float(a[0])
     return sum(float(((x - y) ** 2).sum()) for x, y in ((before, a), (b, after)) if x is not None and y is not None)

@@ -1,4 +1,4 @@
-"""Every private import of scvi-tools, and nothing else."""
+"""All private imports from scvi-tools."""
 
 from scvi.data._manager import AnnDataManagerValidationCheck
 from scvi.model._utils import parse_device_args

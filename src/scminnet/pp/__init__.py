@@ -1,3 +1,5 @@
+"""Preprocessing: quality control, normalisation, features, gene activity and the margin graph."""
+
 from scminnet.pp.feature_links import feature_links
 from scminnet.pp.filter_cells import filter_cells
 from scminnet.pp.gene_activity import gene_activity

@@ -24,7 +24,7 @@ from scminnet.coupling.linking import (
     turned,
 )
 from scminnet.genomics import parse_intervals, why_no_overlap
-from scminnet.pp._kinds import GENES, PEAKS, PROTEINS, resolve_kinds, told_kind
+from scminnet.pp._kinds import GENES, PEAKS, PROTEINS, infer_kind, resolve_kinds
 from scminnet.pp._link_peaks import link_peaks
 
 #: Ways to link features.
@@ -91,7 +91,7 @@ def sides_of(
                 f"`name_keys` is {column!r} for {modality!r}, which is no column of its var; it has "
                 f"[{shorten(mdata.mod[modality].var.columns, 10)}]."
             )
-    told: dict[str, str | None] = {m: told_kind(mdata.mod[m], m) for m in modalities}
+    told: dict[str, str | None] = {m: infer_kind(mdata.mod[m], m) for m in modalities}
     for modality in modalities:
         # the name of a modality may say nothing, those of peaks do
         if told[modality] is None and look_like_intervals(mdata.mod[modality].var_names):

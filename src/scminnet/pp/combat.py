@@ -1,9 +1,9 @@
-"""ComBat without a dense matrix: for each batch and feature the correction is a line, and lines follow from moments.
+"""ComBat without a dense matrix: its correction is linear in each batch and feature.
 
-ComBat subtracts from a value what is typical of its batch and feature, and divides by how widely these scatter
-(Johnson et al., Biostatistics 2007). So a corrected value is ``slope * x + intercept`` with one slope and intercept a batch
-and feature. Its empirical Bayes estimates read the values through their mean and variance within each batch only, so that
-scanpy's dense matrix of corrected values is never needed; the tests compare both.
+ComBat subtracts a batch's shift of a feature and divides by its scale (Johnson et al., Biostatistics 2007). So a
+corrected value is ``slope * x + intercept``, with one slope and intercept per batch and feature. The empirical Bayes
+estimates only need the mean and variance within each batch. scanpy's dense matrix of corrected values is therefore not
+needed. The tests compare both.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from scipy import sparse
 
 from scminnet._core.matrices import Block, fold
 
-#: Cells whose values are looked at a time.
+#: Cells processed at a time.
 _BLOCK = 4096
 
-#: Relative change at which the estimates have settled; scanpy's.
+#: Relative change at which the estimates have converged, as in scanpy.
 _TOLERANCE = 1e-4
 
 
 class Moments(NamedTuple):
-    """Number of cells of each of B batches, and mean and variance (divided by that number) of each feature in it, (B, features)."""
+    """Size of each of B batches, and mean and variance (divided by size) of each feature in it, (B, features)."""
 
     sizes: np.ndarray
     means: np.ndarray
     variances: np.ndarray
 
 
-class Lines(NamedTuple):
+class LinearCorrection(NamedTuple):
     """What becomes of a value x of a batch and feature: ``slope * x + intercept``; both (B, features)."""
 
     slope: np.ndarray
@@ -38,18 +38,18 @@ class Lines(NamedTuple):
 
 
 def batch_moments(matrix: Any, codes: np.ndarray) -> Moments:
-    """Mean and variance of each feature in each batch, summed in float64 over blocks of cells.
+    """Compute the mean and variance of each feature in each batch, in float64 over blocks of cells.
 
     Parameters
     ----------
     matrix
-        Cells x features, sparse or dense, wherever it is stored.
+        Cells x features, sparse or dense, in memory, on disk or of dask.
     codes
-        Number of each cell's batch, from 0 on without gaps.
+        Batch of each cell, numbered from 0 without gaps.
 
     Returns
     -------
-    The moments, float64. A variance that is but the rounding of its sums is 0.
+    The moments, float64. A variance that is only rounding error is 0.
     """
     sizes = np.bincount(codes)
 
@@ -70,27 +70,27 @@ def batch_moments(matrix: Any, codes: np.ndarray) -> Moments:
     return Moments(sizes, means, np.where(variances > 1e-10 * squares, variances, 0.0))
 
 
-def combat(moments: Moments) -> Lines:
-    """Estimate ComBat's correction, without covariates, as :func:`scanpy.pp.combat` does.
+def combat(moments: Moments) -> LinearCorrection:
+    """Estimate ComBat's correction without covariates, as :func:`scanpy.pp.combat` does.
 
     Parameters
     ----------
     moments
-        Of features that vary within some batch, in batches of two cells or more.
+        Moments of features that vary within some batch, in batches of at least two cells.
 
     Returns
     -------
-    The lines, float64.
+    The correction, float64.
 
     Raises
     ------
     ValueError
-        The estimates are not finite, e.g. because a single feature has no spread over features.
+        The estimates are not finite, e.g. with a single feature.
     """
     sizes, means, variances = moments
     share = sizes / sizes.sum()
     grand_mean, pooled = share @ means, share @ variances
-    # of the values less the grand mean, over the pooled standard deviation
+    # of the values minus the grand mean, divided by the pooled standard deviation
     shifts, scales = (means - grand_mean) / np.sqrt(pooled), variances / pooled
     with np.errstate(divide="ignore", invalid="ignore"):
         settled = [_posterior(*batch) for batch in zip(sizes, shifts, scales, strict=True)]
@@ -103,11 +103,11 @@ def combat(moments: Moments) -> Lines:
             f"{len(sizes)} batches. Give more features or larger batches, or build the graph with "
             "`scminnet.pp.margin_graph(..., batch_correction=None)`."
         )
-    return Lines(slope, intercept)
+    return LinearCorrection(slope, intercept)
 
 
 def _posterior(n: int, shift: np.ndarray, variance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Shrink a batch's shifts and scales towards what its features have in common, until both have settled."""
+    """Shrink a batch's shifts and scales towards those of all its features, until both converge."""
     scale = variance * n / (n - 1)
     centre, spread = shift.mean(), shift.var()
     mean = scale.mean()
@@ -120,7 +120,7 @@ def _posterior(n: int, shift: np.ndarray, variance: np.ndarray) -> tuple[np.ndar
         new_shift = (spread * n * shift + old_scale * centre) / (spread * n + old_scale)
         squares = n * (variance + (shift - new_shift) ** 2)
         new_scale = (squares / 2 + b) / (n / 2 + a - 1)
-        # scanpy's rule to the letter, though it overlooks negative shifts: so that both stop at the same step
+        # scanpy's rule, although it ignores negative shifts, so that both stop at the same step
         change = max((abs(new_shift - old_shift) / old_shift).max(), (abs(new_scale - old_scale) / old_scale).max())
         old_shift, old_scale = new_shift, new_scale
     return new_shift, new_scale

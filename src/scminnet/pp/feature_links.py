@@ -13,7 +13,7 @@ import pandas as pd
 from mudata import MuData
 
 from scminnet._core.arguments import check_choice, check_count, check_positive, shorten
-from scminnet._core.compat import new_mudata_manner
+from scminnet._core.compat import mudata_0_4_behaviour
 from scminnet._core.logging import logger
 from scminnet._core.mdata import check_copyable, check_modalities, check_mudata, check_not_view
 from scminnet.coupling.antibodies import ORGANISMS
@@ -195,7 +195,7 @@ def feature_links(
     summary = _summary(linked, sides) | {"methods": ", ".join(methods), "params": json.dumps(params), "line": line}
     links = with_pair(mdata, key_added, _rows(linked, sides), first, second)
     report = _report(mdata.uns.get(f"{key_added}_report"), summary, _left_out(linked, sides))
-    with new_mudata_manner():
+    with mudata_0_4_behaviour():
         result = mdata.copy() if copy else mdata
     result.uns[key_added] = links
     result.uns[f"{key_added}_report"] = report

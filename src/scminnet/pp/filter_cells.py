@@ -1,4 +1,4 @@
-"""Cells worth learning from: thresholds on counts, features and mitochondrial share, and what each removed."""
+"""Quality control: removes cells by thresholds on counts, features and mitochondrial share, and records the reasons."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from scminnet._core.logging import logger
 from scminnet._core.mdata import check_modalities, check_mudata, check_not_view, layer_matrix
 from scminnet._core.values import check_values, looks_like_counts
 
-#: Thresholds by modality and measure: the least and the greatest value kept.
+#: Thresholds by modality and measure: the smallest and the largest value kept.
 Thresholds = Mapping[str, Mapping[str, tuple[float, float]]]
 
-#: The paper's thresholds (Methods, "training data"), of the NeurIPS 2021 bone marrow sets. For CITE-seq the text says "number of peaks
-#: (75-1500)" where there are none; what else is counted there are the RNA's molecules.
+#: The paper's thresholds for the NeurIPS 2021 bone marrow sets (Methods, "training data"). For CITE-seq the paper says
+#: "number of peaks (75-1500)", but CITE-seq has no peaks; here these are the RNA counts.
 PRESETS: dict[str, Thresholds] = {
     "multiome": {
         "rna": {"n_features": (100, 4000), "pct_mito": (0, 4)},
@@ -46,43 +46,44 @@ def filter_cells(
     mdata
         MuData with counts.
     thresholds
-        By modality and measure the least and greatest value that a cell may have, both kept:
-        ``{"rna": {"n_features": (200, 6000), "pct_mito": (0, 10)}}``. Or the paper's, which suit its own tissue and platform, so look at the
-        distributions of your data first: ``"multiome"`` (100 to 4,000 genes, at most 4 % mitochondrial, 1,000 to 80,000 peaks, 1,000 to 300,000
-        counts in peaks) or ``"cite"`` (75 to 1,200 genes, 75 to 1,500 counts, at most 15 % mitochondrial), for modalities named ``rna`` and
-        ``atac``. Measures:
+        Smallest and largest value that is kept, by modality and measure: ``{"rna": {"n_features": (200, 6000),
+        "pct_mito": (0, 10)}}``. Or the name of a preset of the paper, for modalities named ``rna`` and ``atac``.
+        ``"multiome"``: 100 to 4,000 genes, at most 4 % mitochondrial counts, 1,000 to 80,000 peaks, 1,000 to 300,000
+        counts in peaks. ``"cite"``: 75 to 1,200 genes, 75 to 1,500 counts, at most 15 % mitochondrial counts. The
+        presets fit the paper's tissue and platform, so look at the distributions of your data first. Measures:
 
         ``"n_features"``
             Features with counts: genes expressed, peaks open.
         ``"total_counts"``
-            Sum of the counts. Of peaks it stands for the number of fragments, which a matrix of peaks does not tell.
+            Sum of the counts. For peaks it approximates the number of fragments, which a peak matrix does not contain.
         ``"pct_mito"``
-            Per cent of the counts in mitochondrial genes.
+            Percentage of the counts in mitochondrial genes.
     layer
-        Layer of counts; ``None``: ``X``.
+        Layer of counts. ``None``: ``X``.
     mito_prefix
-        How names of mitochondrial genes begin, in upper or lower case: ``MT-`` in human and mouse.
+        Prefix of the names of mitochondrial genes, in upper or lower case: ``MT-`` in human and mouse.
     key_added
         Name of the result.
     copy
-        Return a changed copy and leave ``mdata`` as it is.
+        Return a changed copy, and leave ``mdata`` unchanged.
 
     Returns
     -------
-    ``None``, or the copy, without the cells that fail a threshold. A cell is not judged on a modality that it lacks. Written:
+    ``None``, or the copy, without the cells that fail a threshold. Thresholds of a modality apply to cells that have
+    it. Written:
 
     ``mdata.uns[key_added]``
-        ``criteria``: a table with one row a threshold: ``modality``, ``measure``, ``low``, ``high``, ``n_below``, ``n_above`` and
-        ``n_only``, the cells that fail this one alone. ``removed``: a table with one row a removed cell: ``cell`` and ``reasons``.
-        ``n_before`` and ``n_after``.
+        ``criteria``: a table with one row per threshold. Columns: ``modality``, ``measure``, ``low``, ``high``,
+        ``n_below``, ``n_above`` and ``n_only``, the number of cells that fail only this one. ``removed``: a table with
+        one row per removed cell, with ``cell`` and ``reasons``. ``n_before`` and ``n_after``.
 
     Raises
     ------
     TypeError
-        ``mdata`` is no MuData, or values are no numbers in memory.
+        ``mdata`` is not a MuData, or values are not numbers in memory.
     ValueError
-        ``mdata`` is a view; a preset, modality, measure or layer is unknown; bounds are no two ascending numbers; values are no counts; no gene is
-        mitochondrial by its name; or no cell would be left.
+        ``mdata`` is a view; a preset, modality, measure or layer is unknown; bounds are not two ascending numbers;
+        values are not counts; no gene is mitochondrial by its name; or no cell would be left.
 
     Examples
     --------
@@ -105,8 +106,8 @@ def filter_cells(
     removed = failed.any(axis=1)
     if removed.all():
         raise ValueError(
-            f"`thresholds` remove all {len(failed):,} cells. Look at the distributions: "
-            "`sc.pp.calculate_qc_metrics(mdata['rna'])`, and widen the bounds."
+            f"`thresholds` remove all {len(failed):,} cells. Look at the distributions "
+            "(`sc.pp.calculate_qc_metrics(mdata['rna'])`) and widen the bounds."
         )
 
     rows = [(modality, measure, *pair) for modality, bounds in chosen.items() for measure, pair in bounds.items()]
@@ -125,7 +126,7 @@ def filter_cells(
     table = pd.DataFrame({"cell": mdata.obs_names[removed].to_numpy(dtype=object), "reasons": reasons}, dtype=object)
     logger.info("%s of %s cells removed", f"{int(removed.sum()):,}", f"{len(failed):,}")
 
-    with compat.new_mudata_manner():
+    with compat.mudata_0_4_behaviour():
         result = mdata[~removed].copy()
     result.uns[key_added] = {
         "criteria": criteria,
@@ -140,7 +141,7 @@ def filter_cells(
 
 
 def _resolve(mdata: MuData, thresholds: str | Thresholds) -> Thresholds:
-    """Return the thresholds by modality and measure, checked."""
+    """Return the checked thresholds by modality and measure."""
     if isinstance(thresholds, str):
         check_choice(thresholds, PRESETS, "thresholds")
         chosen = PRESETS[thresholds]
@@ -152,29 +153,30 @@ def _resolve(mdata: MuData, thresholds: str | Thresholds) -> Thresholds:
             check_choice(measure, MEASURES, "thresholds")
             if np.shape(pair) != (2,) or not pair[0] <= pair[1]:
                 raise ValueError(
-                    f"`thresholds` for {modality!r}, {measure!r} is {pair!r}. Give the least and the greatest value kept, e.g. (200, 6000)."
+                    f"`thresholds` for {modality!r}, {measure!r} is {pair!r}. "
+                    "Give the smallest and the largest value kept, e.g. (200, 6000)."
                 )
     if not any(chosen.values()):
-        raise ValueError("`thresholds` holds none. Give a preset, or bounds by modality and measure.")
+        raise ValueError("`thresholds` is empty. Give a preset, or bounds by modality and measure.")
     return chosen
 
 
 def _measure(
     mdata: MuData, modality: str, bounds: Mapping[str, tuple[float, float]], layer: str | None, mito_prefix: str
 ) -> pd.DataFrame:
-    """Return the measures of a modality's cells."""
+    """Compute the measures of a modality's cells."""
     adata = mdata.mod[modality]
     counts = layer_matrix(mdata, modality, layer)
     check_values(counts, modality)
     if not looks_like_counts(counts):
         raise ValueError(
-            f"modality {modality!r} holds no counts (whole numbers, some above 1), so thresholds on counts make no sense. "
+            f"modality {modality!r} holds no counts (whole numbers, some above 1), which the thresholds need. "
             "Filter before normalising, or name the `layer` of counts."
         )
     mito = adata.var_names.str.upper().str.startswith(mito_prefix.upper())
     if "pct_mito" in bounds and not mito.any():
         raise ValueError(
-            f"`mito_prefix` is {mito_prefix!r}, with which no name of modality {modality!r} begins, e.g. "
+            f"`mito_prefix` is {mito_prefix!r}, but no name in modality {modality!r} begins with it, e.g. "
             f"{shorten(adata.var_names, 3)}. Give the right prefix, or leave `pct_mito` out."
         )
     total = np.asarray(counts.sum(axis=1, dtype=np.float64)).ravel()

@@ -1,8 +1,9 @@
-"""Counting of ATAC fragments straight from their file, a few at a time.
+"""Counts ATAC fragments directly from their file, in chunks.
 
-Read with pandas, though muon and SnapATAC2 offer the like. ``muon.atac.tl.count_fragments_features`` needs pysam and a tabix index, looks up
-each fragment in a Python loop, ignores strands (up to 0.1.9 at least it reads them from the column of chromosomes) and skips what fails
-without a word. SnapATAC2 needs pandas below 3 and some twenty packages, and takes genes from a GTF or GFF file only, not from a TSS table.
+The file is read with pandas, because the alternatives do not fit. ``muon.atac.tl.count_fragments_features`` needs pysam
+and a tabix index, looks up each fragment in a Python loop, ignores strands (at least up to 0.1.9 it reads them from the
+column of chromosomes) and silently skips failures. SnapATAC2 needs pandas below 3 and some twenty packages, and takes
+genes from a GTF or GFF file, not from a TSS table.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from scminnet._core.arguments import shorten
 from scminnet._core.logging import logger
 from scminnet._core.obs import obs_column
 
-#: Fragments read at a time, some 200 MB.
+#: Fragments read at a time, about 200 MB.
 _CHUNK = 2_000_000
 
 _COLUMNS = ("chrom", "start", "end", "barcode")
@@ -34,7 +35,7 @@ Fragments = str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]]
 
 
 class Sums(NamedTuple):
-    """Weighted sums over peaks or fragments: cells x genes, CSR float32; how many each gene met; chromosomes that have some."""
+    """Weighted sums over peaks or fragments (cells x genes, CSR float32), number per gene, and their chromosomes."""
 
     matrix: sparse.csr_matrix
     n_counted: np.ndarray
@@ -42,7 +43,7 @@ class Sums(NamedTuple):
 
 
 class FileCells(NamedTuple):
-    """A file of fragments, and the rows and barcodes of the cells that it holds."""
+    """A fragments file, and the rows and barcodes of its cells."""
 
     path: Path
     rows: np.ndarray
@@ -52,7 +53,7 @@ class FileCells(NamedTuple):
 def cells_of_files(
     mdata: MuData, atac: str, fragments: Fragments, batch_key: str | None, barcode_key: str | None
 ) -> list[FileCells]:
-    """Tell which cells each file holds, raising unless each cell has one file and one barcode of its own there.
+    """Find the cells of each file. Raise unless each cell has one file and a unique barcode in it.
 
     The arguments are those of :func:`~scminnet.pp.gene_activity`, which lists the errors.
     """
@@ -61,11 +62,12 @@ def cells_of_files(
         barcodes = pd.Index(adata.obs_names.astype(str))
     elif barcode_key in adata.obs:
         if adata.obs[barcode_key].isna().any():
-            raise ValueError(f"`barcode_key`={barcode_key!r} has missing values. Give every cell its barcode.")
+            raise ValueError(f"`barcode_key`={barcode_key!r} has missing values. Give every cell a barcode.")
         barcodes = pd.Index(adata.obs[barcode_key].astype(str))
     else:
         raise KeyError(
-            f"`barcode_key` is {barcode_key!r}, which is no column of mdata[{atac!r}].obs; it has {shorten(adata.obs.columns, 10)}."
+            f"`barcode_key` is {barcode_key!r}, which is not a column of mdata[{atac!r}].obs. "
+            f"Name one of {shorten(adata.obs.columns, 10)}."
         )
     if not isinstance(fragments, Mapping):
         if batch_key is not None:
@@ -77,7 +79,7 @@ def cells_of_files(
         batches = obs_column(mdata, batch_key, [atac], "batch_key").loc[adata.obs_names]
         lacking = [batch for batch in batches.unique() if batch not in fragments]
         if lacking:
-            raise ValueError(f"`fragments` has no file for the batches {shorten(lacking)}. Give one a batch.")
+            raise ValueError(f"`fragments` has no file for the batches {shorten(lacking)}. Give one per batch.")
         files = {path: np.flatnonzero(batches == batch) for batch, path in fragments.items()}
     for path, rows in files.items():
         if not Path(path).is_file():
@@ -85,7 +87,8 @@ def cells_of_files(
         twice = barcodes[rows][barcodes[rows].duplicated()].unique()
         if len(twice):
             raise ValueError(
-                f"`barcode_key`: {len(twice):,} barcodes stand for several cells of one file, e.g. {shorten(twice, 3)}. "
+                f"`barcode_key`: {len(twice):,} barcodes belong to several cells of one file, "
+                f"e.g. {shorten(twice, 3)}. "
                 "Give each batch its own file: `fragments={batch: path}`."
             )
     return [FileCells(Path(path), rows, barcodes[rows]) for path, rows in files.items() if len(rows)]
@@ -94,25 +97,25 @@ def cells_of_files(
 def sum_fragments(
     files: Sequence[FileCells], n_cells: int, n_genes: int, weigh: Callable[[pd.DataFrame], sparse.csc_matrix]
 ) -> Sums:
-    """Sum the weights of each cell's fragments. Barcodes that are no cell's are passed over.
+    """Sum the weights of each cell's fragments. Other barcodes are ignored.
 
     Parameters
     ----------
     files
-        From :func:`cells_of_files`.
+        Result of :func:`cells_of_files`.
     n_cells, n_genes
         Shape of the sums.
     weigh
-        Turns a table of fragments (``chrom``, ``start``, ``end``) into their weights, fragments x genes.
+        Function that turns a table of fragments (``chrom``, ``start``, ``end``) into weights, fragments x genes.
 
     Returns
     -------
-    The sums. A fragment counts once however many reads it has.
+    The sums. A fragment counts once, whatever its number of reads.
 
     Raises
     ------
     ValueError
-        A file is no fragments file, or has none of its cells' barcodes.
+        A file is not a fragments file, or has none of its cells' barcodes.
     """
     total = sparse.csr_matrix((n_cells, n_genes), dtype=np.float32)
     n_counted = np.zeros(n_genes, dtype=np.int64)
@@ -137,8 +140,9 @@ def sum_fragments(
             total += of_cell @ weights
         if not found:
             raise ValueError(
-                f"`fragments`: {path.name!r} has none of the {len(barcodes):,} barcodes {shorten(barcodes, 3)}; it has {shorten(seen, 3)}. "
-                "Name the column of the modality's `obs` that holds the file's barcodes as `barcode_key`."
+                f"`fragments`: {path.name!r} has none of the {len(barcodes):,} barcodes {shorten(barcodes, 3)}; "
+                f"it has {shorten(seen, 3)}. "
+                "Give as `barcode_key` the column of the modality's `obs` with the file's barcodes."
             )
     return Sums(total, n_counted, chroms)
 
@@ -146,7 +150,7 @@ def sum_fragments(
 def _chunks(path: Path) -> Iterator[pd.DataFrame]:
     """Yield tables of fragments."""
     with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
-        # not `comment="#"`, for barcodes may hold one
+        # not `comment="#"`, because barcodes may contain one
         n_comments = next((i for i, line in enumerate(file) if not line.startswith("#")), 0)
     try:
         chunks = pd.read_csv(
@@ -156,7 +160,7 @@ def _chunks(path: Path) -> Iterator[pd.DataFrame]:
             names=list(_COLUMNS),
             usecols=range(len(_COLUMNS)),
             skiprows=n_comments,
-            # not "category" here: pandas 3.1 makes numbers of it, and one of "1" and "01"
+            # not "category", because pandas 3.1 turns it into numbers, so that "1" and "01" become equal
             dtype={"chrom": str, "start": np.int64, "end": np.int64, "barcode": str},
             quoting=csv.QUOTE_NONE,
             chunksize=_CHUNK,
@@ -165,6 +169,6 @@ def _chunks(path: Path) -> Iterator[pd.DataFrame]:
             yield chunk.astype({"chrom": "category", "barcode": "category"})
     except (ValueError, OSError, EOFError) as error:
         raise ValueError(
-            f"`fragments`: {path.name!r} is no fragments file ({error}). Give tab-separated chromosome, start, end and barcode, "
-            "plain or gzipped."
+            f"`fragments`: {path.name!r} is not a fragments file ({error}). "
+            "Give tab-separated chromosome, start, end and barcode, plain or gzipped."
         ) from error

@@ -1,4 +1,4 @@
-"""Gene activity: how open the chromatin at a gene's starts is, as the sum of the peaks there."""
+"""Gene activity: accessibility of a gene's transcript starts, as the sum of the peaks or fragments there."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mudata import MuData
 from scipy import sparse
 
 from scminnet._core.arguments import check_count, check_positive
-from scminnet._core.compat import new_mudata_manner
+from scminnet._core.compat import mudata_0_4_behaviour
 from scminnet._core.logging import logger
 from scminnet._core.mdata import check_modalities, check_mudata, check_not_view, layer_matrix
 from scminnet._core.values import check_values, warn_unless_counts
@@ -41,77 +41,79 @@ def gene_activity(
 ) -> MuData | None:
     """Sum each gene's peaks or fragments into a new modality, so that ATAC can be compared with RNA.
 
-    A peak belongs to a gene when it shares a base with the window of one of the gene's transcript starts. It counts once
-    a gene, however many windows it meets, and may belong to several genes. Fragments are counted alike, each once whatever its
-    reads, where a file of them is given.
+    A peak belongs to a gene if it overlaps the window of one of the gene's transcript starts. It counts once per gene,
+    even if it overlaps several windows, and may belong to several genes. Fragments are counted in the same way if
+    ``fragments`` is given. Each fragment counts once, whatever its number of reads.
 
     Parameters
     ----------
     mdata
-        Annotated data with counts of peaks. Where the peaks lie is read from interval columns of ``mdata[atac].var`` or, where
-        there are none, from the peaks' names: see :func:`scminnet.genomics.parse_intervals`.
+        Annotated data with counts of peaks. The positions of peaks come from interval columns of ``mdata[atac].var``,
+        or otherwise from the names of the peaks: see :func:`scminnet.genomics.parse_intervals`.
     tss
-        Transcription start sites: the table of :func:`scminnet.genomics.read_annotation`, or what that reads.
-        Its column ``gene`` names the features of the result.
+        Transcription start sites: the table of :func:`scminnet.genomics.read_annotation`, or what that function reads.
+        The column ``gene`` names the features of the result.
     atac
         Modality of the peaks.
     layer
         Layer of counts, cells x peaks. ``None``: ``X``.
     fragments
-        File of fragments to count in place of the peaks, plain or gzipped, as Cell Ranger writes it; or one for each batch,
-        ``{batch: path}``. Needs no index and no peaks.
+        File of fragments to count instead of peaks, plain or gzipped, as Cell Ranger writes it. Or one file per batch:
+        ``{batch: path}``. It needs neither an index nor peaks.
     batch_key
-        Column of ``mdata.obs`` or ``mdata[atac].obs`` with the batches that ``fragments`` names, if it names any.
+        Column of ``mdata.obs`` or ``mdata[atac].obs`` with the batches that ``fragments`` names, if any.
     barcode_key
-        Column of ``mdata[atac].obs`` with the cells' barcodes as the files spell them. ``None``: ``obs_names``.
+        Column of ``mdata[atac].obs`` with the cells' barcodes as written in the files. ``None``: ``obs_names``.
     upstream
-        Bases of the window before the transcript start, in the direction of transcription; 2,000 in the paper.
+        Bases of the window before the transcript start, in the direction of transcription. 2,000 in the paper.
     downstream
-        Bases of the window from the transcript start on, the first base transcribed being the first; 0 in the paper. Give both for
-        the promoter's two sides.
+        Bases of the window after the transcript start, including the first transcribed base. 0 in the paper. Give both
+        for a window on both sides of the start.
     gene_body
-        Whether windows reach to the end of the gene, if that is further. ``tss`` then needs ``start`` and ``end`` of the genes.
+        Whether windows extend to the end of the gene, if that is further. ``tss`` then needs the genes' ``start`` and
+        ``end``.
     decay
-        Distance in bases at which a peak counts half. At distance d it counts 2^(-d / ``decay``), d being the bases from the
-        transcript start to the nearest base of the peak, and 0 where the peak holds the start or, with ``gene_body``, meets the gene;
-        of several starts the nearest counts. This is the regulatory potential (Chen et al., Nature Communications 2020, 11:2472);
-        ArchR's exp(-d / 5000) halves at 3,466 bases. Widen ``upstream`` and ``downstream`` to several times ``decay``.
-        ``None``: all peaks of a window count the same, as in the paper.
+        Distance in bases at which a peak counts half. At distance d it counts 2^(-d / ``decay``). d is the distance
+        from the transcript start to the nearest base of the peak. It is 0 if the peak contains the start or, with
+        ``gene_body``, overlaps the gene. The nearest start counts. This is the regulatory potential (Chen et al.,
+        Nature Communications 2020, 11:2472). ArchR's exp(-d / 5000) halves at 3,466 bases. Widen ``upstream`` and
+        ``downstream`` to several times ``decay``. ``None``: all peaks of a window count equally, as in the paper.
     key_added
         Name of the new modality.
     copy
-        Return a changed copy and leave ``mdata`` as it is.
+        Return a changed copy, and leave ``mdata`` unchanged.
 
     Returns
     -------
     ``None``, or the copy. Written, for ``key = key_added``:
 
     ``mdata[key]``
-        The cells of ``mdata[atac]`` in the same order; genes with a peak, in the order of ``tss``. ``X``: sums of counts, CSR, float32;
-        whole numbers without ``decay``.
+        The cells of ``mdata[atac]`` in the same order. Genes with a peak, in the order of ``tss``. ``X``: sums of
+        counts, CSR, float32. They are whole numbers without ``decay``.
     ``mdata[key].var``
-        ``chrom``, ``strand``, ``tss`` (0-based, the start furthest upstream), ``n_tss`` (distinct starts) and ``n_peaks`` (or ``n_fragments``).
-        A gene annotated on several chromosomes or strands has the place of its first row there, and the peaks of all.
+        ``chrom``, ``strand``, ``tss`` (0-based, the start furthest upstream), ``n_tss`` (distinct starts) and
+        ``n_peaks`` (or ``n_fragments``). A gene on several chromosomes or strands has the position of its first row,
+        and the peaks of all.
     ``mdata.uns[key]``
-        ``params``, and ``genes_without_peaks`` (or ``genes_without_fragments``): the genes of ``tss`` left out.
+        ``params``, and ``genes_without_peaks`` (or ``genes_without_fragments``): genes of ``tss`` that were left out.
 
     Raises
     ------
     TypeError
-        ``mdata`` is no MuData, its counts are no numbers in memory, or ``tss`` is neither table nor path.
+        ``mdata`` is not a MuData, its counts are not numbers in memory, or ``tss`` is neither table nor path.
     FileNotFoundError
-        ``tss`` or ``fragments`` is the path of no file.
+        ``tss`` or ``fragments`` is a path without a file.
     KeyError
-        ``batch_key`` or ``barcode_key`` is no column.
+        ``batch_key`` or ``barcode_key`` is not a column.
     ValueError
-        A modality, layer or column is not there, or ``key_added`` already is; a parameter is out of its range; peaks or fragments do not
-        parse; values are NaN, infinite or negative; a batch has no file, or barcodes are missing, repeated or not in the file; peaks and
-        annotation have no chromosome name in common; no gene has a peak.
+        A modality, layer or column is missing, or ``key_added`` exists already; a parameter is out of its range; peaks
+        or fragments can not be parsed; values are NaN, infinite or negative; a batch has no file; barcodes are missing,
+        repeated or not in the file; peaks and annotation have no chromosome name in common; or no gene has a peak.
 
     Warns
     -----
     UserWarning
-        The values are no whole numbers, so they do not look like counts.
+        The values are not whole numbers, so they do not look like counts.
 
     Examples
     --------
@@ -127,15 +129,10 @@ def gene_activity(
     check_modalities(mdata, [atac], "atac")
     if key_added in mdata.mod:
         raise ValueError(
-            f"`key_added` is {key_added!r}, which already is a modality. Give another name, or remove it first: "
+            f"`key_added` is {key_added!r}, which is already a modality. Give another name, or remove it first: "
             f"`del mdata.mod[{key_added!r}]`, then `mdata.update()`."
         )
-    for value, argument in ((upstream, "upstream"), (downstream, "downstream")):
-        check_count(value, argument, minimum=0)
-    if not (upstream or downstream or gene_body):
-        raise ValueError("`upstream` and `downstream` are 0, so windows are empty. Raise one, or set `gene_body=True`.")
-    if decay is not None:
-        check_positive(decay, "decay")
+    _check_windows(upstream, downstream, gene_body, decay)
     starts = check_annotation(tss, body=gene_body)
     genes = pd.Index(starts["gene"].astype(str)).unique()
     windows: dict[str, Any] = {"upstream": upstream, "downstream": downstream, "gene_body": gene_body, "decay": decay}
@@ -144,7 +141,7 @@ def gene_activity(
         _check_unused({"batch_key": batch_key, "barcode_key": barcode_key}, "`fragments` is not given")
         counted, sums = "peaks", _sum_peaks(mdata, atac, layer, weigh)
     else:
-        _check_unused({"layer": layer}, "`fragments` are counted in place of peaks")
+        _check_unused({"layer": layer}, "`fragments` are counted instead of peaks")
         files = cells_of_files(mdata, atac, fragments, batch_key, barcode_key)
         counted, sums = "fragments", sum_fragments(files, mdata.mod[atac].n_obs, len(genes), weigh)
     kept = sums.n_counted > 0
@@ -155,7 +152,7 @@ def gene_activity(
         warn_unless_counts({atac: found}, "Gene activity")
     activity = sums.matrix[:, kept]
     activity.sort_indices()
-    var = _places(starts, genes)[kept].assign(**{f"n_{counted}": sums.n_counted[kept]})
+    var = _gene_positions(starts, genes)[kept].assign(**{f"n_{counted}": sums.n_counted[kept]})
     without = genes[~kept]
     if len(without):
         text = "%d of %d genes have no %s and are left out; uns[%r] lists them"
@@ -170,16 +167,26 @@ def gene_activity(
     }
     if fragments is not None:
         params["fragments"] = [str(file.path) for file in files]
-    # h5mu files hold no None
+    # h5mu files can not store None
     params = {name: value for name, value in params.items() if value is not None}
-    # that RNA and activity have genes of the same names is the aim
-    with new_mudata_manner():
+    # RNA and activity share names of genes on purpose
+    with mudata_0_4_behaviour():
         result = mdata.copy() if copy else mdata
         obs = pd.DataFrame(index=result.mod[atac].obs_names.copy())
         result.mod[key_added] = AnnData(activity, obs=obs, var=var)
         result.update()
     result.uns[key_added] = {"params": params, f"genes_without_{counted}": without.to_numpy(dtype=object)}
     return result if copy else None
+
+
+def _check_windows(upstream: int, downstream: int, gene_body: bool, decay: float | None) -> None:
+    """Raise if windows are empty or a number is out of its range."""
+    for value, argument in ((upstream, "upstream"), (downstream, "downstream")):
+        check_count(value, argument, minimum=0)
+    if not (upstream or downstream or gene_body):
+        raise ValueError("`upstream` and `downstream` are 0, so windows are empty. Raise one, or set `gene_body=True`.")
+    if decay is not None:
+        check_positive(decay, "decay")
 
 
 def _sum_peaks(mdata: MuData, atac: str, layer: str | None, weigh: Callable[[pd.DataFrame], sparse.csc_matrix]) -> Sums:
@@ -192,14 +199,14 @@ def _sum_peaks(mdata: MuData, atac: str, layer: str | None, weigh: Callable[[pd.
 
 
 def _check_unused(arguments: Mapping[str, Any], reason: str) -> None:
-    """Raise when an argument is given that has no effect."""
+    """Raise if an argument is given that has no effect."""
     for argument, value in arguments.items():
         if value is not None:
             raise ValueError(f"`{argument}` is {value!r}, but {reason}. Leave it out.")
 
 
-def _places(starts: pd.DataFrame, genes: pd.Index) -> pd.DataFrame:
-    """Return one row a gene: chromosome, strand, the start furthest upstream and how many starts there are."""
+def _gene_positions(starts: pd.DataFrame, genes: pd.Index) -> pd.DataFrame:
+    """Return one row per gene: chromosome, strand, the start furthest upstream and the number of starts."""
     table = starts.assign(gene=starts["gene"].astype(str))[["gene", "chrom", "tss", "strand"]].drop_duplicates()
     place = table.drop_duplicates("gene").set_index("gene")[["chrom", "strand"]].astype(str).loc[genes]
     here = table.merge(place.reset_index(names="gene"), on=["gene", "chrom", "strand"]).groupby("gene")["tss"]

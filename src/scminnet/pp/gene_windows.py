@@ -1,4 +1,4 @@
-"""Which intervals belong to which genes, and how much: windows at transcript starts, with or without decay."""
+"""Windows at transcript starts: which intervals belong to which genes, with or without decay."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def membership(
     gene_body: bool,
     decay: float | None = None,
 ) -> sparse.csc_matrix:
-    """Weigh peaks or fragments for the genes whose windows they meet.
+    """Weigh peaks or fragments for the genes whose windows they overlap.
 
     Parameters
     ----------
     intervals
-        ``chrom``, ``start`` and ``end``, one row a peak or fragment.
+        ``chrom``, ``start`` and ``end``, one row per peak or fragment.
     starts
         A TSS table.
     genes
@@ -34,14 +34,15 @@ def membership(
 
     Returns
     -------
-    Intervals x genes, float32. Each pair counts once, by its largest weight: 1, or with ``decay`` less the farther apart.
+    Intervals x genes, float32. Each pair counts once, with its largest weight: 1, or less with distance if ``decay`` is
+    set.
     """
     around = windows(starts, upstream=upstream, downstream=downstream, gene_body=gene_body)
     interval, window = overlaps(intervals, around)
     gene = genes.get_indexer(starts["gene"].astype(str))[window]
     weight = np.ones(len(interval), np.float32)
     if decay is not None:
-        start, end = _nearest_place(starts, gene_body)
+        start, end = _full_weight_region(starts, gene_body)
         before = start[window] + 1 - intervals["end"].to_numpy()[interval]
         beyond = intervals["start"].to_numpy()[interval] - (end[window] - 1)
         weight = np.exp2(-np.maximum(0, np.maximum(before, beyond)) / decay).astype(np.float32)
@@ -53,8 +54,8 @@ def membership(
     return sparse.csc_matrix((weight[best], (interval[best], gene[best])), shape=shape)
 
 
-def _nearest_place(starts: pd.DataFrame, gene_body: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Return what has weight 1 if met: the first base transcribed, or the gene from there on."""
+def _full_weight_region(starts: pd.DataFrame, gene_body: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return the region with weight 1: the first transcribed base, or the gene from there on."""
     if not gene_body:
         return starts["tss"].to_numpy(), starts["tss"].to_numpy() + 1
     body = windows(starts, upstream=0, downstream=1, gene_body=True)

@@ -1,4 +1,4 @@
-"""Two views of the same cells' chromatin, or any other modalities, as one modality."""
+"""Joins modalities of the same cells into one, e.g. gene activity and peaks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mudata import MuData
 from scipy import sparse
 
 from scminnet._core.arguments import shorten
-from scminnet._core.compat import new_mudata_manner
+from scminnet._core.compat import mudata_0_4_behaviour
 from scminnet._core.mdata import check_modalities, check_mudata, check_not_view, layer_matrix, layer_names
 from scminnet._core.values import check_values
 
@@ -24,42 +24,44 @@ def join_modalities(
     layers: str | Mapping[str, str | None] | None = None,
     copy: bool = False,
 ) -> MuData | None:
-    """Put the features of several modalities of the same cells side by side into a new modality.
+    """Concatenate the features of several modalities of the same cells into a new modality.
 
-    Gene activity and the peaks beside it tell :class:`~scminnet.MinNet` more of chromatin than either alone.
+    Gene activity and peaks together tell :class:`~scminnet.MinNet` more about chromatin than either alone.
 
     Parameters
     ----------
     mdata
-        MuData with normalised values (:func:`normalize`): a model standardises each feature, so it does not matter whether peaks are
+        MuData with normalised values (:func:`normalize`). The model standardises each feature, so peaks may be
         log-normalised or TF-IDF-transformed.
     modalities
-        Two modalities or more, measured in the same cells; the order of cells may differ.
+        At least two modalities, measured in the same cells. The order of cells may differ.
     key_added
         Name of the new modality.
     layers
-        Layer of each modality, a mapping or one name for all; ``None`` is ``X``.
+        Layer of each modality, as a mapping or one name for all. ``None``: ``X``.
     copy
-        Return a changed copy and leave ``mdata`` as it is.
+        Return a changed copy, and leave ``mdata`` unchanged.
 
     Returns
     -------
     ``None``, or the copy. Written, for ``key = key_added``:
 
     ``mdata[key]``
-        The cells of the first of ``modalities`` in the same order; the features of all, in their order. ``X``: float32, CSR unless all are dense.
+        The cells of the first of ``modalities`` in the same order, with the features of all modalities in their order.
+        ``X``: float32, CSR unless all are dense.
     ``mdata[key].var``
-        ``modality``: where a feature comes from.
+        ``modality``: the modality of each feature.
     ``mdata.uns[key]``
         ``params``.
 
     Raises
     ------
     TypeError
-        ``mdata`` is no MuData, or values are no numbers in memory.
+        ``mdata`` is not a MuData, or values are not numbers in memory.
     ValueError
-        ``mdata`` is a view; fewer than two modalities, or an unknown one; ``key_added`` already is a modality; the modalities hold other cells, or
-        features of the same name; there is no such layer; values are NaN or infinite.
+        ``mdata`` is a view; there are fewer than two modalities, or an unknown one; ``key_added`` is already a
+        modality; the modalities have different cells, or features of the same name; a layer is missing; or values are
+        NaN or infinite.
 
     Examples
     --------
@@ -75,11 +77,11 @@ def join_modalities(
     check_not_view(mdata)
     names = list(modalities)
     if isinstance(modalities, str) or len(set(names)) < 2 or len(set(names)) < len(names):
-        raise ValueError(f"`modalities` is {modalities!r}. Give two different modalities or more, in a list.")
+        raise ValueError(f"`modalities` is {modalities!r}. Give a list of at least two different modalities.")
     check_modalities(mdata, names)
     if key_added in mdata.mod:
         raise ValueError(
-            f"`key_added` is {key_added!r}, which already is a modality. Give another name, or remove it first: "
+            f"`key_added` is {key_added!r}, which is already a modality. Give another name, or remove it first: "
             f"`del mdata.mod[{key_added!r}]`, then `mdata.update()`."
         )
     chosen = layer_names(layers, names)
@@ -105,22 +107,22 @@ def join_modalities(
         X = np.concatenate(parts, axis=1, dtype=np.float32)
     sources = pd.Categorical(np.repeat(names, [mdata.mod[m].n_vars for m in names]), categories=names)
     var = pd.DataFrame({"modality": sources}, index=features)
-    # that two modalities have features of the same names is the aim
-    with new_mudata_manner():
+    # the joined modality shares names of features on purpose
+    with mudata_0_4_behaviour():
         result = mdata.copy() if copy else mdata
         result.mod[key_added] = ad.AnnData(X, obs=pd.DataFrame(index=cells.copy()), var=var)
         result.update()
     params = {"modalities": names, "layers": {m: layer for m, layer in chosen.items() if layer is not None}}
-    # h5mu files hold no empty dictionaries that come back as such
+    # an empty dictionary does not survive an h5mu file
     result.uns[key_added] = {"params": {name: value for name, value in params.items() if value}}
     return result if copy else None
 
 
 def _check_same_cells(cells: pd.Index, others: pd.Index, first: str, second: str) -> None:
-    """Raise unless two modalities hold the same cells."""
+    """Raise unless two modalities have the same cells."""
     n_lacking, n_more = len(cells.difference(others)), len(others.difference(cells))
     if n_lacking or n_more:
         raise ValueError(
-            f"modalities {first!r} and {second!r} must hold the same cells: {n_lacking:,} of {first!r} are not in {second!r}, and "
-            f"{n_more:,} the other way round. Keep the cells that both have."
+            f"modalities {first!r} and {second!r} must hold the same cells: {n_lacking:,} of {first!r} are not in "
+            f"{second!r}, and {n_more:,} the other way round. Keep the cells that both have."
         )

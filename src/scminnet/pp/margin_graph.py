@@ -1,4 +1,7 @@
-"""The graph of cells whose shortest paths set the margins: PCA without batch effects, neighbours, edge lengths."""
+"""Margin graph: the graph of cells whose shortest paths set the margins.
+
+It is built from a PCA without batch effects, its nearest neighbours, and edge lengths.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +21,13 @@ from scminnet._core.mdata import check_copyable, check_modalities, check_mudata,
 from scminnet._core.obs import modality_column
 from scminnet._core.values import check_values
 from scminnet.graph.neighbors import connectivities, nearest_neighbors
-from scminnet.pp.combat import Lines, Moments, batch_moments, combat
+from scminnet.pp.combat import LinearCorrection, Moments, batch_moments, combat
 from scminnet.pp.scaled_pca import scaled_pca
 
-#: Ways of taking batch effects out: ComBat of the values before PCA, Harmony of the principal components after it.
+#: Batch corrections: ComBat of the values before PCA, or Harmony of the principal components after it.
 BATCH_CORRECTIONS = ("combat", "harmony", None)
 
-#: An edge of connectivity c is this minus c long: the strongest edge still has a length (paper, margin).
+#: An edge of connectivity c has this minus c as its length, so that the strongest edge has a length (paper, margin).
 _LONGEST = 1.01
 
 #: Scaled values are clipped at this many standard deviations (paper, margin).
@@ -55,13 +58,13 @@ def margin_graph(
 ) -> MuData | None:
     """Build the graph of cells whose shortest paths set the margins of training.
 
-    The most variable features of one modality are corrected for batch effects (ComBat), scaled and clipped at 10
-    standard deviations, and reduced by PCA. Each cell is joined to its nearest neighbours there; an edge of UMAP
-    connectivity c is 1.01 - c long.
+    The most variable features of one modality are corrected for batch effects (ComBat), scaled, clipped at 10 standard
+    deviations and reduced by PCA. Each cell is connected to its nearest neighbours. An edge with UMAP connectivity c
+    has length 1.01 - c.
 
-    No dense matrix of cells x features is made: beside the input, memory holds its non-zeros of the features used once more,
-    cells x ``n_pcs`` and batches x features. Values on disk, and dask arrays, are read three times by blocks of cells; memory then holds
-    the covariances of the features used in place of their non-zeros.
+    No dense matrix of cells x features is made. Memory holds the input, its non-zeros of the used features once more,
+    cells x ``n_pcs`` and batches x features. Matrices on disk and dask arrays are read three times in blocks of cells.
+    Memory then holds the covariances of the used features instead of their non-zeros.
 
     Parameters
     ----------
@@ -72,52 +75,52 @@ def margin_graph(
     layer
         Layer of log-normalised values, cells x features. ``None``: ``X``.
     batch_key
-        Column of ``mdata.obs`` or of the modality's ``obs`` that holds the batches. ``None``: all cells are one batch.
+        Column of ``mdata.obs`` or of the modality's ``obs`` with the batches. ``None``: all cells are one batch.
     batch_correction
-        - ``"combat"`` (the paper's): ComBat of the features used, before scaling. As :func:`scanpy.pp.combat`, but from each
-          batch's moments.
+        - ``"combat"`` (the paper's): ComBat of the used features, before scaling. As :func:`scanpy.pp.combat`, but from
+          each batch's moments.
         - ``"harmony"``: Harmony of the principal components, with the defaults of harmonypy. Needs
           ``pip install "scminnet[harmony]"``.
-        - ``None``: none.
+        - ``None``: no correction.
     n_pcs
-        Principal components; 50 in the paper. At most the number of features used, and one less than that of cells.
+        Principal components, 50 in the paper. At most the number of used features, and the number of cells minus 1.
     n_neighbors
-        Neighbours of a cell, itself not counted; 20 in the paper.
+        Neighbours per cell, without the cell itself. 20 in the paper.
     n_top_genes
-        Features used: those that vary most within their batches.
+        Number of features to use: those that vary most within their batches.
     seed
-        Seed of PCA, Harmony and the neighbour search; the same seed gives the same graph (above 50,000 cells, with the same
-        number of numba threads).
+        Seed of PCA, Harmony and the neighbour search. The same seed gives the same graph. Above 50,000 cells this also
+        needs the same number of numba threads.
     key_added
         Name of the result.
     copy
-        Return a changed copy and leave ``mdata`` as it is.
+        Return a changed copy, and leave ``mdata`` unchanged.
 
     Returns
     -------
     ``None``, or the copy. Written, for ``key = key_added``:
 
     ``mdata[modality].obsm["X_{key}_pca"]``
-        Principal components, float32 (cells, PCs); with Harmony, the corrected ones.
+        Principal components, float32 (cells, PCs). With Harmony, the corrected ones.
     ``mdata[modality].obsp["{key}_connectivities"]``
         UMAP connectivities in (0, 1], symmetric and sparse.
     ``mdata[modality].obsp["{key}_distances"]``
         Lengths of the same edges, in [0.01, 1.01).
     ``mdata[modality].uns[key]``
-        The keys and parameters in scanpy's manner: ``sc.tl.umap(mdata["rna"], neighbors_key=key)`` works.
+        Keys and parameters in scanpy's format: ``sc.tl.umap(mdata["rna"], neighbors_key=key)`` works.
     ``mdata.uns[key]``
         ``modality`` and ``params``.
 
     Raises
     ------
     TypeError
-        ``mdata`` is no MuData, or its values are no numbers, or stored by columns on disk.
+        ``mdata`` is not a MuData, or its values are not numbers or are stored by columns on disk.
     ImportError
         ``batch_correction`` is ``"harmony"`` and harmonypy is not installed.
     KeyError
-        ``batch_key`` is no column.
+        ``batch_key`` is not a column.
     ValueError
-        A modality or layer is not there; a parameter is out of its range; values are NaN, infinite or negative; cells
+        A modality or layer is missing; a parameter is out of its range; values are NaN, infinite or negative; cells
         lack a batch; a batch has a single cell (with ComBat); or there are too few cells for ``n_neighbors``.
 
     Warns
@@ -163,7 +166,7 @@ def margin_graph(
         "batch_correction": batch_correction,
         "random_state": seed,
     }
-    # h5mu files hold no None
+    # h5mu files can not store None
     params = {name: value for name, value in params.items() if value is not None}
     adata = result.mod[modality]
     adata.obsm[params["use_rep"]] = graph.pca
@@ -191,7 +194,7 @@ def build_margin_graph(
     matrix
         Log-normalised values, cells x features, sparse or dense, in memory, on disk or a dask array. Not changed.
     batches
-        One batch a cell, none missing. ``None``: all cells are one batch.
+        One batch per cell, none missing. ``None``: all cells are one batch.
     batch_correction, n_pcs, n_neighbors, n_top_genes, seed
         As in :func:`margin_graph`.
 
@@ -216,20 +219,20 @@ def build_margin_graph(
     if batch_correction == "harmony":
         _import_harmonypy()
 
-    matrix = _rows(matrix) if matrices.in_memory(matrix) else matrix
+    matrix = _canonical_csr(matrix) if matrices.in_memory(matrix) else matrix
     moments = batch_moments(matrix, codes)
-    # within batches, so that what only tells batches apart is not chosen
+    # within batches, so that features with only a batch effect are not chosen
     variances = moments.sizes @ moments.variances
     varying = int((variances > 0).sum())
     if varying == 0:
         raise ValueError("`matrix` holds no feature that varies within a batch. Give values that differ among cells.")
-    # stable, and back in the features' own order: ties and the order of equals never depend on the sorting
+    # stable, and in the features' own order, so that ties do not depend on the sorting
     top = np.sort(np.argsort(-variances, kind="stable")[: min(n_top_genes, varying)])
     moments = Moments(moments.sizes, moments.means[:, top], moments.variances[:, top])
-    unchanged = Lines(np.ones_like(moments.means), np.zeros_like(moments.means))
-    lines = combat(moments) if batch_correction == "combat" and codes.any() else unchanged
+    unchanged = LinearCorrection(np.ones_like(moments.means), np.zeros_like(moments.means))
+    correction = combat(moments) if batch_correction == "combat" and codes.any() else unchanged
     n_pcs = min(n_pcs, n_cells - 1, len(top))
-    pca = scaled_pca(matrix, top, codes, moments, lines, n_pcs, limit=_MAX_SCALED, seed=seed)
+    pca = scaled_pca(matrix, top, codes, moments, correction, n_pcs, limit=_MAX_SCALED, seed=seed)
     if batch_correction == "harmony" and codes.any():
         pca = _harmony(pca, codes, seed)
     weights = connectivities(nearest_neighbors(pca, n_neighbors, seed=seed), n_cells)
@@ -239,24 +242,24 @@ def build_margin_graph(
 
 
 def _batch_codes(batches: Any, n_cells: int, batch_correction: str) -> np.ndarray:
-    """Number the batches, raising when a cell lacks one or ComBat cannot estimate a batch's variance."""
+    """Number the batches. Raise if a cell lacks one, or if ComBat can not estimate a batch's variance."""
     if len(batches) != n_cells:
-        raise ValueError(f"`batches` has {len(batches)} values for {n_cells} cells. Give one a cell.")
+        raise ValueError(f"`batches` has {len(batches)} values for {n_cells} cells. Give one per cell.")
     codes, names = pd.factorize(np.asarray(batches, dtype=object), sort=False)
     if (codes < 0).any():
-        raise ValueError(f"`batches` lacks a value for {int((codes < 0).sum()):,} cells. Give one a cell.")
+        raise ValueError(f"`batches` lacks a value for {int((codes < 0).sum()):,} cells. Give one per cell.")
     single = [names[b] for b in np.flatnonzero(np.bincount(codes) == 1)]
     if single and len(names) > 1 and batch_correction == "combat":
         raise ValueError(
-            f"`batches`: ComBat needs two cells a batch, but {shorten(single)} has only one. "
-            "Merge it with another batch, leave the cell out, or build the graph with `scminnet.pp.margin_graph(..., batch_correction=None)` "
-            "or `'harmony'`."
+            f"`batches`: ComBat needs two cells per batch, but {shorten(single)} has only one. "
+            "Merge it with another batch, remove the cell, or build the graph with "
+            "`scminnet.pp.margin_graph(..., batch_correction=None)` or `'harmony'`."
         )
     return codes
 
 
-def _rows(matrix: Any) -> sparse.csr_matrix:
-    """Return a matrix as sparse rows without duplicate entries; no copy where it is that."""
+def _canonical_csr(matrix: Any) -> sparse.csr_matrix:
+    """Return a matrix as CSR without duplicate entries, without a copy if it is that already."""
     rows = sparse.csr_matrix(matrix)
     if not rows.has_canonical_format:
         rows = rows.copy()
@@ -265,13 +268,13 @@ def _rows(matrix: Any) -> sparse.csr_matrix:
 
 
 def _harmony(pca: np.ndarray, codes: np.ndarray, seed: int) -> np.ndarray:
-    """Return the principal components without the effects of their batches."""
+    """Return the principal components without batch effects."""
     harmonypy = _import_harmonypy()
-    # harmonypy's own number of clusters, which it rounds to none below 15 cells
+    # harmonypy's default number of clusters, which is 0 below 15 cells
     n_clusters = max(1, min(round(len(codes) / 30), 100))
     batches = pd.DataFrame({"batch": codes.astype(str)})
     found = harmonypy.run_harmony(pca, batches, "batch", nclust=n_clusters, verbose=False, random_state=seed)
-    # old versions give PCs x cells
+    # old versions return PCs x cells
     corrected = found.Z_corr if found.Z_corr.shape == pca.shape else found.Z_corr.T
     return np.ascontiguousarray(corrected, dtype=np.float32)
 
@@ -281,6 +284,7 @@ def _import_harmonypy() -> ModuleType:
         import harmonypy
     except ImportError as error:
         raise ImportError(
-            "`batch_correction` is 'harmony', which needs the package harmonypy. Install it: `pip install 'scminnet[harmony]'`."
+            "`batch_correction` is 'harmony', which needs the package harmonypy. "
+            "Install it: `pip install 'scminnet[harmony]'`."
         ) from error
     return harmonypy

@@ -1,4 +1,4 @@
-"""Normalisation of counts, for each modality the one that its kind is usually given."""
+"""Normalisation of counts, with the usual method for each kind of modality."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from scminnet._core.mdata import check_modalities, check_mudata, check_not_view
 from scminnet._core.values import check_values, holds_whole_numbers, nonzero_values
 from scminnet.pp._kinds import GENES, PEAKS, PROTEINS, resolve_kinds
 
-#: What each kind of modality is given.
+#: Default method of each kind of modality.
 METHODS = {GENES: "log", PEAKS: "tfidf", PROTEINS: "clr"}
 
-#: Entry of a modality's ``uns`` that tells that it is normalised, and how.
+#: Entry of a modality's ``uns`` that records its normalisation.
 UNS_KEY = "normalize"
 
 
@@ -37,13 +37,17 @@ def normalize(
     """Normalise counts: genes are log-normalised, proteins CLR-transformed, peaks TF-IDF-transformed.
 
     ``"log"``
-        Counts scaled to ``target_sum`` a cell, then log(1 + x): :func:`scanpy.pp.normalize_total`, :func:`scanpy.pp.log1p`.
+        Counts are scaled to ``target_sum`` per cell, then log(1 + x): :func:`scanpy.pp.normalize_total`,
+        :func:`scanpy.pp.log1p`.
     ``"clr"``
-        ``muon.prot.pp.clr`` over cells (``axis=0``): log(1 + x / exp(mean of log(1 + x) of the protein)), which is not negative.
+        ``muon.prot.pp.clr`` over cells (``axis=0``): log(1 + x / exp(mean of log(1 + x) of the protein)). It is not
+        negative.
     ``"tfidf"``
-        ``muon.atac.pp.tfidf``: log(1 + ``target_sum`` x share of the cell's counts) x log(1 + cells / sum of the peak's counts).
+        ``muon.atac.pp.tfidf``: log(1 + ``target_sum`` x share of the cell's counts) x log(1 + cells / sum of the peak's
+        counts).
 
-    CLR and TF-IDF look at all cells given. A query is normalised by its own cells, as MinNet standardises it by its own statistics.
+    CLR and TF-IDF use all cells given. A query is normalised by its own cells, just as MinNet standardises it by its
+    own statistics.
 
     Parameters
     ----------
@@ -52,23 +56,25 @@ def normalize(
     modalities
         Modalities to normalise. ``None``: all.
     kinds
-        What modalities measure, ``"genes"``, ``"peaks"`` or ``"proteins"`` by modality. Where not said, it is read from 10x's
-        ``var["feature_types"]`` or from the name: ``rna``, ``gex``, ``activity`` hold genes, ``atac`` peaks, ``adt``, ``prot`` proteins, and so on.
+        Kind by modality: ``"genes"``, ``"peaks"`` or ``"proteins"``. Otherwise it is read from 10x's
+        ``var["feature_types"]`` or from the name of the modality: ``rna``, ``gex`` and ``activity`` hold genes,
+        ``atac`` peaks, ``adt`` and ``prot`` proteins, and so on.
     methods
-        Method by modality, where it is to be another than the kind's, e.g. ``{"atac": "log"}``.
+        Method by modality, where it differs from that of the kind, e.g. ``{"atac": "log"}``.
     target_sum
-        Counts a cell is scaled to by ``"log"`` and ``"tfidf"``; 10,000, as muon's tutorials have it.
+        Counts per cell after scaling, for ``"log"`` and ``"tfidf"``. 10,000 as in muon's tutorials.
     counts_layer
-        Layer in which the counts are kept. It may be there already if it holds what ``X`` holds.
+        Layer in which the counts are kept. It may exist if it holds the same values as ``X``.
     copy
-        Return a changed copy and leave ``mdata`` as it is.
+        Return a changed copy, and leave ``mdata`` unchanged.
 
     Returns
     -------
     ``None``, or the copy. Written, for each modality ``m``:
 
     ``mdata[m].X``
-        Normalised values, float32, CSR where the counts are sparse or the method is ``"tfidf"``. A cell without counts stays zero.
+        Normalised values, float32. CSR if the counts are sparse or the method is ``"tfidf"``. A cell without counts
+        stays zero.
     ``mdata[m].layers[counts_layer]``
         The counts.
     ``mdata[m].uns["normalize"]``
@@ -77,10 +83,11 @@ def normalize(
     Raises
     ------
     TypeError
-        ``mdata`` is no MuData, or a modality holds no numbers in memory.
+        ``mdata`` is not a MuData, or a modality holds no numbers in memory.
     ValueError
-        ``mdata`` is a view; a modality is unknown, empty or of no known kind; a method is unknown; a modality was normalised before, its
-        values are no counts, or it has a layer of the name with other values; ``target_sum`` is below 1.
+        ``mdata`` is a view; a modality is unknown, empty or of unknown kind; a method is unknown; a modality is already
+        normalised, its values are not counts, or it has a layer of that name with other values; or ``target_sum`` is
+        below 1.
 
     Examples
     --------
@@ -118,40 +125,42 @@ def normalize(
 
 
 def _check_counts(adata: AnnData, modality: str, counts_layer: str) -> None:
-    """Raise unless the modality holds counts that were not normalised yet."""
+    """Raise unless the modality holds counts that are not yet normalised."""
     if UNS_KEY in adata.uns:
         done = adata.uns[UNS_KEY]
         raise ValueError(
-            f"modality {modality!r} is normalised already (uns[{UNS_KEY!r}] says {done.get('method')!r}). To begin again, put the counts back: "
-            f"`mdata[{modality!r}].X = mdata[{modality!r}].layers.pop({done.get('counts_layer')!r})` and "
+            f"modality {modality!r} is already normalised (uns[{UNS_KEY!r}] has method {done.get('method')!r}). "
+            f"To start again, put the counts back: `mdata[{modality!r}].X = "
+            f"mdata[{modality!r}].layers.pop({done.get('counts_layer')!r})` and "
             f"`del mdata[{modality!r}].uns[{UNS_KEY!r}]`."
         )
     if adata.X is None:
         raise ValueError(f"modality {modality!r} has no X. Put its counts there.")
     if counts_layer in adata.layers and not _equal(adata.layers[counts_layer], adata.X):
         raise ValueError(
-            f"`counts_layer` is {counts_layer!r}, which modality {modality!r} already has with values other than X's, so X may be normalised. If X holds the "
-            "counts, give another name for the layer; if the layer does, put them back into X and remove it."
+            f"`counts_layer` is {counts_layer!r}, a layer of modality {modality!r} with values different from X, "
+            "so X may be normalised. If X holds the counts, give another name for the layer. "
+            "If the layer holds them, put them back into X and remove the layer."
         )
     check_values(adata.X, modality)
     if not holds_whole_numbers(adata.X):
         raise ValueError(
-            f"modality {modality!r} holds values that are no whole numbers, so they are no counts (the largest is "
-            f"{nonzero_values(adata.X).max():.3g}). Put counts into X; corrected counts (SoupX and the like) can be rounded."
+            f"modality {modality!r} holds values that are not whole numbers, so they are not counts (the largest is "
+            f"{nonzero_values(adata.X).max():.3g}). Put counts into X. Round corrected counts, e.g. those of SoupX."
         )
 
 
 def _equal(layer: Any, X: Any) -> bool:
-    """Tell whether two matrices of one shape hold the same values."""
+    """Tell whether two matrices of the same shape hold the same values."""
     if sparse.issparse(layer) or sparse.issparse(X):
         return (sparse.csr_matrix(layer) != sparse.csr_matrix(X)).nnz == 0
     return np.array_equal(layer, X)
 
 
 def _normalised(counts: Any, method: str, target_sum: float) -> Any:
-    """Return the normalised values of a matrix of counts, which stays as it is."""
+    """Return the normalised values of a matrix of counts, which is not changed."""
     is_sparse = sparse.issparse(counts)
-    # TF-IDF of a dense matrix leaves NaN in peaks without counts
+    # TF-IDF of a dense matrix gives NaN in peaks without counts
     counts = counts if is_sparse or method != "tfidf" else sparse.csr_matrix(counts)
     values = AnnData(counts.astype(np.float32, copy=True))
     if method == "log":
@@ -159,11 +168,11 @@ def _normalised(counts: Any, method: str, target_sum: float) -> Any:
             sc.pp.normalize_total(values, target_sum=target_sum)
         sc.pp.log1p(values)
     elif method == "clr":
-        # muon wants columns together for this, and says so
+        # muon warns unless the matrix is stored by columns
         values.X = values.X.tocsc() if is_sparse else values.X
         compat.import_muon().prot.pp.clr(values)
     else:
-        # a cell or peak without counts is divided by zero, and set to zero afterwards
+        # muon divides by zero in cells or peaks without counts, and sets them to zero afterwards
         with np.errstate(divide="ignore", invalid="ignore"):
             compat.import_muon().atac.pp.tfidf(values, scale_factor=target_sum)
     X = values.X

@@ -1,4 +1,4 @@
-"""Principal components of scaled values whose matrix is never made dense."""
+"""PCA of scaled values without a dense matrix."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from sklearn.utils.extmath import svd_flip
 
 from scminnet._core.matrices import Block, fold, in_memory
 from scminnet._core.principal_axes import CELLS_PER_FEATURE, principal_axes, sums_of_products
-from scminnet.pp.combat import Lines, Moments
+from scminnet.pp.combat import LinearCorrection, Moments
 
-#: Cells whose values are changed at a time.
+#: Cells processed at a time.
 _BLOCK = 4096
 
 
 class _Scaling(NamedTuple):
-    """What becomes of a value x of a batch and feature: ``clip(slope * x + intercept, -limit, limit)``; and of a zero."""
+    """Scaling of a value x by batch and feature: ``clip(slope * x + intercept, -limit, limit)``, and scaled zeros."""
 
     slope: np.ndarray
     intercept: np.ndarray
@@ -41,7 +41,7 @@ def scaled_pca(
     features: np.ndarray,
     codes: np.ndarray,
     moments: Moments,
-    lines: Lines,
+    correction: LinearCorrection,
     n_pcs: int,
     *,
     limit: float,
@@ -49,25 +49,28 @@ def scaled_pca(
 ) -> np.ndarray:
     """Project cells onto the principal components of their corrected, scaled and clipped values.
 
-    Each value becomes ``z = clip((slope * x + intercept - mean) / deviation, -limit, limit)``, with the mean and standard deviation
-    of its feature after the correction. All zeros of a feature in a batch become one value, z0. So the matrix of z is z - z0, which
-    has the non-zeros of x, plus the rows of z0; the singular vectors of such a sum need no more than products with its two parts.
-    Of many cells, and of a matrix that is not in memory, the components come from the covariance of z, which is summed over blocks of cells.
+    Each value becomes ``z = clip((slope * x + intercept - mean) / deviation, -limit, limit)``. Mean and standard
+    deviation are those of its feature after the correction. All zeros of a feature in a batch become the same value,
+    z0. So the matrix of z is the sum of z - z0, which has the non-zeros of x, and of the rows of z0. The singular
+    vectors of this sum only need products with its two parts.
+
+    For many cells, and for a matrix that is not in memory, the components come from the covariance of z instead. It is
+    summed over blocks of cells.
 
     Parameters
     ----------
     matrix
         Cells x features.
     features
-        Positions of the features to use, none constant within its batches.
+        Indices of the features to use. None may be constant within its batches.
     codes
-        Number of each cell's batch.
+        Batch of each cell, as a number.
     moments
-        Of these features in these batches.
-    lines
-        The correction.
+        Moments of these features in these batches.
+    correction
+        The batch correction.
     n_pcs
-        Components; at most the number of features, and one less than that of cells.
+        Number of components: at most the number of features, and at most the number of cells minus 1.
     limit
         Largest absolute value after scaling.
     seed
@@ -75,26 +78,26 @@ def scaled_pca(
 
     Returns
     -------
-    float32 array (cells, PCs); variances fall from column to column, and each component's largest loading is positive.
+    float32 array (cells, PCs). Variances decrease from column to column. Each component's largest loading is positive.
     """
     sizes, means, variances = moments
     n_cells = len(codes)
-    corrected = lines.slope * means + lines.intercept
+    corrected = correction.slope * means + correction.intercept
     mean = sizes @ corrected / n_cells
-    deviation = np.sqrt(sizes @ (lines.slope**2 * variances + (corrected - mean) ** 2) / (n_cells - 1))
-    slope, intercept = lines.slope / deviation, (lines.intercept - mean) / deviation
+    deviation = np.sqrt(sizes @ (correction.slope**2 * variances + (corrected - mean) ** 2) / (n_cells - 1))
+    slope, intercept = correction.slope / deviation, (correction.intercept - mean) / deviation
     scaling = _Scaling(slope, intercept, np.clip(intercept, -limit, limit), limit)
     if not in_memory(matrix) or n_cells > CELLS_PER_FEATURE * len(features):
-        return _by_covariance(matrix, features, codes, scaling, n_pcs)
-    return _by_products(matrix[:, features].astype(np.float64), codes, sizes, scaling, n_pcs, seed)
+        return _pca_by_covariance(matrix, features, codes, scaling, n_pcs)
+    return _pca_by_products(matrix[:, features].astype(np.float64), codes, sizes, scaling, n_pcs, seed)
 
 
-def _by_products(
+def _pca_by_products(
     deviating: sparse.csr_matrix, codes: np.ndarray, sizes: np.ndarray, scaling: _Scaling, n_pcs: int, seed: int
 ) -> np.ndarray:
     n_cells, zero = len(codes), scaling.zero
     scaling.deviations(deviating, codes)
-    # clipping moves the means away from 0
+    # centre again, because clipping changes the means
     offset = zero - (deviating.sum(axis=0).A1 + sizes @ zero) / n_cells
     batch = sparse.csr_matrix((np.ones(n_cells), codes, np.arange(n_cells + 1)), shape=(n_cells, len(sizes)))
     products = LinearOperator(
@@ -107,14 +110,16 @@ def _by_products(
         start = np.random.default_rng(seed).uniform(-1, 1, min(deviating.shape))
         u, s, vt = svds(products, n_pcs, v0=start, solver="arpack")
     else:
-        # arpack can not give all; these are few features
+        # arpack can not compute all components; there are few features here
         u, s, vt = np.linalg.svd(products @ np.eye(n_pcs), full_matrices=False)
     order = np.argsort(-s, kind="stable")
     u, _ = svd_flip(u[:, order], vt[order], u_based_decision=False)
     return (u * s[order]).astype(np.float32)
 
 
-def _by_covariance(matrix: Any, features: np.ndarray, codes: np.ndarray, scaling: _Scaling, n_pcs: int) -> np.ndarray:
+def _pca_by_covariance(
+    matrix: Any, features: np.ndarray, codes: np.ndarray, scaling: _Scaling, n_pcs: int
+) -> np.ndarray:
     n_cells, n_features = len(codes), len(features)
 
     def scaled(block: Block, codes: np.ndarray) -> np.ndarray:

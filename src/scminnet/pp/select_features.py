@@ -1,4 +1,4 @@
-"""Features worth learning from: genes that vary in several batches, proteins that vary at all, peaks open in many cells."""
+"""Feature selection: genes that vary in several batches, proteins that vary, peaks open in many cells."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from scminnet._core.obs import modality_column
 from scminnet._core.values import check_values, looks_like_counts
 from scminnet.pp._kinds import GENES, PEAKS, PROTEINS, resolve_kinds
 
-#: Flavours of scanpy that expect log-normalised values, as MinNet does.
+#: Flavours of scanpy that expect log-normalised values, like MinNet.
 FLAVORS = ("cell_ranger", "seurat")
 
 
@@ -39,66 +39,68 @@ def select_features(
     key_added: str = "selected",
     copy: bool = False,
 ) -> MuData | None:
-    """Choose the features that a model is to learn from.
+    """Select the features for training.
 
-    **Genes**: those that all named modalities of genes have (expression and gene activity, say), and that are highly variable in at least
-    ``min_batches`` batches of the first one; the same genes in each. **Proteins**: all that vary. **Peaks**: those open in
-    most cells.
+    **Genes**: those in all named modalities of genes (e.g. expression and gene activity) and highly variable in at
+    least ``min_batches`` batches of the first one. All these modalities keep the same genes. **Proteins**: all that
+    vary. **Peaks**: those open in most cells.
 
     Parameters
     ----------
     mdata
         MuData with normalised values.
     modalities
-        Modalities to choose features of. The first one of genes is where variability is measured, so name expression before activity.
+        Modalities whose features are selected. Variability is measured in the first modality of genes, so name
+        expression before activity.
     batch_key
-        Column of the batches, in ``mdata.obs`` or that modality's ``obs``. ``None``: all cells are one batch.
+        Column of the batches, in ``mdata.obs`` or in that modality's ``obs``. ``None``: all cells are one batch.
     min_batches
-        Batches in which a gene must be highly variable; 2 in the paper for multiome ("in more than one batch"), 3 for CITE-seq. Without
-        ``batch_key`` it has no say.
+        Batches in which a gene must be highly variable. 2 in the paper for multiome ("in more than one batch"), 3 for
+        CITE-seq. Ignored without ``batch_key``.
     n_top_genes
-        Genes called highly variable in each batch; the paper does not tell it, 2,000 is scanpy's custom.
+        Highly variable genes per batch. The paper does not give a number; 2,000 is usual in scanpy.
     flavor
         ``"cell_ranger"`` (the paper's) or ``"seurat"`` of :func:`scanpy.pp.highly_variable_genes`.
     n_top_peaks
-        Peaks to choose, those with counts in most cells.
+        Number of peaks to select, those with counts in most cells.
     keep
-        Names of features chosen anyway, genes where all modalities of genes have them; in the paper the genes of surface proteins.
+        Names of features that are always selected, for genes if all modalities of genes have them. In the paper these
+        are the genes of surface proteins.
     kinds
-        What modalities measure, as in :func:`scminnet.pp.normalize`.
+        Kind by modality, as in :func:`scminnet.pp.normalize`.
     layer
-        Layer of normalised values; ``None``: ``X``.
+        Layer of normalised values. ``None``: ``X``.
     subset
-        Whether the modalities lose the other features, which is what training expects. If not, the choice is only marked. Links between
+        Whether to remove the other features, as training expects. If not, the selection is only marked. Links between
         peaks and genes need all features, so keep the full data for them.
     key_added
-        Name of the column that marks the choice.
+        Name of the column that marks the selection.
     copy
-        Return a changed copy and leave ``mdata`` as it is.
+        Return a changed copy, and leave ``mdata`` unchanged.
 
     Returns
     -------
     ``None``, or the copy. Written, for ``key = key_added`` and each modality ``m``:
 
     ``mdata[m].var[key]``
-        Whether the feature was chosen; all true with ``subset``.
+        Whether the feature was selected. All are true with ``subset``.
     ``mdata[m].var["{key}_n_batches"]``
-        For genes: batches in which the gene is highly variable, int64.
+        For genes: number of batches in which the gene is highly variable, int64.
     ``mdata[m].var["{key}_n_cells"]``
-        For peaks: cells with counts, int64.
+        For peaks: number of cells with counts, int64.
     ``mdata.uns[key]``
-        ``params``, and ``keep_not_found``: names of ``keep`` that could not be chosen.
+        ``params``, and ``keep_not_found``: names of ``keep`` that could not be selected.
 
     Raises
     ------
     TypeError
-        ``mdata`` is no MuData, or values are no numbers in memory.
+        ``mdata`` is not a MuData, or values are not numbers in memory.
     KeyError
-        ``batch_key`` is no column.
+        ``batch_key`` is not a column.
     ValueError
-        ``mdata`` is a view; a modality or layer is not there, or its kind not known; a parameter is out of its range; modalities of genes have
-        no gene in common, or a modality of genes holds counts; there are fewer batches than ``min_batches``, or a batch is too small; no
-        feature is left.
+        ``mdata`` is a view; a modality or layer is missing, or its kind is unknown; a parameter is out of its range;
+        modalities of genes have no gene in common, or hold counts; there are fewer batches than ``min_batches``, or a
+        batch is too small; or no feature is left.
 
     Examples
     --------
@@ -124,10 +126,9 @@ def select_features(
     for m, matrix in matrices.items():
         check_values(matrix, m)
 
-    tables = _of_genes(
-        mdata, {m: matrices[m] for m in names if of_kind[m] == GENES}, batch_key, min_batches, n_top_genes, flavor, kept
-    )
-    tables |= {m: _of_peaks(matrices[m], n_top_peaks) for m in names if of_kind[m] == PEAKS}
+    genes = {m: matrices[m] for m in names if of_kind[m] == GENES}
+    tables = _select_genes(mdata, genes, batch_key, min_batches, n_top_genes, flavor, kept)
+    tables |= {m: _select_peaks(matrices[m], n_top_peaks) for m in names if of_kind[m] == PEAKS}
     tables |= {m: {"": _varies(matrices[m])} for m in names if of_kind[m] == PROTEINS}
     for m in names:
         if of_kind[m] != GENES:
@@ -135,13 +136,12 @@ def select_features(
         if not tables[m][""].any():
             remedy = f"Lower `min_batches` ({min_batches}) or raise `n_top_genes` ({n_top_genes:,})."
             remedy = remedy if of_kind[m] == GENES else "None of them varies: leave the modality out."
-            raise ValueError(f"no feature of modality {m!r} is chosen. {remedy}")
+            raise ValueError(f"no feature of modality {m!r} is selected. {remedy}")
     logger.info(
-        "features chosen: %s",
+        "features selected: %s",
         ", ".join(f"{m} {int(tables[m][''].sum()):,} of {mdata.mod[m].n_vars:,}" for m in names),
     )
 
-    chosen = pd.Index([]).append([mdata.mod[m].var_names[tables[m][""]] for m in names])
     params: dict[str, Any] = {
         "modalities": names,
         "batch_key": batch_key,
@@ -152,28 +152,34 @@ def select_features(
         "layer": layer,
         "subset": subset,
     }
-    # h5mu files hold no None
+    # h5mu files can not store None
     params = {name: value for name, value in params.items() if value is not None}
-    with compat.new_mudata_manner():
+    selected = pd.Index([]).append([mdata.mod[m].var_names[tables[m][""]] for m in names])
+    with compat.mudata_0_4_behaviour():
         result = mdata.copy() if copy else mdata
-        for m in names:
-            adata = result.mod[m]
-            adata.var = adata.var.assign(**{key_added + ending: values for ending, values in tables[m].items()})
-            if subset:
-                result.mod[m] = adata[:, tables[m][""]].copy()
-        result.update()
+        _write(result, tables, key_added, subset=subset)
     result.uns[key_added] = {
         "params": params,
-        "keep_not_found": kept[~kept.isin(chosen)].to_numpy(dtype=object),
+        "keep_not_found": kept[~kept.isin(selected)].to_numpy(dtype=object),
     }
     return result if copy else None
 
 
-#: Columns of a modality's ``var`` by their names' endings; "" is the choice itself.
+#: Columns of a modality's ``var`` by the endings of their names. "" is the selection itself.
 Columns = dict[str, np.ndarray]
 
 
-def _of_genes(
+def _write(mdata: MuData, tables: Mapping[str, Columns], key: str, *, subset: bool) -> None:
+    """Write the selection into each modality's ``var``, and remove the other features if asked."""
+    for m, columns in tables.items():
+        adata = mdata.mod[m]
+        adata.var = adata.var.assign(**{key + ending: values for ending, values in columns.items()})
+        if subset:
+            mdata.mod[m] = adata[:, columns[""]].copy()
+    mdata.update()
+
+
+def _select_genes(
     mdata: MuData,
     matrices: Mapping[str, Any],
     batch_key: str | None,
@@ -182,14 +188,14 @@ def _of_genes(
     flavor: str,
     kept: pd.Index,
 ) -> dict[str, Columns]:
-    """Choose the same genes in all modalities of genes, by their variability in the first."""
+    """Select the same genes in all modalities of genes, by their variability in the first."""
     if not matrices:
         return {}
     first, *others = matrices
     if looks_like_counts(matrices[first]):
         raise ValueError(
-            f"modality {first!r} holds counts, but flavour {flavor!r} wants log-normalised values. Run `scminnet.pp.normalize(mdata)` "
-            "first, or name their `layer`."
+            f"modality {first!r} holds counts, but flavour {flavor!r} needs log-normalised values. "
+            "Run `scminnet.pp.normalize(mdata)` first, or name their `layer`."
         )
     genes = {m: mdata.mod[m].var_names for m in matrices}
     shared = genes[first]
@@ -205,45 +211,45 @@ def _of_genes(
     enough = 1 if batches is None else min_batches
     result = {}
     for m, names in genes.items():
-        # a gene that another modality lacks was in no contest
+        # genes that another modality lacks count as variable in no batch
         everywhere = pd.Series(n_batches, index=shared).reindex(names, fill_value=0).to_numpy()
         result[m] = {"": (everywhere >= enough) | names.isin(shared.intersection(kept)), "_n_batches": everywhere}
     return result
 
 
-def _of_peaks(values: Any, n_top_peaks: int) -> Columns:
-    """Choose the peaks with counts in most cells."""
+def _select_peaks(values: Any, n_top_peaks: int) -> Columns:
+    """Select the peaks with counts in most cells."""
     n_cells = np.asarray((values > 0).sum(axis=0)).ravel().astype(np.int64)
-    # stable: of peaks in equally many cells the first are taken
+    # stable: among peaks in equally many cells the first are selected
     top = np.argsort(-n_cells, kind="stable")[:n_top_peaks]
     return {"": np.isin(np.arange(len(n_cells)), top) & (n_cells > 0), "_n_cells": n_cells}
 
 
 def _batches(mdata: MuData, modality: str, batch_key: str, min_batches: int) -> pd.Series:
-    """Return each cell's batch, raising when one is missing or there are too few."""
+    """Return each cell's batch. Raise if one is missing or there are too few batches."""
     batches = modality_column(mdata, batch_key, modality, "batch_key").astype(str)
     sizes = batches.value_counts()
     if len(sizes) < min_batches:
         raise ValueError(
-            f"`min_batches` is {min_batches}, but `batch_key`={batch_key!r} holds {len(sizes)}: {shorten(sizes.index)}. "
-            f"Give at most {len(sizes)}."
+            f"`min_batches` is {min_batches}, but `batch_key`={batch_key!r} holds {len(sizes)}: "
+            f"{shorten(sizes.index)}. Give at most {len(sizes)}."
         )
     if (sizes < 2).any():
         raise ValueError(
-            f"`batch_key`={batch_key!r}: {shorten(sizes.index[sizes < 2])} has a single cell, in which nothing varies. "
-            "Merge it with another batch or leave it out."
+            f"`batch_key`={batch_key!r}: {shorten(sizes.index[sizes < 2])} has a single cell, so nothing varies. "
+            "Merge it with another batch or remove it."
         )
     return batches
 
 
 def _highly_variable(values: Any, batches: pd.Series | None, n_top_genes: int, flavor: str) -> np.ndarray:
-    """Count the batches in which each gene is among the most variable ones."""
-    # the genes of each batch are called by themselves: scanpy's own batch_key also ranks over batches, which nothing here needs
+    """Count the batches in which each gene is highly variable."""
+    # batch by batch, because scanpy's own batch_key also ranks genes over batches, which is not needed
     groups = [slice(None)] if batches is None else [np.flatnonzero(batches == batch) for batch in batches.unique()]
     n_batches = np.zeros(values.shape[1], dtype=np.int64)
     for rows in groups:
         part = AnnData(values[rows])
-        # a gene without a count in this batch cannot vary in it, and would fill the lowest bin
+        # genes without counts in this batch would fill the lowest bin
         seen = np.flatnonzero(np.asarray((part.X > 0).sum(axis=0)).ravel() > 0)
         try:
             table = sc.pp.highly_variable_genes(
@@ -251,15 +257,15 @@ def _highly_variable(values: Any, batches: pd.Series | None, n_top_genes: int, f
             )
         except ValueError as error:
             raise ValueError(
-                f"`flavor`: scanpy's {flavor!r} finds no highly variable genes among {len(seen):,} genes of a batch of {part.n_obs:,} cells "
-                f"({error}). Take the other flavour, or merge small batches."
+                f"`flavor`: scanpy's {flavor!r} finds no highly variable genes among {len(seen):,} genes of a batch of "
+                f"{part.n_obs:,} cells ({error}). Use the other flavour, or merge small batches."
             ) from error
         n_batches[seen] += table["highly_variable"].to_numpy(bool)
     return n_batches
 
 
 def _varies(values: Any) -> np.ndarray:
-    """Tell which features have two values or more."""
+    """Tell which features have at least two different values."""
     extremes = [getattr(values, name)(axis=0) for name in ("min", "max")]
     low, high = (np.asarray(e.todense() if hasattr(e, "todense") else e).ravel() for e in extremes)
     return high > low

@@ -10,7 +10,7 @@ import pandas as pd
 from mudata import MuData
 
 from scminnet._core.arguments import shorten
-from scminnet._core.matrices import Block, columns, fold
+from scminnet._core.matrices import Block, fold, read_columns
 from scminnet._core.mdata import check_modalities, layer_matrix, layer_names
 from scminnet._core.obs import obs_column
 from scminnet._core.values import check_values
@@ -24,7 +24,7 @@ class Observed(NamedTuple):
 
     def columns(self, chosen: np.ndarray) -> Block:
         """Return the values of some features, (n, chosen)."""
-        values = columns(self.matrix, chosen)
+        values = read_columns(self.matrix, chosen)
         return values if self.rows is None else values[self.rows]
 
     def totals(self, observations: np.ndarray) -> np.ndarray:

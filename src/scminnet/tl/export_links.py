@@ -11,8 +11,8 @@ import pandas as pd
 from mudata import MuData
 
 from scminnet._core.arguments import check_choice, shorten
-from scminnet._core.files import replacing
-from scminnet.genomics.link_table import PROBABILITIES, link_table, strength
+from scminnet._core.files import atomic_text_file
+from scminnet.genomics.link_table import PROBABILITIES, link_strength, link_table
 
 #: UCSC's definition of interact and bigInteract (bed5+13), for ``bedToBigBed -as``.
 INTERACT_AS = """\
@@ -111,7 +111,7 @@ def export_links(
     check_choice(format, FORMATS, "format")
     check_choice(score, SCORES, "score")
     table = link_table(links, [*_NEEDED, score])
-    value = strength(table, score)
+    value = link_strength(table, score)
     if not table["strand"].isin(["+", "-"]).all():
         raise ValueError(
             "`links`: column 'strand' holds other values than '+' and '-'. Fill them, or leave these links out."
@@ -127,9 +127,9 @@ def export_links(
     rows = FORMATS[format](table)
     rows = rows.sort_values([rows.columns[0], rows.columns[1], rows.columns[2]], kind="stable")
     if format == "biginteract":
-        with replacing(f"{path}.as") as file:
+        with atomic_text_file(f"{path}.as") as file:
             file.write(INTERACT_AS)
-    with replacing(path) as file:
+    with atomic_text_file(path) as file:
         if format == "interact":
             file.write(
                 'track type=interact name="links" description="peak-gene links" interactDirectional=true visibility=full\n'

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 from mudata import MuData
 
-from scminnet._core.files import replacing
+from scminnet._core.files import atomic_text_file
 from scminnet.genomics import parse_intervals
 from scminnet.genomics.link_table import link_table
 
@@ -61,9 +61,9 @@ def export_peaks(
         if beside.empty:
             raise ValueError("`background` holds no interval that is not among `peaks`. Give more.")
     if beside is not None:
-        with replacing(path.with_name(f"{path.stem}.background{path.suffix}")) as file:
+        with atomic_text_file(path.with_name(f"{path.stem}.background{path.suffix}")) as file:
             beside.to_csv(file, sep="\t", header=False, index=False, lineterminator="\n")
-    with replacing(path) as file:
+    with atomic_text_file(path) as file:
         rows.to_csv(file, sep="\t", header=False, index=False, lineterminator="\n")
 
 

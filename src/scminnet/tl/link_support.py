@@ -12,7 +12,7 @@ from mudata import MuData
 from sklearn.metrics import average_precision_score
 
 from scminnet._core.arguments import check_choice, check_count
-from scminnet.genomics.link_table import PROBABILITIES, link_table, strength
+from scminnet.genomics.link_table import PROBABILITIES, link_strength, link_table
 from scminnet.tl._evidence import look_up, read_evidence
 
 SCORES = ("r", "z", *PROBABILITIES)
@@ -121,7 +121,7 @@ def link_support(
     table = link_table(links, [*_NEEDED, score])
     edges = _check_bins(bins)
     check_count(slack, "slack", minimum=0)
-    strengths = strength(table, score)
+    strengths = link_strength(table, score)
     if "group" not in table:
         table = table.assign(group="all")
     known, supported = look_up(

@@ -174,7 +174,7 @@ def minibulk(
     for i, m in enumerate(names):
         obs[f"n_cells_{m}"] = of_bulks[kept, i]
     # that modalities have features of the same names, as genes and their activity have, is the aim
-    with compat.new_mudata_manner():
+    with compat.mudata_0_4_behaviour():
         result = MuData({m: _summed(mdata.mod[m], values[m], bulks[rows[m]], bulk_names) for m in names})
     result.obs = obs
 

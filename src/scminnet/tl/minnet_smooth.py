@@ -188,7 +188,7 @@ def minnet_smooth(
                 )
 
     if copy:
-        with compat.new_mudata_manner():
+        with compat.mudata_0_4_behaviour():
             mdata = mdata.copy()
     for m in names:
         adata = mdata.mod[m]
@@ -208,7 +208,7 @@ def minnet_smooth(
     mdata.uns[key_added] = {"modalities": names, "params": params}
     if imputed:
         # that the imputed modalities have the features of the others is the aim
-        with compat.new_mudata_manner():
+        with compat.mudata_0_4_behaviour():
             mdata.mod.update(imputed)
             mdata.update()
     return mdata if copy else None

@@ -6,12 +6,13 @@ import scanpy as sc
 import torch
 from mudata import MuData
 from scipy import sparse
-from scminnet.model.diagnosis.verdict.reference_range import MIN_HELD_OUT
-from scminnet.model.diagnosis.verdict.verdict import CHECKS, COLUMNS, Finding, judge, summarise
 
 from scminnet import MinNet
 from scminnet.datasets import simulate_multiome
 from scminnet.metrics import foscttm
+from scminnet.model.diagnosis.checks import CHECKS
+from scminnet.model.diagnosis.reference_range import MIN_HELD_OUT
+from scminnet.model.diagnosis.verdict import COLUMNS, Finding, judge, summarise
 
 from ..conftest import QUIET, setup
 
@@ -152,9 +153,7 @@ def test_pairs_are_told_only_where_there_are_some(model: MinNet, third: MuData, 
 def test_mixing_is_expected_of_different_cells(model: MinNet, third: MuData, monkeypatch) -> None:
     """A held-out cell that stood in both modalities would be its own neighbour."""
     given = []
-    monkeypatch.setattr(
-        "scminnet.model.diagnosis.verdict.diagnose.modality_mixing", lambda *groups, seed: given.extend(groups)
-    )
+    monkeypatch.setattr("scminnet.model.diagnosis.diagnose.modality_mixing", lambda *groups, seed: given.extend(groups))
     found = model.diagnose(third)
     assert row(found, "mixing", "rna, atac")["verdict"] == "unknown"
     held_out = model.reference_range_["held_out"]
@@ -256,7 +255,7 @@ def test_saved_and_loaded_models_diagnose_alike(trained: MinNet, query: MuData, 
 
 
 def test_the_same_twice_and_nothing_changed(model: MinNet, third: MuData, monkeypatch) -> None:
-    monkeypatch.setattr("scminnet.model.diagnosis.verdict.diagnose.MAX_CELLS", 150)
+    monkeypatch.setattr("scminnet.model.diagnosis.diagnose.MAX_CELLS", 150)
     before = third.copy()
     first, second, other = (model.diagnose(third, seed=seed) for seed in (3, 3, 4))
     assert first.table.equals(second.table)
@@ -270,7 +269,7 @@ def test_the_same_twice_and_nothing_changed(model: MinNet, third: MuData, monkey
 
 def test_a_sample_of_cells_says_nearly_the_same(model: MinNet, third: MuData, monkeypatch) -> None:
     whole = model.diagnose(third).table
-    monkeypatch.setattr("scminnet.model.diagnosis.verdict.diagnose.MAX_CELLS", 200)
+    monkeypatch.setattr("scminnet.model.diagnosis.diagnose.MAX_CELLS", 200)
     sample = model.diagnose(third).table
     np.testing.assert_allclose(sample["value"], whole["value"], atol=0.1)
     # features are looked at in all cells
@@ -303,7 +302,7 @@ def test_training_again_forgets_what_was_kept(reference: MuData, monkeypatch) ->
     first = model.reference_range_
     kept = []
     monkeypatch.setattr(
-        "scminnet.model.training.train.train.UnsupervisedTrainingMixin.train",
+        "scminnet.model.training.train.UnsupervisedTrainingMixin.train",
         lambda self, **_: kept.append(self.reference_range_),
     )
     model.train(max_epochs=1, **QUIET)

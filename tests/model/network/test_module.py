@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from scminnet.model.inference.embed.encode import embed_projected, hidden_moments
 
 from scminnet.model import Recipe, SiameseModule
+from scminnet.model.inference.forward_pass import embed_projected, hidden_moments
 from scminnet.model.network.module import modality_pairs
 
 
@@ -129,7 +129,7 @@ def test_hidden_moments_of_many_cells_are_those_of_a_part(monkeypatch: pytest.Mo
     # in an order, as cells of a file often are
     projected = np.sort(np.random.default_rng(0).normal(2, 3, size=(15_001, 3)).astype(np.float32), axis=0)
     of_a_part = hidden_moments(module, projected, "rna")
-    monkeypatch.setattr("scminnet.model.inference.embed.encode.MAX_CELLS_FOR_HIDDEN_STATISTICS", len(projected))
+    monkeypatch.setattr("scminnet.model.inference.forward_pass.MAX_CELLS_FOR_HIDDEN_STATISTICS", len(projected))
     for (mean, variance), (all_mean, all_variance) in zip(
         of_a_part, hidden_moments(module, projected, "rna"), strict=True
     ):

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 from scipy import sparse
-from scminnet.model.training.train.pair_data import PairDataset
-from scminnet.model.training.train.pair_sampler import DrawnBatch
 
 from scminnet.graph.geodesic import GeodesicIndex
 from scminnet.model import PairDataModule, PairSampler, Recipe
+from scminnet.model.training.pair_data import PairDataset
+from scminnet.model.training.pair_sampler import DrawnBatch
 
 
 def sampler(present: np.ndarray, *, frozen: bool = False, seed: int = 0, cells=None, **changes) -> PairSampler:

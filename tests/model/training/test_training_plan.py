@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import torch
-from scminnet.model.training.train.training_plan import EpochMeans
+
+from scminnet.model.training.training_plan import EpochMeans
 
 
 def test_means_are_weighted_by_cells_and_skip_what_is_no_number() -> None:

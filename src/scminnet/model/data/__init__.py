@@ -1,1 +1,1 @@
-"""From a MuData to what the model reads: registration, fields, cells and their rows."""
+"""Data of a model: registration, cell index, sparse rows, and the query's features in the reference's order."""

@@ -1,4 +1,4 @@
-"""How a MuData is registered: fields that look across modalities and allow a query to lack some."""
+"""scvi-tools fields that register a MuData across modalities. A query may lack some modalities."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from scminnet.model.data.obs_columns import resolve_batches, resolve_labels
 
 
 def layer_field_key(modality: str) -> str:
-    """Registry key of a modality's matrix."""
+    """Return the registry key of a modality's matrix."""
     return f"X_{modality}"
 
 
 class MuDataOptionalLayerField(MuDataLayerField):
-    """A modality's matrix that a query may lack, and whose features must be the reference's, in its order."""
+    """A modality's matrix, which a query may lack. Its features must be the reference's, in the same order."""
 
     def transfer_field(self, state_registry: dict[str, Any], mdata_target: MuData, **kwargs: Any) -> dict[str, Any]:
-        """Transfer the field; a modality that the query lacks is registered with no cells."""
+        """Transfer the field. A modality that the query lacks is registered with no cells."""
         if self.mod_key not in mdata_target.mod:
             return {**state_registry, "n_obs": 0}
         check_features(mdata_target, self.mod_key, state_registry["column_names"])
@@ -31,7 +31,7 @@ class MuDataOptionalLayerField(MuDataLayerField):
 
 
 class MuDataResolvedLabelsField(MuDataLabelsWithUnlabeledObsField):
-    """Labels of all modalities' cells with one code map, the unlabelled category last."""
+    """Labels of the cells of all modalities, with one code map. The unlabelled category is last."""
 
     def __init__(
         self, registry_key: str, labels_key: str | None, modalities: Sequence[str], unlabeled_category: str
@@ -43,7 +43,7 @@ class MuDataResolvedLabelsField(MuDataLabelsWithUnlabeledObsField):
 
 
 class MuDataResolvedBatchField(MuDataCategoricalObsField):
-    """Batches of all modalities' cells with one code map."""
+    """Batches of the cells of all modalities, with one code map."""
 
     def __init__(self, registry_key: str, batch_key: str | None, modalities: Sequence[str]) -> None:
         super().__init__(registry_key, BATCH_COLUMN)
@@ -53,16 +53,17 @@ class MuDataResolvedBatchField(MuDataCategoricalObsField):
 
 
 def _write_column(mdata: MuData, column: str, values: pd.Series) -> None:
-    # a new table: the present one may be a slice of another, into which pandas warns of writing
+    # a new table, because pandas warns when writing into a slice of another table
     mdata.obs = mdata.obs.assign(**{column: pd.Categorical(values)})
 
 
 def check_features(mdata: MuData, modality: str, reference: Sequence[str] | np.ndarray) -> None:
-    """Raise unless the modality's features are the reference's, in the reference's order."""
+    """Raise unless the modality has the reference's features in the reference's order."""
     names = mdata.mod[modality].var_names
     if not np.array_equal(names.astype(str), np.asarray(reference, dtype=str)):
         known = names.isin(reference)
         raise ValueError(
             f"modality {modality!r} has {len(names):,} features, {int(known.sum()):,} of them among the model's "
-            f"{len(reference):,}, or in another order. Call `MinNet.prepare_query_mudata(mdata, model)` first."
+            f"{len(reference):,}, or they are in another order. "
+            "Call `MinNet.prepare_query_mudata(mdata, model)` first."
         )

@@ -1,4 +1,4 @@
-"""Mean and standard deviation of each feature, over blocks of cells."""
+"""Mean and standard deviation of each feature, computed in blocks of cells."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from numba import njit
 
 from scminnet._core.matrices import Block, fold
 
-#: Cells whose values are summed at a time: their float64 copies are small.
+#: Cells whose values are summed at a time, so that the float64 copies stay small.
 _BLOCK = 4096
 
 
 class _Sums(NamedTuple):
-    """Number of cells, and mean and sum of squared deviations of each feature over them, float64."""
+    """Number of cells, and each feature's mean and sum of squared deviations, float64."""
 
     n: int
     mean: np.ndarray
@@ -22,21 +22,22 @@ class _Sums(NamedTuple):
 
 
 def feature_moments(matrix: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of each feature.
+    """Compute the mean and standard deviation of each feature.
 
     Parameters
     ----------
     matrix
-        Cells x features, wherever it is stored; it is read once.
+        Cells x features, in memory, on disk or as a dask array. It is read once.
 
     Returns
     -------
-    Two float32 arrays of length n_features. The deviation divides by n - 1 as :func:`scanpy.pp.scale` does; it is 0 for
-    a constant feature. Sums run in float64, over deviations from the mean of a block of cells, so that large means do not swallow small variances.
+    Two float32 arrays of length n_features. The standard deviation divides by n - 1, as in :func:`scanpy.pp.scale`. It
+    is 0 for a constant feature. Sums run in float64 over deviations from a block's mean, so small variances survive
+    large means.
     """
     n_cells, mean, squares = fold(_block_sums, _merge, matrix, size=_BLOCK)
     std = np.sqrt(squares / max(n_cells - 1, 1))
-    # a constant feature can have a rounding error for a deviation
+    # rounding can give a constant feature a tiny deviation
     std[std <= 1e-7 * np.abs(mean)] = 0.0
     return mean.astype(np.float32), std.astype(np.float32)
 
@@ -53,7 +54,7 @@ def _block_sums(block: Block) -> _Sums:
 def _sparse_sums(
     values: np.ndarray, columns: np.ndarray, n_cells: int, n_features: int
 ) -> tuple[np.ndarray, np.ndarray]:  # pragma: no cover
-    """Mean and sum of squared deviations of each feature, in two passes over the values that are still in the cache."""
+    """Compute each feature's mean and sum of squared deviations, in two passes over cached values."""
     mean, squares = np.zeros(n_features), np.zeros(n_features)
     n_zero = np.full(n_features, n_cells)
     for k in range(len(values)):
@@ -66,7 +67,7 @@ def _sparse_sums(
 
 
 def _merge(first: _Sums, second: _Sums) -> _Sums:
-    """Sums over two sets of cells (Chan, Golub and LeVeque, The American Statistician 1983)."""
+    """Combine the sums of two sets of cells (Chan, Golub and LeVeque, The American Statistician 1983)."""
     n = first.n + second.n
     apart = second.mean - first.mean
     return _Sums(

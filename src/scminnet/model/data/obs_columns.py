@@ -1,4 +1,4 @@
-"""Labels and batches of all cells, wherever in the MuData they stand."""
+"""Labels and batches of all cells, from the ``obs`` of a MuData and its modalities."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from mudata import MuData
 from scminnet._core.arguments import shorten
 from scminnet._core.obs import obs_column
 
-#: Batch of all cells when the data have no batch column.
+#: Batch of all cells if the data have no batch column.
 ONE_BATCH = "all"
 
-#: Types of fewer cells are warned of, as in scvi-tools.
+#: Cell types with fewer cells cause a warning, as in scvi-tools.
 RARE = 3
 
 
 def resolve_labels(
     mdata: MuData, labels_key: str | None, modalities: Sequence[str], unlabeled_category: str, *, allow_missing: bool
 ) -> pd.Series:
-    """Return one label a cell, as text; the unlabelled category where there is none.
+    """Return one label per cell, as text. Cells without a label get the unlabelled category.
 
     Parameters
     ----------
@@ -31,11 +31,11 @@ def resolve_labels(
     labels_key
         Column of its ``obs`` or of its modalities' ``obs``; ``None``: no cell is labelled.
     modalities
-        Modalities to look at.
+        Modalities to search.
     unlabeled_category
-        Stands for a missing label.
+        Category of cells without a label.
     allow_missing
-        Whether the column may be absent, as in a query: then no cell is labelled.
+        Whether the column may be absent, as in a query. Then no cell is labelled.
     """
     labels = pd.Series(np.nan, index=mdata.obs_names, dtype=object)
     if labels_key is not None:
@@ -51,7 +51,7 @@ def resolve_labels(
 def resolve_batches(
     mdata: MuData, batch_key: str | None, modalities: Sequence[str], *, allow_missing: bool
 ) -> pd.Series:
-    """Return one batch a cell, as text; a single batch without ``batch_key`` or when a query lacks it."""
+    """Return one batch per cell, as text. Without ``batch_key``, or if a query lacks it, all cells are one batch."""
     if batch_key is None:
         return pd.Series(ONE_BATCH, index=mdata.obs_names, dtype=object)
     try:
@@ -70,28 +70,29 @@ def resolve_batches(
 
 
 def check_labels(labels: pd.Series, unlabeled_category: str) -> None:
-    """Raise unless a reference's labels tell at least two types apart; warn of those that can hardly be learnt."""
+    """Raise unless the reference has at least two cell types. Warn about cell types with few cells."""
     n_cells = labels[labels != unlabeled_category].value_counts().sort_index()
     types = list(n_cells.index)
     if not types:
         raise ValueError(
             f"`labels_key`: all {len(labels):,} cells are unlabelled (missing or {unlabeled_category!r}). "
-            "Label some cells, or leave `labels_key` out: the model then learns no cell types."
+            "Label some cells, or leave `labels_key` out to train without cell types."
         )
     if len(types) == 1:
-        raise ValueError(f"`labels_key`: all labelled cells are {types[0]!r}. The reference needs two types or more.")
+        raise ValueError(f"`labels_key`: all labelled cells are {types[0]!r}. Give a reference of two types or more.")
     rare = n_cells[n_cells < RARE]
     if len(rare):
         warnings.warn(
-            f"`labels_key`: types of fewer than {RARE} cells can hardly be learnt: {shorten(list(rare.index))}. Join them with a related type, "
-            f"or set them to the unlabelled category {unlabeled_category!r}.",
+            f"`labels_key`: cell types with fewer than {RARE} cells: {shorten(list(rare.index))}. "
+            "The model can hardly learn them. Merge them with a related type, or set them to the unlabelled category "
+            f"{unlabeled_category!r}.",
             UserWarning,
             stacklevel=4,
         )
 
 
 def check_known_labels(labels: pd.Series, mapping: Sequence[str], unlabeled_category: str) -> None:
-    """Raise when a query has labels that the reference lacks."""
+    """Raise if a query has labels that the reference lacks."""
     new = sorted(set(labels) - set(mapping) - {unlabeled_category})
     if new:
         n_cells = int(labels.isin(new).sum())

@@ -1,4 +1,4 @@
-"""Brings a query's features into the reference's order."""
+"""Brings a query's features into the reference's order. Missing features are filled with zeros."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from scminnet._core.logging import logger
 
 
 def align_features(adata: AnnData, features: pd.Index) -> AnnData:
-    """Return the cells of ``adata`` over ``features``: known ones moved, missing ones zero, others left out.
+    """Return the cells of ``adata`` with ``features``: known ones are reordered, missing ones zero, others removed.
 
-    ``X`` and layers keep their kind (sparse or dense) and type; ``obs``, ``obsm``, ``obsp`` and ``uns`` are copied. Matrices on disk stay there
-    where no feature moves, and become dask arrays otherwise.
+    ``X`` and layers keep their format (sparse or dense) and type. ``obs``, ``obsm``, ``obsp`` and ``uns`` are copied.
+    Matrices on disk stay there if the features are already in order, and become dask arrays otherwise.
     """
     source = adata.var_names.get_indexer(features)
     known = np.flatnonzero(source >= 0)
-    # a matrix product with the selection moves columns and makes zeros in one step
+    # a product with the selection matrix reorders columns and fills zeros in one step
     selection = sparse.csr_matrix(
         (np.ones(len(known), dtype=np.float32), (source[known], known)), shape=(adata.n_vars, len(features))
     )
@@ -46,7 +46,7 @@ def align_features(adata: AnnData, features: pd.Index) -> AnnData:
     )
 
 
-def _taken_over(adata: AnnData) -> AnnData:
+def _copy_unless_stored(adata: AnnData) -> AnnData:
     stored = any(map(matrices.on_disk, (adata.X, *adata.layers.values())))
     return adata if stored else adata.copy()
 
@@ -57,14 +57,14 @@ def align_query(mdata: MuData, features: Mapping[str, Sequence[str]]) -> MuData:
     Parameters
     ----------
     mdata
-        The query. Modalities that the reference lacks are taken over as they are.
+        The query. Modalities that the reference lacks are kept as they are.
     features
-        By modality, the reference's features.
+        Features of the reference, by modality.
 
     Raises
     ------
     ValueError
-        The query has none of the reference's modalities, or a modality none of its features.
+        The query has none of the reference's modalities, or a modality has none of its features.
     """
     shared = [m for m in features if m in mdata.mod]
     if not shared:
@@ -85,17 +85,17 @@ def align_query(mdata: MuData, features: Mapping[str, Sequence[str]]) -> MuData:
             raise ValueError(
                 f"modality {modality!r} of `mdata` has none of the model's {len(features[modality]):,} features: "
                 f"it has {shorten(names, 3)}, the model {shorten(features[modality], 3)}. "
-                "Use the same kind of names (symbols or Ensembl ids, the same peaks)."
+                "Use the same kind of names: symbols or Ensembl ids, and the same peaks."
             )
     logger.info(
         "features of the model found in the query: %s; missing ones are filled with zeros",
         ", ".join(f"{m} {counts[m]:,} of {len(features[m]):,}" for m in shared),
     )
     aligned = {
-        m: align_features(adata, pd.Index(features[m])) if m in features else _taken_over(adata)
+        m: align_features(adata, pd.Index(features[m])) if m in features else _copy_unless_stored(adata)
         for m, adata in mdata.mod.items()
     }
-    with compat.new_mudata_manner():
+    with compat.mudata_0_4_behaviour():
         result = MuData(aligned)
     result.obs = mdata.obs.reindex(result.obs_names).copy()
     result.uns.update(mdata.uns)

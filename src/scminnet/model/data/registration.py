@@ -1,4 +1,4 @@
-"""What is checked and resolved before a MuData is registered with the model."""
+"""Checks a MuData, resolves its labels and batches, and registers it with the model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from scminnet._core.compat import without_warning
 from scminnet._core.mdata import check_modalities, check_mudata, check_not_view, layer_matrix, layer_names
 from scminnet._core.values import check_values
 from scminnet.model._scvi import AnnDataManagerValidationCheck
-from scminnet.model.data.cell_index import check_measured, modality_positions
+from scminnet.model.data.cell_index import check_measured, rows_in_modalities
 from scminnet.model.data.fields import (
     MuDataOptionalLayerField,
     MuDataResolvedBatchField,
@@ -36,14 +36,16 @@ def register(
     setup_method_args: dict[str, Any],
     transfer_kwargs: dict[str, Any],
 ) -> AnnDataManager:
-    """Check everything, then register the fields; arguments as in :meth:`scminnet.MinNet.setup_mudata`.
+    """Check all arguments and data, then register the fields.
 
     Parameters
     ----------
+    mdata, modalities, layers, labels_key, batch_key, unlabeled_category
+        As in :meth:`scminnet.MinNet.setup_mudata`.
     setup_method_args
-        What scvi-tools keeps of the call; the resolved modalities and layers are written into it.
+        What scvi-tools keeps of the call. The resolved modalities and layers are written into it.
     transfer_kwargs
-        ``source_registry`` and others when a saved model's setup is replayed.
+        ``source_registry`` and others if the setup of a saved model is repeated for a query.
     """
     source = transfer_kwargs.get("source_registry")
     check_mudata(mdata)
@@ -57,7 +59,7 @@ def register(
         raise ValueError(f"`mdata` has modalities {shorten(mdata.mod)}, the model {shorten(names)}: none in common.")
     check_modalities(mdata, present)
     check_matrices(mdata, present, layer_of)
-    positions = modality_positions(mdata, names)
+    positions = rows_in_modalities(mdata, names)
     check_measured(mdata, positions, names)
     labels = resolve_labels(mdata, labels_key, names, unlabeled_category, allow_missing=source is not None)
     resolve_batches(mdata, batch_key, names, allow_missing=source is not None)
@@ -65,41 +67,58 @@ def register(
         if labels_key is not None:
             check_labels(labels, unlabeled_category)
     else:
-        registries = source["field_registries"]
-        known = registries[REGISTRY_KEYS.LABELS_KEY]["state_registry"]["categorical_mapping"]
-        check_known_labels(labels, known, unlabeled_category)
-        for modality in present:
-            check_features(mdata, modality, registries[layer_field_key(modality)]["state_registry"]["column_names"])
+        _check_query(mdata, source["field_registries"], present, labels, unlabeled_category)
 
-    fields = [
-        MuDataOptionalLayerField(
-            layer_field_key(m),
-            layer_of[m],
-            mod_key=m,
-            is_count_data=False,
-            correct_data_format=False,
-            mod_required=True,
-        )
-        for m in names
-    ]
-    fields += [
-        MuDataResolvedLabelsField(REGISTRY_KEYS.LABELS_KEY, labels_key, names, unlabeled_category),
-        MuDataResolvedBatchField(REGISTRY_KEYS.BATCH_KEY, batch_key, names),
-    ]
     manager = AnnDataManager(
-        fields=fields,
+        fields=_fields(names, layer_of, labels_key, batch_key, unlabeled_category),
         setup_method_args=setup_method_args,
-        # cells need not be measured in every modality: rows are matched by name instead
+        # cells may lack modalities, because rows are matched by name
         validation_checks=AnnDataManagerValidationCheck(check_fully_paired_mudata=False),
     )
-    # scvi-tools names a rare type by its code, and of a query as well; `check_labels` says which of a reference are rare
+    # scvi-tools names rare types by code, also in a query; `check_labels` names those of a reference
     with without_warning("Category .* has fewer than 3 cells"):
         manager.register_fields(mdata, **transfer_kwargs)
     return manager
 
 
+def _check_query(
+    mdata: MuData, registries: Mapping[str, Any], modalities: Sequence[str], labels: Any, unlabeled_category: str
+) -> None:
+    """Raise if a query has labels or features that the reference lacks."""
+    known = registries[REGISTRY_KEYS.LABELS_KEY]["state_registry"]["categorical_mapping"]
+    check_known_labels(labels, known, unlabeled_category)
+    for modality in modalities:
+        check_features(mdata, modality, registries[layer_field_key(modality)]["state_registry"]["column_names"])
+
+
+def _fields(
+    modalities: Sequence[str],
+    layers: Mapping[str, str | None],
+    labels_key: str | None,
+    batch_key: str | None,
+    unlabeled_category: str,
+) -> list[Any]:
+    """Return the fields of scvi-tools: a matrix per modality, labels and batches."""
+    matrices = [
+        MuDataOptionalLayerField(
+            layer_field_key(m),
+            layers[m],
+            mod_key=m,
+            is_count_data=False,
+            correct_data_format=False,
+            mod_required=True,
+        )
+        for m in modalities
+    ]
+    return [
+        *matrices,
+        MuDataResolvedLabelsField(REGISTRY_KEYS.LABELS_KEY, labels_key, modalities, unlabeled_category),
+        MuDataResolvedBatchField(REGISTRY_KEYS.BATCH_KEY, batch_key, modalities),
+    ]
+
+
 def check_matrices(mdata: MuData, modalities: Sequence[str], layers: Mapping[str, str | None]) -> None:
-    """Raise on values that can not be used; warn once when some look like counts."""
+    """Raise if values can not be used. Warn once if some look like counts."""
     counts = []
     for modality in modalities:
         matrix = layer_matrix(mdata, modality, layers[modality])
@@ -107,7 +126,7 @@ def check_matrices(mdata: MuData, modalities: Sequence[str], layers: Mapping[str
             counts.append(modality)
     if counts:
         warnings.warn(
-            f"the values of {shorten(counts)} are whole numbers, as raw counts are. MinNet expects normalised values: "
+            f"the values of {shorten(counts)} are whole numbers, like raw counts. MinNet expects normalised values: "
             "log-normalise RNA and ATAC, CLR-transform proteins, or name the layer that holds them.",
             UserWarning,
             stacklevel=4,
@@ -116,8 +135,8 @@ def check_matrices(mdata: MuData, modalities: Sequence[str], layers: Mapping[str
 
 def _modality_names(modalities: Sequence[str] | Mapping[str, str]) -> list[str]:
     if isinstance(modalities, str):
-        raise TypeError(f"`modalities` is the text {modalities!r}. Give a list of two names or more.")
+        raise TypeError(f"`modalities` is the text {modalities!r}. Give a list of at least two names.")
     names = list(modalities.values()) if isinstance(modalities, Mapping) else list(modalities)
     if len(set(names)) < 2 or len(set(names)) < len(names):
-        raise ValueError(f"`modalities` is {names}. Name two different modalities or more.")
+        raise ValueError(f"`modalities` is {names}. Name at least two different modalities.")
     return names

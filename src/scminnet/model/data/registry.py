@@ -1,4 +1,4 @@
-"""What a model knows from its registry: modalities, types, features, layers. The base of MinNet's parts."""
+"""Access to a model's registry: modalities, cell types, features and layers. Base of MinNet's mixins."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from scminnet.model.data.sparse_rows import as_row_matrix
 
 
 class RegisteredModel:
-    """A model whose modalities, types, features and layers are in its registry.
+    """A model whose modalities, cell types, features and layers are in its registry.
 
-    The parts of :class:`~scminnet.MinNet` build on it. What is declared here without a value comes from scvi-tools' ``BaseModelClass`` and
-    ``MinNet``, which brings them together.
+    The mixins of :class:`~scminnet.MinNet` inherit from it. Attributes declared here without a value come from
+    ``BaseModelClass`` of scvi-tools and from ``MinNet``.
     """
 
     adata: MuData | None
@@ -27,12 +27,12 @@ class RegisteredModel:
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """Registered modalities, the margin graph's first."""
+        """Registered modalities. The margin graph is built from the first."""
         return tuple(self.registry_["setup_args"]["modalities"].values())
 
     @property
     def labels(self) -> np.ndarray:
-        """Types that the model tells apart, in the order of its probabilities; the unlabelled category is none."""
+        """Cell types of the model in the order of its probabilities, without the unlabelled category."""
         return self._label_state["categorical_mapping"][:-1]
 
     @property
@@ -46,7 +46,7 @@ class RegisteredModel:
     def get_var_names(self, legacy_mudata_format: Literal[True]) -> np.ndarray: ...
 
     def get_var_names(self, legacy_mudata_format: bool = False) -> dict[str, np.ndarray] | np.ndarray:
-        """Features of each registered modality; read from the registry, which a model without data has as well."""
+        """Features of each registered modality, from the registry. The model needs no data for this."""
         registries = self.registry_["field_registries"]
         names = {
             m: np.asarray(registries[layer_field_key(m)]["state_registry"]["column_names"]) for m in self.modalities
@@ -62,7 +62,7 @@ class RegisteredModel:
 
     def _own_data(self) -> MuData:
         if self.adata is None:
-            raise ValueError("the model was loaded without data. Pass `mdata`, or load it with data.")
+            raise ValueError("`mdata` is missing, and the model was loaded without data. Give `mdata`.")
         return self.adata
 
     def _data(self, mdata: MuData | None) -> MuData:

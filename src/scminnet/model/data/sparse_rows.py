@@ -1,4 +1,4 @@
-"""Rows of cells as the network takes them: sparse rows stay sparse up to the first layer."""
+"""Rows of cells as tensors. Sparse rows stay sparse up to the first layer."""
 
 from __future__ import annotations
 
@@ -9,43 +9,46 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from scminnet._core.matrices import in_memory, take
+from scminnet._core.matrices import in_memory, read_rows
 
 
 class SparseRows(NamedTuple):
-    """Some cells' non-zero values in compressed rows.
+    """Non-zero values of some cells, in compressed rows.
 
-    A named tuple, which Lightning moves to another device by itself, unlike a class of our own.
+    It is a named tuple because Lightning moves named tuples between devices.
     """
 
     values: Tensor
     """Non-zero values, float32, shape ``(n_nonzero,)``."""
     columns: Tensor
-    """Their features, int32 or int64, shape ``(n_nonzero,)``."""
+    """Feature of each value, int32 or int64, shape ``(n_nonzero,)``."""
     offsets: Tensor
-    """Where each cell begins, shape ``(n_cells,)``, of the same type as ``columns``."""
+    """Start of each cell in ``values``, shape ``(n_cells,)``, of the same type as ``columns``."""
 
 
-#: Cells x features: sparse rows, or a dense float32 tensor when the user's matrix is dense.
+#: Cells x features: sparse rows, or a dense float32 tensor if the user's matrix is dense.
 Rows = SparseRows | Tensor
 
 
 def as_row_matrix(matrix: Any) -> Any:
-    """Return a matrix whose rows are quickly taken: CSR for sparse input, an array for dense; no copy where it is one, nor of one on disk."""
+    """Return a matrix with fast access to rows: CSR for sparse input, an array for dense.
+
+    Nothing is copied if the matrix already has this form or is on disk.
+    """
     if sparse.issparse(matrix):
         return sparse.csr_matrix(matrix)
     return np.asarray(matrix) if in_memory(matrix) else matrix
 
 
 def take_rows(matrix: Any, rows: np.ndarray | slice) -> Rows:
-    """Take rows of a row matrix, wherever it is stored, as tensors."""
+    """Take rows of a matrix in memory, on disk or of dask, as tensors."""
     if isinstance(rows, slice) and sparse.issparse(matrix):
-        # views of the values, where scipy would copy them
+        # views of the values; scipy would copy them
         start, stop, _ = rows.indices(matrix.shape[0])
         indptr = matrix.indptr[start : stop + 1]
         data, indices = (part[indptr[0] : indptr[-1]] for part in (matrix.data, matrix.indices))
         return _sparse_rows(data, indices, indptr[:-1] - indptr[0])
-    taken = take(matrix, rows)
+    taken = read_rows(matrix, rows)
     if isinstance(taken, np.ndarray):
         return torch.from_numpy(np.ascontiguousarray(taken, dtype=np.float32))
     return _sparse_rows(taken.data, taken.indices, taken.indptr[:-1])

@@ -1,1 +1,1 @@
-"""Diagnosis: whether a query lies inside the range of the reference."""
+"""Diagnosis: whether a query lies within the range of the reference."""

@@ -1,4 +1,4 @@
-"""What a model keeps of its reference, so that a query can be held against it without the reference's data."""
+"""Range of the reference: what a model keeps of it, to compare a query with it without the reference's data."""
 
 from __future__ import annotations
 
@@ -8,61 +8,61 @@ from typing import Any, TypedDict
 import numpy as np
 import pandas as pd
 
-from scminnet._core.matrices import group_sums, take
+from scminnet._core.matrices import group_sums, read_rows
 from scminnet.graph.neighbors import nearest_neighbors
 from scminnet.metrics.foscttm import foscttm
 from scminnet.model.data.moments import feature_moments
-from scminnet.model.diagnosis.checks import level_correlation
-from scminnet.model.inference.encode import MIN_CELLS_FOR_STATISTICS, embed_projected, project_rows
+from scminnet.model.diagnosis.statistics import level_correlation
+from scminnet.model.inference.forward_pass import MIN_CELLS_FOR_STATISTICS, embed_projected, project_rows
 from scminnet.model.network.module import SiameseModule, modality_pairs
 
-#: Training cells of each modality that are kept, and held-out ones: at 32 dimensions half a megabyte and a quarter of one.
+#: Training cells and held-out cells of each modality that are kept: with 32 dimensions 0.5 MB and 0.25 MB.
 MAX_LANDMARKS = 4000
 MAX_HELD_OUT = 2000
 
-#: Neighbours whose mean distance says how near a cell is.
+#: A cell's distance to the reference is the mean distance to this many neighbours.
 N_NEIGHBORS = 10
 
 #: Share of the held-out cells within a limit, as in :func:`scminnet.tl.transfer_labels`.
 QUANTILE = 0.95
 
-#: Fewer held-out cells than this have no quantiles worth the name.
+#: With fewer held-out cells, quantiles mean nothing.
 MIN_HELD_OUT = 20
 
 
 class HeldOut(TypedDict):
-    """What a modality's cells look like that the network was not trained on."""
+    """A modality's held-out cells, on which the network was not trained."""
 
     embedding: np.ndarray
     """Cells x n_latent, float32."""
     types: np.ndarray
     """Code of the most probable type of each cell, int64."""
     half: np.ndarray
-    """Which half a cell was drawn into (0, 1), the same in all modalities, so that two modalities can be compared over different cells."""
+    """Half (0 or 1) of each cell, the same in all modalities, to compare two modalities over different cells."""
     max_distance: float
-    """Mean distance to the nearest landmarks that ``QUANTILE`` of the cells do not exceed."""
+    """``QUANTILE`` of the cells' mean distances to their nearest landmarks."""
     min_confidence: float
-    """Probability of the most probable type that ``QUANTILE`` of the cells reach."""
+    """Probability of the most probable type that a share ``QUANTILE`` of the cells reaches."""
     signal: float
-    """Variance of what the input layer gives, summed over its outputs."""
+    """Variance of the input layer's output, summed over its dimensions."""
     features: float
     """Share of the input layer's weight on features that vary among the cells."""
 
 
 class ReferenceRange(TypedDict):
-    """Plain arrays and numbers, which a saved model carries from version to version."""
+    """Plain arrays and numbers, saved with the model."""
 
     landmarks: dict[str, np.ndarray]
-    """By modality, embedding of training cells; of those in ``held_out``."""
+    """By modality, embedding of training cells. Same modalities as ``held_out``."""
     levels: dict[str, float]
-    """By modality, correlation of a batch's feature means with all other batches', the lowest of any batch; 1 where there is one batch."""
+    """By modality, the lowest correlation of a batch's feature means with the other batches'. 1 for one batch."""
     held_out: dict[str, HeldOut]
-    """By modality; without those of which fewer than ``MIN_HELD_OUT`` cells were held out."""
+    """By modality, unless fewer than ``MIN_HELD_OUT`` of its cells were held out."""
     foscttm: dict[str, dict[str, float]]
-    """FOSCTTM of held-out cells between two modalities, by the first and the second; only where enough were measured in both."""
+    """FOSCTTM of held-out cells by first and second modality, if enough cells were measured in both."""
 
 
-def learn_range(
+def fit_reference_range(
     module: SiameseModule,
     matrices: Mapping[str, Any],
     positions: np.ndarray,
@@ -72,9 +72,9 @@ def learn_range(
     *,
     seed: int,
 ) -> ReferenceRange:
-    """Sum up the reference as a trained network sees it.
+    """Compute the range of the reference with a trained network.
 
-    The limits come from the cells that were held out, for the network places its training cells too well.
+    The limits come from the held-out cells, because the network is overfitted to its training cells.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def learn_range(
     positions
         Cells x modalities: row in the modality, -1 where not measured.
     train, held_out
-        Cells of either part.
+        Indices of the training cells and of the held-out cells.
     batches
         Batch of each cell.
     seed
@@ -100,13 +100,13 @@ def learn_range(
         rows = positions[:, i]
         result["levels"][modality] = _levels_between_batches(matrix, rows, batches)
         chosen = rows[train][rows[train] >= 0][:MAX_LANDMARKS]
-        # in the order of the draw, so that it is the same cells in each modality as far as it can be
+        # in the order of the draw, so that the modalities share as many cells as possible
         of_held_out = np.flatnonzero(rows[held_out] >= 0)[:MAX_HELD_OUT]
         if len(chosen) < N_NEIGHBORS or len(of_held_out) < MIN_HELD_OUT:
             continue
         kept[modality] = of_held_out
-        landmarks, _ = embed_projected(module, project_rows(module, take(matrix, chosen), modality), modality)
-        values = take(matrix, rows[held_out[of_held_out]])
+        landmarks, _ = embed_projected(module, project_rows(module, read_rows(matrix, chosen), modality), modality)
+        values = read_rows(matrix, rows[held_out[of_held_out]])
         projected = project_rows(module, values, modality)
         embedding, probabilities = embed_projected(module, projected, modality)
         result["landmarks"][modality] = landmarks
@@ -133,7 +133,7 @@ def most_probable(probabilities: np.ndarray) -> np.ndarray:
 
 
 def _levels_between_batches(matrix: Any, rows: np.ndarray, batches: np.ndarray) -> float:
-    """Correlate each batch's feature means with the other batches'; return the lowest."""
+    """Correlate each batch's feature means with the other batches'. Return the lowest correlation."""
     measured = np.flatnonzero(rows >= 0)
     codes, names = pd.factorize(batches[measured])
     if len(names) < 2:
@@ -152,13 +152,13 @@ def _levels_between_batches(matrix: Any, rows: np.ndarray, batches: np.ndarray) 
 
 
 def input_weight(module: SiameseModule, modality: str) -> np.ndarray:
-    """Return the squared weights of each feature of a modality's input layer, as shares of their sum."""
+    """Return the squared weight of each feature in a modality's input layer, as a share of the sum."""
     squares = module.encoder(modality).input.weight.detach().square().sum(dim=1).cpu().numpy()
     return squares / squares.sum()
 
 
 def varying_share(weight: np.ndarray, std: np.ndarray) -> float:
-    """Return the share of the weight that is on features that vary; the others are standardised to zero and have no say."""
+    """Return the share of the weight on features that vary. Constant features have no effect."""
     return float(weight[std > 0].sum())
 
 

@@ -1,4 +1,4 @@
-"""What a diagnosis looks like: the checks' limits and advice, and the table that the user gets."""
+"""The verdict of a diagnosis, and the table that the user gets."""
 
 from __future__ import annotations
 
@@ -8,98 +8,22 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from scminnet.model.diagnosis.checks import CHECKS, EITHER_WAY, LESS_IS_BETTER, UNKNOWN
+
 VERDICTS = ("inside", "borderline", "outside")
 
 COLUMNS = ["check", "modality", "value", "expected", "verdict", "advice"]
 
 
-class Check(NamedTuple):
-    """How one check is judged and what it says."""
-
-    is_cause: bool
-    """Says why rather than whether: by itself it makes a query borderline at most."""
-    limits: tuple[float, float]
-    """Value / expected up to which it is inside, and up to which borderline (see ``docs/decisions.md``)."""
-    fine: str
-    """One line where the query is inside."""
-    advice: str
-    """One line where it is not."""
-
-
-CHECKS: dict[str, Check] = {
-    "features": Check(
-        True,
-        (0.9, 0.5),
-        "the features that the model relies on are there",
-        "features that the model relies on are missing or never vary: name and measure them as in the reference; few cells lack rare ones, too",
-    ),
-    "scale": Check(
-        True,
-        (1 / 1.5, 1 / 3),
-        "values are as large as the reference's",
-        "values are larger or smaller than the reference's: normalise alike; never use statistics='reference' before",
-    ),
-    "levels": Check(
-        True,
-        (0.9, 0.5),
-        "the same features are high as in the reference",
-        "the features that are high are not the reference's: another tissue or species, few of its types, mixed-up names, or raw counts",
-    ),
-    "statistics": Check(
-        True,
-        (0.9, 0.0),
-        "cells lie no nearer to the reference's when standardised the other way",
-        "cells lie nearer when standardised the other way: embed with statistics={other!r} if their types are few or their shares unusual",
-    ),
-    "signal": Check(
-        False,
-        (0.6, 0.2),
-        "features vary together as in the reference",
-        "features do not vary together as in the reference: too few of them, shallow sequencing, few types, or another tissue",
-    ),
-    "near": Check(
-        False,
-        (0.9, 0.7),
-        "cells lie as near to the reference's as its own",
-        "cells lie far from the reference's: types that it lacks, or another tissue; trust no label there, look at the other checks for the cause",
-    ),
-    "confidence": Check(
-        False,
-        (0.9, 0.7),
-        "types are as clear as in the reference",
-        "types are less clear than in the reference: read predict(soft=True), and leave doubtful cells without a type",
-    ),
-    "mixing": Check(
-        False,
-        (0.85, 0.5),
-        "the modalities lie among each other as in the reference",
-        "the modalities lie apart: cells of one are no good neighbours of the other's; match and transfer with care, or not at all",
-    ),
-    "pairs": Check(
-        False,
-        (1 / 1.5, 1 / 3),
-        "cells measured twice find themselves as well as in the reference",
-        "cells measured twice do not find themselves as well as in the reference: the modalities are not aligned for these cells",
-    ),
-}  # fmt: skip
-
-#: Where the model can not tell.
-UNKNOWN = "not judged: too few cells held out of the reference (`train_size`), or in the query; for mixing, of one type in both modalities; for levels, the reference's own batches do not agree"
-
-#: Checks of which less is better, and which shall be neither more nor less.
-_LESS_IS_BETTER = {"statistics", "pairs"}
-_EITHER_WAY = {"scale"}
-
-
 def judge(check: str, value: float | None, expected: float | None) -> str:
-    """Return the verdict on a value; ``"unknown"`` where there is no value or nothing to hold it against."""
-    as_much_as_expected = check not in _LESS_IS_BETTER | _EITHER_WAY
-    # what the reference's own cells do not show can not be asked of others
+    """Return the verdict on a value. ``"unknown"`` if there is no value or nothing to compare it with."""
+    as_much_as_expected = check not in LESS_IS_BETTER | EITHER_WAY
+    # a query can not be expected to show what the reference's held-out cells do not
     if value is None or expected is None or (as_much_as_expected and expected <= 0):
         return "unknown"
-    if check in _LESS_IS_BETTER:
+    if check in LESS_IS_BETTER:
         ratio = expected / value if value > 0 else 1.0
-    elif check in _EITHER_WAY:
+    elif check in EITHER_WAY:
         ratio = min(value, expected) / max(value, expected) if min(value, expected) > 0 else 0.0
     else:
         ratio = value / expected
@@ -108,7 +32,7 @@ def judge(check: str, value: float | None, expected: float | None) -> str:
 
 
 class Finding(NamedTuple):
-    """A check of a modality, or of several, before it is judged."""
+    """Result of a check for a modality or a pair of modalities, before it is judged."""
 
     check: str
     modality: str
@@ -118,17 +42,19 @@ class Finding(NamedTuple):
 
 @dataclass(frozen=True, repr=False)
 class Diagnosis:
-    """What :meth:`scminnet.MinNet.diagnose` found; prints itself as a table with advice.
+    """Result of :meth:`scminnet.MinNet.diagnose`. It prints as a table with advice.
 
     Attributes
     ----------
     verdict
-        ``"outside"``: of what tells whether the embedding can be used (``signal``, ``near``, ``confidence``, ``mixing``, ``pairs``; and ``levels``, where the query is
-        standardised by its own statistics), something is far from the reference. ``"inside"``: all that can be judged is as in the reference.
-        ``"borderline"``: anything between. ``"unknown"``: too few cells for any of the first five.
+        ``"outside"``: at least one of ``signal``, ``near``, ``confidence``, ``mixing`` and ``pairs`` is far from the
+        reference. ``levels`` also counts if the query is standardised by its own statistics. ``"inside"``: everything
+        that can be judged is as in the reference. ``"unknown"``: too few cells for any of the first five checks.
+        ``"borderline"``: all other cases.
     table
-        One row a check and modality: ``check``, ``modality`` (``"rna, atac"``: both together), ``value``, ``expected`` (what the reference's own cells would
-        have), ``verdict`` and ``advice``, one line. NaN where there is nothing to tell.
+        One row per check and modality. Columns: ``check``, ``modality`` (``"rna, atac"``: both together), ``value``,
+        ``expected`` (value for the reference's own cells), ``verdict`` and ``advice`` (one line). NaN if a value is
+        missing.
     n_cells
         Cells of the query by modality.
     """
@@ -140,7 +66,7 @@ class Diagnosis:
     def __repr__(self) -> str:
         table = self.table.drop(columns="advice")
         lines = [self._headline(), "", table.to_string(index=False, float_format="{:.2f}".format, na_rep="-")]
-        advice = self._to_mind()
+        advice = self._not_inside()
         if len(advice):
             lines += ["", *(f"{row.check} ({row.modality}): {row.advice}" for row in advice.itertuples())]
         return "\n".join(lines)
@@ -159,17 +85,17 @@ class Diagnosis:
         }[self.verdict]
         return f"The query ({cells}) {where}."
 
-    def _to_mind(self) -> pd.DataFrame:
+    def _not_inside(self) -> pd.DataFrame:
         return self.table[self.table["verdict"] != VERDICTS[0]]
 
 
 def summarise(findings: list[Finding], n_cells: Mapping[str, int], statistics: str) -> Diagnosis:
-    """Judge findings and put them into a table.
+    """Judge the findings and put them into a table.
 
     Parameters
     ----------
     findings
-        What was found, in any order.
+        The findings, in any order.
     n_cells
         Cells of the query by modality.
     statistics
@@ -191,9 +117,9 @@ def _overall(table: pd.DataFrame, statistics: str) -> str:
     causes = [name for name, check in CHECKS.items() if check.is_cause]
     of_cause = table["check"].isin(causes)
     symptoms = set(table.loc[~of_cause, "verdict"])
-    # standardised by its own statistics a query must be composed like the reference; cell by cell it need not
-    elsewhere = statistics == "query" and "outside" in set(table.loc[table["check"] == "levels", "verdict"])
-    if "outside" in symptoms or elsewhere:
+    # a query standardised by its own statistics must have the reference's composition
+    other_composition = statistics == "query" and "outside" in set(table.loc[table["check"] == "levels", "verdict"])
+    if "outside" in symptoms or other_composition:
         return "outside"
     if symptoms <= {"unknown"}:
         return "unknown"

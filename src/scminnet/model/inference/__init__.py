@@ -1,1 +1,1 @@
-"""Using a trained network: embedding and prediction."""
+"""Use of a trained model: a query's features, embedding and predicted cell types."""

@@ -1,4 +1,4 @@
-"""What a trained model says of cells: embedding and types, of its own data or of a query."""
+"""Embedding and predicted cell types of a model's own cells or of a query."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from mudata import MuData
 from scminnet._core.arguments import check_choice, check_count, shorten
 from scminnet._core.keys import EMBEDDING_KEY
 from scminnet._core.mdata import check_copyable, check_modalities, check_mudata, layer_matrix
-from scminnet.model.data.cell_index import check_measured, modality_positions
+from scminnet.model.data.cell_index import check_measured, rows_in_modalities
 from scminnet.model.data.fields import check_features
 from scminnet.model.data.moments import feature_moments
 from scminnet.model.data.registration import check_matrices
 from scminnet.model.data.registry import RegisteredModel
 from scminnet.model.data.sparse_rows import as_row_matrix
-from scminnet.model.inference.encode import (
+from scminnet.model.inference.forward_pass import (
     BATCH_SIZE,
     MIN_CELLS_FOR_STATISTICS,
     embed_projected,
@@ -48,27 +48,31 @@ class EmbeddingMixin(RegisteredModel):
         Parameters
         ----------
         mdata
-            Cells measured in any of the model's modalities, over the model's features (see :meth:`prepare_query_mudata`); it
-            need not be registered, nor have labels, and is not changed. ``None``: the model's own data.
+            Cells measured in any of the model's modalities, with the model's features (see
+            :meth:`prepare_query_mudata`). They need neither registration nor labels, and are not changed. ``None``: the
+            model's own data.
         modality
-            ``None``: every cell of the MuData, the mean over its modalities. A name: the cells of that modality, in its order.
+            ``None``: embed every cell of the MuData, as the mean over its modalities. A name: embed the cells of that
+            modality, in its order.
         statistics
-            Standardise each feature, and with the default preset each hidden unit, by the mean and variance of the cells given
-            (``"query"``; for features the paper's way, which takes away much of the difference between platforms) or of the reference (``"reference"``; the only way for a handful of cells).
+            Mean and variance that standardise each feature. With the default preset they standardise each hidden unit,
+            too. ``"query"`` takes them from the cells given. For features this is the paper's choice, and it removes
+            much of the difference between platforms. ``"reference"`` takes them from the reference, and is the only
+            choice for a handful of cells.
         batch_size
             Cells that go through the network at once.
 
         Returns
         -------
-        Float32 array, cells x n_latent.
+        float32 array, cells x n_latent.
 
         Raises
         ------
         RuntimeError
             The model is not trained.
         ValueError
-            No data; unknown modality; other features than the model's; values that are NaN, infinite or negative; too few
-            cells for ``statistics="query"``.
+            There are no data; the modality is unknown; features differ from the model's; values are NaN, infinite or
+            negative; or there are too few cells for ``statistics="query"``.
         """
         data, wanted, positions = self._checked(mdata, modality, statistics)
         parts = self._embed(data, wanted, statistics, batch_size)
@@ -84,18 +88,18 @@ class EmbeddingMixin(RegisteredModel):
         statistics: Statistics = "query",
         batch_size: int = BATCH_SIZE,
     ) -> np.ndarray | pd.DataFrame:
-        """Predict the cells' types.
+        """Predict cell types.
 
         Parameters
         ----------
         mdata, modality, statistics, batch_size
-            As in :meth:`get_latent_representation`; a cell with several modalities gets the mean of their probabilities.
+            As in :meth:`get_latent_representation`. Probabilities of a cell are averaged over its modalities.
         soft
             Return probabilities.
 
         Returns
         -------
-        Array of one label a cell; with ``soft=True`` a DataFrame of probabilities, cells x types.
+        Array of one label per cell. With ``soft=True``, a DataFrame of probabilities, cells x types.
 
         Raises
         ------
@@ -121,18 +125,20 @@ class EmbeddingMixin(RegisteredModel):
         batch_size: int = BATCH_SIZE,
         copy: bool = False,
     ) -> MuData | None:
-        """Write the embedding into a MuData, and the predicted types if wished.
+        """Write the embedding into a MuData, and optionally the predicted cell types.
 
         Parameters
         ----------
         mdata, statistics, batch_size
             As in :meth:`get_latent_representation`.
         key_added
-            Key of ``mdata.obsm`` (every cell, the mean over its modalities) and of each modality's ``obsm`` (its own embedding).
+            Key in ``mdata.obsm`` (every cell, the mean over its modalities) and in each modality's ``obsm`` (its own
+            embedding).
         label_added
-            Column of ``mdata.obs`` for the types that :meth:`predict` would give, at no further cost. ``None``: none.
+            Column of ``mdata.obs`` for the cell types that :meth:`predict` returns, at no extra cost. ``None``: not
+            written.
         copy
-            Return a changed copy and leave ``mdata`` as it is.
+            Return a changed copy, and leave ``mdata`` unchanged.
 
         Returns
         -------
@@ -141,7 +147,7 @@ class EmbeddingMixin(RegisteredModel):
         Raises
         ------
         RuntimeError, ValueError
-            As in :meth:`get_latent_representation`; or ``copy`` is set for data on disk.
+            As in :meth:`get_latent_representation`. Also if ``copy`` is set for data on disk.
         """
         if label_added is not None:
             self._check_has_labels("embed(label_added=...)")
@@ -168,19 +174,19 @@ class EmbeddingMixin(RegisteredModel):
     def _checked(
         self, mdata: MuData | None, modality: str | None, statistics: str
     ) -> tuple[MuData, list[str], np.ndarray]:
-        """Return the data, the modalities to embed and the cells' positions in these, or raise."""
+        """Return the data, the modalities to embed and their rows of the cells. Raise if the data can not be used."""
         self._check_if_trained(warn=False, message="the model is not trained. Call `model.train()` first.")
         data = self._data(mdata)
         wanted = self._check_cells(data, modality, statistics)
         if mdata is not None:
             check_matrices(data, wanted, self._layers)
-        positions = modality_positions(data, wanted)
+        positions = rows_in_modalities(data, wanted)
         if modality is None:
             check_measured(data, positions, wanted)
         return data, wanted, positions
 
     def _check_cells(self, data: MuData, modality: str | None, statistics: str, *, name: str = "mdata") -> list[str]:
-        """Return the modalities that are asked for, or raise on what the network can not take."""
+        """Return the requested modalities. Raise if the network can not use the data."""
         check_mudata(data, name)
         check_choice(statistics, ("query", "reference"), "statistics")
         if modality is not None:
@@ -188,7 +194,8 @@ class EmbeddingMixin(RegisteredModel):
         wanted = [modality] if modality else [m for m in self.modalities if m in data.mod]
         if not wanted:
             raise ValueError(
-                f"`{name}` has modalities {shorten(data.mod)}, the model {shorten(self.modalities)}: none in common."
+                f"`{name}` has modalities {shorten(data.mod)}, the model {shorten(self.modalities)}: none in common. "
+                "Name the query's modalities as in the reference."
             )
         check_modalities(data, wanted, name)
         features = self.get_var_names()
@@ -205,7 +212,7 @@ class EmbeddingMixin(RegisteredModel):
     def _embed(
         self, data: MuData, modalities: list[str], statistics: str, batch_size: int
     ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """Embedding and probabilities by modality."""
+        """Return embedding and probabilities by modality."""
         check_count(batch_size, "batch_size")
         parts = {}
         for m in modalities:

@@ -15,7 +15,7 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import LinearOperator, eigsh
 
-from scminnet._core.matrices import Block, take
+from scminnet._core.matrices import Block, read_rows
 from scminnet._core.principal_axes import CELLS_PER_FEATURE, axes_of, principal_axes, signs_of, sums_of_products
 from scminnet.model.network.layers import CLIP
 from scminnet.model.network.module import modality_pairs
@@ -75,7 +75,7 @@ def standardised_deviation(matrix: Block, mean: np.ndarray, std: np.ndarray) -> 
 def _drawn_rows(matrix: Any, moments: tuple[np.ndarray, np.ndarray], seed: int) -> Block:
     """Standardised deviations of a query's cells, of ``MAX_FITTED`` drawn where they are more."""
     rows = _drawn(np.zeros((matrix.shape[0], 1)), seed)
-    return standardised_deviation(take(matrix, rows), *moments)
+    return standardised_deviation(read_rows(matrix, rows), *moments)
 
 
 def leading_components(parts: Sequence[Block], n_components: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -231,7 +231,7 @@ def fit_projections(
     for i, (modality, matrix) in enumerate(matrices.items()):
         measured = positions[:, i] >= 0
         local[measured, i] = np.arange(measured.sum())
-        values = standardised_deviation(take(matrix, positions[measured, i]), *moments[modality])
+        values = standardised_deviation(read_rows(matrix, positions[measured, i]), *moments[modality])
         parts = [values]
         if query and modality in query:
             parts.append(_drawn_rows(*query[modality], seed))

@@ -1,1 +1,1 @@
-"""Saved models: their format, its checks, and the model card."""
+"""Saved models: saving and loading, the file format and its checks, and the model card."""

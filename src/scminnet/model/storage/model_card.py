@@ -1,4 +1,4 @@
-"""What a shared model says of itself on the page that a hub shows."""
+"""Model card: the page that a hub shows for a shared model."""
 
 from __future__ import annotations
 
@@ -21,16 +21,17 @@ def model_card(
 ) -> str:
     """Write a model card for the scvi-tools hub, in Markdown.
 
-    :class:`scvi.hub.HubModel` takes it as the file ``README.md`` of the model's folder; the helper of scvi-tools knows its own classes only.
+    Save it as ``README.md`` in the model's folder, where :class:`scvi.hub.HubModel` reads it. The helper of scvi-tools
+    only supports its own models.
 
     Parameters
     ----------
     model
         A trained model.
     license
-        Of the model, by the hub's names, e.g. ``"cc-by-4.0"``.
+        License of the model, by the hub's names, e.g. ``"cc-by-4.0"``.
     description
-        What cells it was trained on, how they were prepared, and what queries it is meant for.
+        Which cells it was trained on, how they were prepared, and which queries it is meant for.
     tissues
         Tissues of the reference.
     references
@@ -60,7 +61,36 @@ def model_card(
     ... )
     """
     model._check_if_trained(warn=False, message="the model is not trained. Call `model.train()` first.")
-    features = model.get_var_names()
+    sections = [
+        _header(model, license, tissues),
+        ["MinNet embeds unpaired cells of several modalities in one space; see scminnet's documentation."],
+        ["# Description", "", description],
+        _USE,
+        _reference_section(model),
+        _validation_section(model),
+        ["# References", "", references] if references else [],
+    ]
+    return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
+
+
+_USE = [
+    "# Use",
+    "",
+    "```python",
+    "import scminnet as mn",
+    "from scvi.hub import HubModel",
+    "",
+    'model = HubModel.pull_from_huggingface_hub("OWNER/NAME")',
+    "model.load_model(adata=False)  # the model itself holds what a query needs",
+    "mn.MinNet.prepare_query_mudata(query, model.model)",
+    "model.model.embed(query)",
+    "print(model.model.diagnose(query))",
+    "```",
+]
+
+
+def _header(model: MinNet, license: str, tissues: Sequence[str]) -> list[str]:
+    """Return the YAML header, which the hub searches."""
     tags = [
         "biology",
         "genomics",
@@ -71,61 +101,33 @@ def model_card(
         *(f"tissue:{t}" for t in tissues),
         "annotated:True",
     ]
-    last = last_validation(model)
-    lines = [
-        "---",
-        f"license: {license}",
-        "library_name: scvi-tools",
-        "tags:",
-        *(f"- {tag}" for tag in tags),
-        "---",
-        "",
-        "MinNet embeds unpaired cells of several modalities in one space; see scminnet's documentation.",
-        "",
-        "# Description",
-        "",
-        description,
-        "",
-        "# Use",
-        "",
-        "```python",
-        "import scminnet as mn",
-        "from scvi.hub import HubModel",
-        "",
-        'model = HubModel.pull_from_huggingface_hub("OWNER/NAME")',
-        "model.load_model(adata=False)  # the model itself holds what a query needs",
-        "mn.MinNet.prepare_query_mudata(query, model.model)",
-        "model.model.embed(query)",
-        "print(model.model.diagnose(query))",
-        "```",
-        "",
+    return ["---", f"license: {license}", "library_name: scvi-tools", "tags:", *(f"- {tag}" for tag in tags), "---"]
+
+
+def _reference_section(model: MinNet) -> list[str]:
+    """Return features, cell types and versions of the reference."""
+    return [
         "# Reference",
         "",
         "| modality | features | the first of them |",
         "|---|---|---|",
-        *(f"| {m} | {len(names):,} | {shorten(map(str, names), 3)} |" for m, names in features.items()),
+        *(f"| {m} | {len(names):,} | {shorten(map(str, names), 3)} |" for m, names in model.get_var_names().items()),
         "",
         f"Types: {shorten(map(str, model.labels), 100)}.",
         "",
         f"Trained by scminnet {model.written_by_['scminnet']}, scvi-tools {model.registry_['scvi_version']}.",
-        "",
     ]
-    if last:
-        lines += [
-            "# Held-out cells, last epoch",
-            "",
-            "| value | |",
-            "|---|---|",
-            *(f"| {name.removesuffix('_validation')} | {value:.3f} |" for name, value in last.items()),
-            "",
-        ]
-    if references:
-        lines += ["# References", "", references, ""]
-    return "\n".join(lines)
+
+
+def _validation_section(model: MinNet) -> list[str]:
+    """Return the last epoch's values of the held-out cells, or nothing if none were held out."""
+    values = last_validation(model)
+    rows = [f"| {name.removesuffix('_validation')} | {value:.3f} |" for name, value in values.items()]
+    return ["# Held-out cells, last epoch", "", "| value | |", "|---|---|", *rows] if rows else []
 
 
 def last_validation(model: MinNet) -> dict[str, float]:
-    """Return what the last epoch logged of the held-out cells, by name; nothing where none were held out."""
+    """Return what the last epoch logged for the held-out cells, by name. Empty if none were held out."""
     return {
         name: float(values.iloc[-1, 0]) for name, values in (model.history or {}).items() if name.endswith("validation")
     }

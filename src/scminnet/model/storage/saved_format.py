@@ -1,7 +1,7 @@
-"""Looks into a saved model before it is loaded, without running what a stranger may have put there.
+"""Format of a saved model, and its checks before loading, which run no code from the file.
 
-scvi-tools keeps a model as a pickle, and a pickle may name any function to be called on loading. Here only what the parts of a MinNet are
-made of can be named: numbers, texts, containers, arrays, tensors and pandas tables.
+scvi-tools saves a model as a pickle, and a pickle can call any function on loading. The unpickler here accepts only
+what a MinNet contains: numbers, texts, containers, arrays, tensors and pandas tables.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from scminnet._core.compat import PICKLED_PARTS
 
 
 class ForeignObject(Exception):
-    """A saved model names something that no MinNet is made of."""
+    """A saved model contains an object that no MinNet contains."""
 
 
 class _Unpickler(pickle.Unpickler):
@@ -28,46 +28,47 @@ class _Unpickler(pickle.Unpickler):
         return super().find_class(module, name)
 
 
-#: Which parts a saved model has and how they are named; to be raised when a model of before can no longer be loaded.
+#: Version of the format. Raise it when earlier models can no longer be loaded.
 FORMAT = 1
 
 
 def written_by() -> dict[str, Any]:
-    """Return what a model says of its own kind when it is saved."""
+    """Return the format and the version of scminnet, which are saved with a model."""
     return {"format": FORMAT, "scminnet": version("scminnet")}
 
 
-#: What torch.load takes for the module pickle.
+#: Stands in for the module pickle in torch.load.
 _DATA_ONLY = ModuleType("pickle_of_data_only")
 _DATA_ONLY.__dict__.update(Unpickler=_Unpickler, load=lambda file, **kwargs: _Unpickler(file, **kwargs).load())
 
 
 def check_saved_model(folder: str | Path, class_name: str, prefix: str | None = None, *, trusted: bool = False) -> None:
-    """Raise unless ``folder`` holds a whole saved model of this class that is made of data alone.
+    """Raise unless ``folder`` holds a complete saved model of this class that contains only data.
 
     Parameters
     ----------
     folder
-        What ``model.save`` wrote.
+        Folder that ``model.save`` wrote.
     class_name
-        The class that the model must be of.
+        Expected class of the model.
     prefix
         As given to ``save``.
     trusted
-        Allow any object in the file; this may run code from it.
+        Allow any object in the file. This may run code from it.
 
     Raises
     ------
     FileNotFoundError
-        There is no such folder or no model in it.
+        There is no such folder, or no model in it.
     ValueError
-        The file is truncated or no model, or the model is of another class or of a version whose models are made otherwise; or it holds
-        other things than data, and is not ``trusted``.
+        The file is truncated or not a model; the model is of another class or from an incompatible version; or it
+        contains more than data and is not ``trusted``.
     """
     path = Path(folder) / f"{prefix or ''}model.pt"
     if not path.is_file():
         raise FileNotFoundError(
-            f"there is no saved model at {str(folder)!r}: {path.name} is missing. Give the folder that `model.save` wrote."
+            f"there is no saved model at {str(folder)!r}: {path.name} is missing. "
+            "Give the folder that `model.save` wrote."
         )
     try:
         saved = torch.load(
@@ -75,8 +76,8 @@ def check_saved_model(folder: str | Path, class_name: str, prefix: str | None = 
         )
     except ForeignObject as error:
         raise ValueError(
-            f"{path.name} in {str(folder)!r} names {error}, which no MinNet is made of, and which could run code. If you trust who made it, "
-            "load it with `MinNet.load(..., trusted=True)`."
+            f"{path.name} in {str(folder)!r} contains {error}, which is not part of a MinNet and could run code. "
+            "If you trust its author, load it with `MinNet.load(..., trusted=True)`."
         ) from error
     except (
         RuntimeError,
@@ -89,8 +90,8 @@ def check_saved_model(folder: str | Path, class_name: str, prefix: str | None = 
         ImportError,
     ) as error:
         raise ValueError(
-            f"{path.name} in {str(folder)!r} can not be read ({type(error).__name__}: {error}): it is truncated or not a "
-            "saved model. Save the model again, or copy the whole folder."
+            f"{path.name} in {str(folder)!r} can not be read ({type(error).__name__}: {error}): it is truncated or not "
+            "a saved model. Save the model again, or copy the whole folder."
         ) from error
     parts = {"model_state_dict", "var_names", "attr_dict"}
     if not isinstance(saved, dict) or not parts <= set(saved) or "registry_" not in saved["attr_dict"]:
@@ -103,6 +104,6 @@ def check_saved_model(folder: str | Path, class_name: str, prefix: str | None = 
     kind = saved["attr_dict"].get("written_by_", {})
     if kind.get("format") != FORMAT:
         raise ValueError(
-            f"the model in {str(folder)!r} was saved by scminnet {kind.get('scminnet', 'of before 0.1.0')}, whose models this version "
-            f"({version('scminnet')}) can not read. Load it with that version, or train it again."
+            f"the model in {str(folder)!r} was saved by scminnet {kind.get('scminnet', 'before 0.1.0')}. This version "
+            f"({version('scminnet')}) can not read it. Load it with that version, or train it again."
         )

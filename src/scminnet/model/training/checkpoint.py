@@ -14,7 +14,7 @@ import lightning.pytorch as pl
 import pandas as pd
 import torch
 
-from scminnet._core.files import replacing_path
+from scminnet._core.files import atomic_path
 
 #: Where in Lightning's checkpoint our own part stands.
 KEY = "scminnet"
@@ -78,7 +78,7 @@ class TrainingCheckpoint(pl.Callback):
         """Write the file; of several processes the first writes for all."""
         if trainer.current_epoch == 0:
             return
-        with replacing_path(self.path) if trainer.is_global_zero else nullcontext(self.path) as partial:
+        with atomic_path(self.path) if trainer.is_global_zero else nullcontext(self.path) as partial:
             # said, as Lightning tells each time what it takes otherwise
             trainer.save_checkpoint(partial, weights_only=False)
 

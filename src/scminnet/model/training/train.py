@@ -18,12 +18,12 @@ from scminnet._core.keys import BATCH_COLUMN, MARGIN_GRAPH_KEY
 from scminnet._core.logging import logger
 from scminnet._core.mdata import layer_matrix
 from scminnet.graph.geodesic import GeodesicIndex
-from scminnet.model.data.cell_index import check_paired, modality_positions
+from scminnet.model.data.cell_index import check_paired, rows_in_modalities
 from scminnet.model.data.moments import feature_moments
 from scminnet.model.data.registration import check_matrices
-from scminnet.model.diagnosis.reference_range import learn_range
+from scminnet.model.diagnosis.reference_range import fit_reference_range
 from scminnet.model.inference.embed import EmbeddingMixin
-from scminnet.model.inference.encode import project_rows
+from scminnet.model.inference.forward_pass import project_rows
 from scminnet.model.network.canonical import RowsAndMoments, fit_projections
 from scminnet.model.recipe import Recipe
 from scminnet.model.training.checkpoint import (
@@ -193,7 +193,7 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin, EmbeddingMixin):
         if path is not None and "ckpt_path" in trainer_kwargs:
             raise TypeError("`checkpoint` and `ckpt_path` both name a file to go on from. Give one.")
         query_parts = {} if query is None else self._query_parts(query, recipe)
-        positions = modality_positions(mdata, self.modalities)
+        positions = rows_in_modalities(mdata, self.modalities)
         datamodule = PairDataModule(positions >= 0, recipe, seed=seed)
         check_paired(positions[datamodule.train_idx], self.modalities, "the training part")
         if early_stopping and datamodule.n_val == 0:
@@ -205,7 +205,7 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin, EmbeddingMixin):
             run = self._describe_run(mdata, query, recipe, margin_graph, early_stopping, seed, plan_kwargs)
             earlier = read_checkpoint(path, run)
         # before anything is fitted: the graph's arguments and batches may be refused
-        with compat.keeping_torch_threads():
+        with compat.preserve_torch_threads():
             geodesics, graph_rows = self._geodesics(mdata, margin_graph, seed)
         matrices = self._row_matrices(mdata)
         if earlier is not None:
@@ -246,7 +246,7 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin, EmbeddingMixin):
                 **trainer_kwargs,
             )
         self.recipe_ = recipe.as_dict()
-        self.reference_range_ = learn_range(
+        self.reference_range_ = fit_reference_range(
             self.module,
             matrices,
             positions,
@@ -352,4 +352,4 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin, EmbeddingMixin):
             graph = build_margin_graph(
                 layer_matrix(mdata, modality, self._layers[modality]), batches, seed=seed
             ).distances
-        return GeodesicIndex(graph, seed=seed), modality_positions(mdata, [modality])[:, 0]
+        return GeodesicIndex(graph, seed=seed), rows_in_modalities(mdata, [modality])[:, 0]

@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
-from scminnet.model.diagnosis.verdict.checks import (
+
+from scminnet.model.diagnosis.statistics import (
     MIN_PER_TYPE,
     MIXING_NEIGHBORS,
     Typed,

@@ -1,4 +1,4 @@
-"""The main job from data to figures, in one go: what ``scminnet demo`` runs."""
+"""The steps of ``scminnet demo``, from data to figures."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from scminnet.cli.normalisation import normalise_counts
 from scminnet.model import MinNet
 from scminnet.pl._style import save_figure
 
-#: Share of the cells held out as query when nothing says which.
+#: Share of the cells held out as query by default.
 TEST_SHARE = 0.3
 
 
 class Job(NamedTuple):
-    """What is learnt from, what is embedded, and what the columns are called."""
+    """Reference, query and names of the columns."""
 
     reference: MuData
     query: MuData
@@ -34,7 +34,7 @@ class Job(NamedTuple):
 
 
 def simulated_job(n_cells: int, seed: int) -> Job:
-    """A paired reference of two batches and a query of two others, RNA and ATAC."""
+    """Simulate a paired reference of two batches and a query of two other batches, RNA and ATAC."""
     mdata = datasets.simulate_multiome(n_cells, seed=seed)
     batches = sorted(mdata.obs["batch"].unique())
     of_reference = mdata.obs["batch"].isin(batches[: len(batches) // 2]).to_numpy()
@@ -49,7 +49,7 @@ def user_job(
     test: Path | None,
     seed: int,
 ) -> Job:
-    """The user's paired data, split into reference and query.
+    """Read the user's paired data and split them into reference and query.
 
     Parameters
     ----------
@@ -58,8 +58,8 @@ def user_job(
     modalities, labels_key, batch_key
         As in :meth:`scminnet.MinNet.setup_mudata`.
     test
-        The query: ``.h5mu`` with other cells, or a text file with the ``obs_names`` of the cells of ``data`` to hold out. ``None``:
-        30 % of the cells, at random; whole batches where there are four or more.
+        The query: ``.h5mu`` with other cells, or a text file with the ``obs_names`` of the cells of ``data`` to hold
+        out. ``None``: 30 % of the cells at random, in whole batches if there are at least four.
     seed
         Seed of the draw.
     """
@@ -72,7 +72,7 @@ def user_job(
         if len(unknown) or not names:
             raise ValueError(
                 f"`--test` {test.name} names {len(names):,} cells, {len(unknown):,} of which {data.name} lacks"
-                f"{': ' + shorten(unknown, 3) if len(unknown) else ''}. Give obs_names of the data, one a line."
+                f"{': ' + shorten(unknown, 3) if len(unknown) else ''}. Give obs_names of the data, one per line."
             )
         held_out = mdata.obs_names.isin(names)
     else:
@@ -106,16 +106,18 @@ def run(
     progress: bool = True,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Train on the reference, with the query in view where the preset can; embed the query's modalities apart, carry labels over, measure, and write everything.
+    """Train on the reference, embed the query, transfer labels between its modalities, measure, and write everything.
+
+    The model is trained with the query if the preset allows it.
 
     Parameters
     ----------
     job
         The data.
     folder
-        Where to write; made if absent.
+        Where to write. Created if it does not exist.
     say
-        Takes lines for the user.
+        Function that prints a line for the user.
     max_epochs, preset, seed
         As in :class:`~scminnet.MinNet` and its ``train``.
     progress
@@ -135,19 +137,20 @@ def run(
     model = MinNet(reference, preset=preset, seed=seed)
     folder.mkdir(parents=True, exist_ok=True)
     MinNet.prepare_query_mudata(query, model)
-    # the paper's network has no components that the query could take part in
-    in_view = query if preset == "default" else None
-    say("training" + (", with the query in view, but not its labels and pairs ..." if in_view is not None else " ..."))
-    model.train(max_epochs=max_epochs, query=in_view, seed=seed, enable_progress_bar=progress)
+    # the paper's network has no canonical components, which the query could improve
+    training_query = query if preset == "default" else None
+    with_query = "" if training_query is None else " with the query, but not its labels and pairs"
+    say(f"training{with_query} ...")
+    model.train(max_epochs=max_epochs, query=training_query, seed=seed, enable_progress_bar=progress)
     model.save(str(folder / "model"), overwrite=True)
 
-    say("embedding each modality of the query by itself, as if measured in different cells ...")
+    say("embedding each modality of the query separately, as if measured in different cells ...")
     model.embed(query)
     source, target = modalities[:2]
-    # every cell gets a label: the figure compares labels with labels
+    # every cell gets a label, because the figure compares labels with labels
     tl.transfer_labels(query, source, target, labels_key, unassigned=None, seed=seed)
 
-    say("measuring (cells' pairs serve only for this) ...")
+    say("measuring accuracy (pairs of cells are only used here) ...")
     report = metrics.integration_report(
         query, modalities=modalities, labels_key=labels_key, batch_key=batch_key, seed=seed
     )

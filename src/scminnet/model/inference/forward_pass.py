@@ -1,4 +1,4 @@
-"""Embeds cells: streams rows through the trained network, batch by batch."""
+"""Forward pass of cells through the trained network, in batches: input layer, hidden layers, heads."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from scminnet.model.data.sparse_rows import take_rows
 from scminnet.model.network.layers import Moments
 from scminnet.model.network.module import SiameseModule
 
-#: Cells that go through the network at once: large enough to fill it, small enough to need little memory.
+#: Cells that go through the network at once. Fast, and small enough to need little memory.
 BATCH_SIZE = 2048
 
-#: Fewer cells than this have no mean and variance worth standardising by.
+#: With fewer cells, mean and variance are too inaccurate to standardise by.
 MIN_CELLS_FOR_STATISTICS = 30
 
-#: The hidden layers' mean and variance are taken over at most so many cells: to a hundredth of a deviation, and all cells go through
-#: these layers but once.
+#: Largest number of cells for the hidden layers' mean and variance. Their error is then a hundredth of a standard
+#: deviation, and the other cells need only one forward pass.
 MAX_CELLS_FOR_HIDDEN_STATISTICS = 10_000
 
 
@@ -40,17 +40,17 @@ def project_rows(
     module
         The network.
     matrix
-        Cells x features, a row matrix, wherever it is stored.
+        Cells x features, a row matrix in memory, on disk or of dask.
     modality
-        Whose input layer to use.
+        Modality whose input layer is used.
     moments
-        Mean and standard deviation to standardise by; ``None`` for the reference's.
+        Mean and standard deviation that standardise the features. ``None``: the reference's.
     batch_size
         Cells at once.
 
     Returns
     -------
-    Cells x the layer's outputs, float32.
+    Cells x outputs of the layer, float32.
     """
     given = None if moments is None else tuple(torch.from_numpy(m).to(module.device) for m in moments)
     module.eval()
@@ -69,18 +69,18 @@ def _batches(n_cells: int, batch_size: int) -> list[slice]:
 def hidden_moments(
     module: SiameseModule, projected: np.ndarray, modality: str, *, batch_size: int = BATCH_SIZE
 ) -> list[Moments]:
-    """Mean and variance of each hidden layer's units over the cells given, for its batch norm.
+    """Compute the mean and variance of each hidden unit over the cells given, for the batch norm.
 
-    Of more than ``MAX_CELLS_FOR_HIDDEN_STATISTICS`` cells so many are looked at, at equal distances from first to last.
+    Of more than ``MAX_CELLS_FOR_HIDDEN_STATISTICS`` cells, that many are used, evenly spaced from first to last.
 
     Parameters
     ----------
     module
         The network.
     projected
-        What :func:`project_rows` gave: all cells whose moments shall count.
+        Output of :func:`project_rows` for all cells.
     modality
-        Whose encoder to use.
+        Modality whose encoder is used.
     batch_size
         Cells at once.
 
@@ -98,8 +98,7 @@ def hidden_moments(
         for rows in _batches(len(projected), batch_size):
             below = encoder.hidden(torch.from_numpy(projected[rows]).to(module.device), moments)
             activated = layer.activated(below)
-            # deviations from the batch's own mean, so that large means do not swallow small variances; then added up as Chan, Golub and
-            # LeVeque do (The American Statistician 1983)
+            # deviations from the batch's mean keep small variances exact; merged as in Chan, Golub and LeVeque 1983
             own_n, own_mean = len(activated), activated.mean(0)
             own_squares = (activated - own_mean).square_().sum(0).double()
             apart = own_mean.double() - mean
@@ -126,17 +125,17 @@ def embed_projected(
     module
         The network.
     projected
-        What :func:`project_rows` gave.
+        Output of :func:`project_rows`.
     modality
-        Whose encoder to use.
+        Modality whose encoder is used.
     moments
-        By hidden layer, mean and variance for its batch norm; ``None`` for those of training.
+        Mean and variance of each hidden layer, for its batch norm. ``None``: those of training.
     batch_size
         Cells at once.
 
     Returns
     -------
-    Embedding (cells x n_latent) and type probabilities (cells x n_labels), float32.
+    Embedding (cells x n_latent) and probabilities of cell types (cells x n_labels), float32.
     """
     module.eval()
     n_latent, n_labels = module.embedding_head.out_features, module.n_labels
@@ -151,12 +150,12 @@ def embed_projected(
 
 
 def mean_over_modalities(parts: list[np.ndarray], positions: np.ndarray) -> np.ndarray:
-    """Average what the modalities say of each cell.
+    """Average each cell's values over its modalities.
 
     Parameters
     ----------
     parts
-        By modality, rows in the modality's order.
+        By modality, one row per cell in the modality's order.
     positions
         Cells x modalities: row in the modality, -1 where the cell was not measured.
 

@@ -1,0 +1,154 @@
+"""Loads a query into a trained model: brings its features into the reference's order and registers it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
+
+import pandas as pd
+from mudata import MuData
+
+from scminnet._core import compat
+from scminnet._core.mdata import check_mudata
+from scminnet.model._scvi import initialize_model, loaded_data, parse_device_args
+from scminnet.model.data.query_alignment import align_query
+from scminnet.model.data.registry import RegisteredModel
+from scminnet.model.storage.saved_format import check_saved_model
+
+
+class QueryMixin(RegisteredModel):
+    """``load_query_data`` and ``prepare_query_mudata`` of :class:`~scminnet.MinNet`."""
+
+    if TYPE_CHECKING:
+
+        @classmethod
+        def setup_mudata(cls, *args: Any, **kwargs: Any) -> None:
+            """Register a MuData; :class:`~scminnet.MinNet` has it."""
+
+    @classmethod
+    def load_query_data(
+        cls,
+        mdata: MuData,
+        reference_model: str | Path | Self,
+        *,
+        accelerator: str = "auto",
+        device: int | str = "auto",
+    ) -> Self:
+        """Load a query into a trained model, which then embeds it without further training.
+
+        Parameters
+        ----------
+        mdata
+            The query: cells measured in any of the model's modalities, with the model's features (see
+            :meth:`prepare_query_mudata`). Labels and batches may be missing. Labels must be known to the model or be
+            the unlabelled category. The query is registered.
+        reference_model
+            A trained model, or the folder of a saved one.
+        accelerator, device
+            Device of the model, as in :meth:`scvi.model.base.BaseModelClass.load`.
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            As in :meth:`load` and :meth:`setup_mudata`.
+        """
+        reference = cls._reference(reference_model)
+        _, _, target = parse_device_args(
+            accelerator=accelerator, devices=device, return_device="torch", validate_single_device=True
+        )
+        attributes, _, state, _ = loaded_data(reference, device=target)
+        registry = attributes.pop("registry_")
+        cls.setup_mudata(
+            mdata,
+            source_registry=registry,
+            extend_categories=True,
+            allow_missing_labels=True,
+            **registry["setup_args"],
+        )
+        # these index the reference's cells
+        attributes |= {"train_indices_": None, "validation_indices_": None, "test_indices_": None}
+        model = initialize_model(cls, mdata, registry, attributes, None)
+        model.module.load_state_dict(state)
+        model.to_device(target)
+        model.module.eval()
+        return model
+
+    @overload
+    @classmethod
+    def prepare_query_mudata(
+        cls,
+        mdata: MuData,
+        reference_model: str | Path | Self,
+        return_reference_var_names: Literal[False] = False,
+        *,
+        inplace: Literal[False],
+    ) -> MuData: ...
+
+    @overload
+    @classmethod
+    def prepare_query_mudata(
+        cls,
+        mdata: MuData,
+        reference_model: str | Path | Self,
+        return_reference_var_names: bool = False,
+        inplace: bool = True,
+    ) -> MuData | dict[str, pd.Index] | None: ...
+
+    @classmethod
+    def prepare_query_mudata(
+        cls,
+        mdata: MuData,
+        reference_model: str | Path | Self,
+        return_reference_var_names: bool = False,
+        inplace: bool = True,
+    ) -> MuData | dict[str, pd.Index] | None:
+        """Bring a query's features into the model's order. Missing features become zeros.
+
+        The number of the model's features that were found is logged. Modalities that the query lacks stay absent. The
+        model need not be trained.
+
+        Parameters
+        ----------
+        mdata
+            The query.
+        reference_model
+            A model, or the folder of a saved one.
+        return_reference_var_names
+            Return the model's features by modality, and change nothing.
+        inplace
+            Change ``mdata``. Otherwise return a new MuData.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no saved model.
+        ValueError
+            The query has none of the modalities, or a modality has none of the model's features. Or the saved model can
+            not be used.
+        """
+        if isinstance(reference_model, cls):
+            names = reference_model.get_var_names()
+        else:
+            _, names, _, _ = loaded_data(cls._reference(reference_model), device="cpu")
+        features = {m: pd.Index(n) for m, n in names.items()}
+        if return_reference_var_names:
+            return features
+        check_mudata(mdata)
+        aligned = align_query(mdata, features)
+        if not inplace:
+            return aligned
+        compat.replace_mudata(mdata, aligned)
+        return None
+
+    @classmethod
+    def _reference(cls, reference_model: str | Path | Self) -> str | Self:
+        if isinstance(reference_model, cls):
+            reference_model._check_if_trained(warn=False, message="`reference_model` is not trained. Train it first.")
+            return reference_model
+        if not isinstance(reference_model, (str, Path)):
+            raise TypeError(
+                f"`reference_model` is a {type(reference_model).__name__}. "
+                f"Give a {cls.__name__} or the folder of a saved one."
+            )
+        check_saved_model(reference_model, cls.__name__)
+        return str(reference_model)

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scminnet.genomics import overlaps, parse_intervals
+
+
+def test_a_name_of_two_lines_is_no_interval():
+    with pytest.raises(ValueError, match="2 of 2 names are not intervals"):
+        parse_intervals(["chr1:1-2\nchr1:3-4", "x"])
+
+
+@settings(deadline=None)
+@given(
+    chrom=st.sampled_from(["chr1", "X", "chr1_KI270706v1_random", "HLA-A*01:01:01:01", "GL000194.1", "chrUn-a_1"]),
+    start=st.integers(0, 10**9),
+    width=st.integers(1, 10**6),
+    style=st.sampled_from(["{}:{}-{}", "{}-{}-{}", "{}_{}_{}", "{}:{}_{}", "{}:{:,}-{:,}"]),
+)
+def test_every_spelling_is_read(chrom, start, width, style):
+    name = style.format(chrom, start, start + width)
+    found = parse_intervals([name])
+    assert found.index.tolist() == [name]
+    assert found.iloc[0].tolist() == [chrom, start, start + width]
+
+
+@pytest.mark.parametrize("names", [("chrom", "start", "end"), ("seqnames", "chromStart", "chromEnd")])
+def test_interval_columns_come_before_names(names):
+    table = pd.DataFrame([["chr1", 1, 5], ["chr2", 2, 6]], columns=names, index=["chr9:7-8", "peak"])
+    found = parse_intervals(table.astype({names[0]: "category", names[1]: str}))
+    assert found.to_numpy().tolist() == [["chr1", 1, 5], ["chr2", 2, 6]]
+    assert found.index.equals(table.index)
+    with pytest.raises(ValueError, match="1 of 2 names are not intervals, e.g. 'peak'"):
+        parse_intervals(table[[names[0], names[1]]])
+    with pytest.raises(ValueError, match=f"1 of 2 columns '{names[0]}'.*e.g. 'chr1 1 0'"):
+        parse_intervals(table.assign(**{names[2]: [0, 9]}))
+    with pytest.raises(ValueError, match="1 of 2 columns .* e.g. 'nan 2 6'"):
+        parse_intervals(table.assign(**{names[0]: ["chr1", np.nan]}))
+
+
+def test_what_does_not_parse_is_counted_and_shown():
+    names = ["chr1:1-2", "a", "chr1:5-5", "chr1:9-3", "chr1:1-2-", ":1-2", "chr1:-1-2", "chr1:,-3"]
+    with pytest.raises(ValueError, match="`peaks`: 6 of 8 names are not intervals, e.g. 'a', 'chr1:5-5', 'chr1:9-3'"):
+        parse_intervals(names)
+
+
+interval = st.tuples(st.sampled_from(["chr1", "chr2", "chr10"]), st.integers(0, 60), st.integers(0, 25))
+
+
+@settings(deadline=None)
+@given(st.lists(interval, min_size=1, max_size=25), st.lists(interval, min_size=1, max_size=25))
+def test_overlaps_as_a_double_loop_finds_them(first, second):
+    def table(rows):
+        frame = pd.DataFrame(rows, columns=["chrom", "start", "end"]).assign(end=lambda t: t["start"] + t["end"])
+        return frame.set_index(np.repeat("same", len(frame)))
+
+    ours, theirs = table(first), table(second)
+    expected = {
+        (i, j)
+        for i, (c, s, w) in enumerate(first)
+        for j, (d, t, v) in enumerate(second)
+        if c == d and set(range(s, s + w)) & set(range(t, t + v))
+    }
+    found = list(zip(*overlaps(ours, theirs), strict=True))
+    assert len(found) == len(expected)
+    assert set(found) == expected
+
+
+def test_texts_and_nothing_are_no_peaks() -> None:
+    for peaks in ("chr1:1-2", None):
+        with pytest.raises(TypeError, match="`peaks` is .*list of names"):
+            parse_intervals(peaks)
+    with pytest.raises(ValueError, match="are not intervals"):
+        parse_intervals(["chr1:1-99999999999999999999999"])
+    twice = pd.DataFrame([["chr1", 1, 2, 3]], columns=["chrom", "start", "end", "end"])
+    assert parse_intervals(twice)["end"].tolist() == [2]
