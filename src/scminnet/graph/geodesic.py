@@ -6,7 +6,7 @@ lies on most of the paths that have none yet. Pairs of near cells, whose shortes
 covered, are stored with their exact distance.
 
 Measured on the margin graph of 8,685 mouse cortex cells (SNARE-seq RNA, 35 edges a cell), 300,000 random pairs, against
-Dijkstra (what it costs: ``benchmarks/speed.py``):
+Dijkstra (what it costs: ``benchmarks/speed/model``):
 
 =========  ====================================  ===================  ================
 landmarks  chosen                                mean relative error  rank correlation

@@ -13,7 +13,7 @@ from scminnet._core.arguments import check_count
 from scminnet._core.embeddings import check_embedding
 
 #: Pairs of points up to which neighbours are searched exactly (50,000 points among themselves): the search takes as long as pynndescent spends on
-#: importing and compiling itself, once a process (``benchmarks/speed``), and misses no neighbour.
+#: importing and compiling itself, once a process (``benchmarks/speed/model``), and misses no neighbour.
 EXACT_PAIRS = 50_000**2
 
 #: Candidates of the exact search beyond the neighbours wanted.
