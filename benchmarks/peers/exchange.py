@@ -1,13 +1,14 @@
-"""What passes between the harness and a method: a folder with the cells to embed, and the embedding.
+"""Files that ``compare`` and a method exchange: a folder with the cells to embed, and the embedding.
 
-It is read in every method's own environment, so it needs nothing but anndata, numpy and pandas. The folder holds::
+This file runs in the environment of every method, so it needs nothing but anndata, numpy and pandas. The folder holds::
 
     task.json             the two modalities
-    cells/MODALITY.h5ad   the cells to embed. Each modality's cells stand in an order and under names of their own: nothing tells who is who
-    pairs/MODALITY.h5ad   the reference, only in the folders of methods that learn from one: paired cells with type and batch
+    cells/MODALITY.h5ad   the cells to embed, shuffled and renamed in each modality
+    pairs/MODALITY.h5ad   the reference: paired cells with type and batch, only for methods that use it
 
-In an ``h5ad`` lie normalised values (``X``), counts (``layers["counts"]``), what each feature is (``var["kind"]``: gene, protein, activity or
-peak) and of which gene (``var["gene"]``), and, where known, the batch (``obs["batch"]``) and in the reference the type (``obs["label"]``).
+An ``h5ad`` has normalised values (``X``), counts (``layers["counts"]``), the kind of each feature (``var["kind"]``:
+gene, protein, activity or peak) and its gene (``var["gene"]``). If known, it has the batch (``obs["batch"]``), and in
+the reference the type (``obs["label"]``).
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from anndata import AnnData, read_h5ad
 
 
 class Task(NamedTuple):
-    """The cells by modality; ``pairs`` is empty for methods that learn from none."""
+    """The cells by modality. ``pairs`` is empty for methods without a reference."""
 
     cells: dict[str, AnnData]
     pairs: dict[str, AnnData]
@@ -48,7 +49,7 @@ class Task(NamedTuple):
 
 
 class Arguments(NamedTuple):
-    """What a method's script is called with: the folders of the task and of the embedding, a seed, and the method's own words."""
+    """Arguments of a method's script: folders of the task and of the embedding, a seed, and the method's own words."""
 
     task: Path
     out: Path
@@ -57,13 +58,13 @@ class Arguments(NamedTuple):
 
 
 def arguments() -> Arguments:
-    """Read the command line that ``compare.py`` gives to a method's script: ``TASK OUT SEED [WORD ...]``."""
+    """Read the command line of a method's script: ``TASK OUT SEED [WORD ...]``."""
     task, out, seed, *words = sys.argv[1:]
     return Arguments(Path(task), Path(out), int(seed), words)
 
 
 def write_task(folder: Path, cells: dict[str, AnnData], pairs: dict[str, AnnData]) -> None:
-    """Write what a method is given."""
+    """Write the input of a method."""
     for part, modalities in (("cells", cells), ("pairs", pairs)):
         (folder / part).mkdir(parents=True)
         for modality, adata in modalities.items():
@@ -72,7 +73,7 @@ def write_task(folder: Path, cells: dict[str, AnnData], pairs: dict[str, AnnData
 
 
 def read_task(folder: Path) -> Task:
-    """Read what a method is given."""
+    """Read the input of a method."""
     task = json.loads((folder / "task.json").read_text())
 
     def read(part: str) -> dict[str, AnnData]:
@@ -82,10 +83,13 @@ def read_task(folder: Path) -> Task:
 
 
 def shared_features(rna: AnnData, other: AnnData) -> tuple[AnnData, AnnData]:
-    """Both modalities with the features that speak of one gene, in one order, under the gene's name. Peaks do not: a gene has many."""
+    """Return both modalities with the features of the same gene, in one order, under the gene's name.
+
+    Peaks are left out, because a gene has many.
+    """
     candidates = other.var[(other.var["kind"] != "peak").to_numpy() & other.var["gene"].isin(rna.var_names).to_numpy()]
     if candidates.empty:
-        raise ValueError("the modalities share no feature: of no gene of the other one's features the RNA is here")
+        raise ValueError("the modalities share no feature: RNA has none of the genes of the other modality")
     genes = candidates["gene"].astype(str)
     result = rna[:, genes.to_numpy()].copy(), other[:, genes.index].copy()
     result[1].var_names = genes.to_numpy()

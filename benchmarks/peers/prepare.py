@@ -1,4 +1,4 @@
-"""What several methods' tutorials do with the values before the method begins."""
+"""Preprocessing that the tutorials of several methods share."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from exchange import Task
 from scipy import sparse
 from sklearn.decomposition import PCA, TruncatedSVD
 
-#: Of a modality.
+#: Principal components of a modality.
 N_COMPONENTS = 50
 
 
@@ -21,13 +21,16 @@ def standardised(adata: AnnData, max_value: float | None = 10) -> np.ndarray:
 
 
 def pca(values: np.ndarray, seed: int) -> np.ndarray:
-    """Return principal components, of few features as many as there are but one."""
+    """Return principal components, fewer than there are features."""
     n = min(N_COMPONENTS, *(size - 1 for size in values.shape))
     return PCA(n, random_state=seed).fit_transform(values).astype(np.float32)
 
 
 def lsi(peaks: AnnData, seed: int) -> np.ndarray:
-    """Latent semantic indexing as in Signac: log(1 + 10,000 TF-IDF), singular vectors, the first left out as it tells depth, each scaled."""
+    """Latent semantic indexing as in Signac: scaled singular vectors of log(1 + 10,000 TF-IDF).
+
+    The first vector is left out, because it reflects depth.
+    """
     counts = sparse.csr_matrix(peaks.layers["counts"], dtype=np.float32)
     depth = np.asarray(counts.sum(axis=1)).ravel()
     frequency = np.asarray(counts.sum(axis=0)).ravel()

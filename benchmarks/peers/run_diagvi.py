@@ -1,4 +1,7 @@
-"""DIAGVI (scvi-tools) at its defaults, on counts: negative binomial for RNA and gene activity, its mixture for proteins, linked by shared genes."""
+"""DIAGVI (scvi-tools) with its defaults, on counts, linked by shared genes.
+
+The likelihood is negative binomial for RNA and gene activity, and its mixture for proteins.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from scvi.external import DIAGVI
 
 
 def counts(adata: AnnData, suffix: str) -> AnnData:
-    """Return the counts with the batch; features' names are made different between modalities, for its guidance graph is over names."""
+    """Return the counts with the batch. Feature names get a suffix, because the guidance graph needs unique names."""
     values = sparse.csr_matrix(adata.layers["counts"], dtype=np.float32)
     return AnnData(values, obs=adata.obs, var=adata.var.set_axis(adata.var_names.astype(str) + suffix))
 

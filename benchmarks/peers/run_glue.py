@@ -1,7 +1,7 @@
-"""GLUE (scglue) as in its tutorial, for RNA and chromatin. A gene is linked to the peaks that gene activity sums, as every method has them.
+"""GLUE (scglue) as in its tutorial, for RNA and chromatin. A gene is linked to the peaks that gene activity sums.
 
-One thing differs: it reconstructs only peaks that are open in a share of the cells. All of cortex's 25,734 would take 15 to 20 s an epoch of up to 1,051, twice.
-Its encoder sees all peaks.
+One thing differs: it reconstructs only peaks that are open in a share of the cells. All 25,734 peaks of cortex would
+take 15 to 20 s an epoch, for up to 1,051 epochs, twice. Its encoder gets all peaks.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""LIGER as in pyliger's tutorials: factors of the shared features' counts, then quantile normalisation. Words: ``inmf`` or ``online``."""
+"""LIGER as in pyliger's tutorials: factors of the shared features' counts, then quantile normalisation.
+
+Words: ``inmf`` or ``online``.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""MaxFuse as in its tutorial on CITE-seq PBMC (docs/citeseq_pbmc_evaluate.ipynb); peaks enter as LSI, as in its authors' ATAC analyses.
+"""MaxFuse as in its tutorial on CITE-seq PBMC (docs/citeseq_pbmc_evaluate.ipynb), with LSI of peaks.
 
-The tutorial compares cells by correlation over the first 15 dimensions: they are centred and scaled to length 1, so that Euclidean distance agrees.
+The tutorial compares cells by correlation over the first 15 dimensions. So these are centred and scaled to unit length,
+and Euclidean distances agree.
 """
 
 from __future__ import annotations

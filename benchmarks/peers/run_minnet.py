@@ -1,22 +1,22 @@
-"""Ours, and the canonical correlations that it has to beat: both learn from the reference's pairs. Words: a method of ``main_job.py``, and ``peaks``."""
+"""Both scminnet and the linear baseline. Words: a method of ``benchmarks.accuracy.main_job``, and ``peaks``.
+
+Both are trained on the pairs of the reference. ``compare`` puts the root of the repository on this script's path.
+"""
 
 from __future__ import annotations
 
 import os
-import sys
-from pathlib import Path
 
 import torch
 from anndata import AnnData
 from exchange import Task, arguments, read_task, write_embedding
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-import main_job
-from development_sets import DevelopmentSet, together
+from benchmarks.accuracy import main_job
+from benchmarks.shared.development_sets import DevelopmentSet, together
 
 
 def development_set(task: Task, *, peaks: bool) -> DevelopmentSet:
-    """Put the reference and the cells together as ``main_job.py`` has them, chromatin with its peaks or as gene activity alone."""
+    """Join the reference and the cells as in ``main_job``. Chromatin is gene activity, with or without the peaks."""
     parts = []
     for modalities in (task.pairs, task.cells):
         chosen = {m: _features(adata, peaks) if m == task.second else adata for m, adata in modalities.items()}

@@ -1,6 +1,7 @@
-"""moscot's translation of the other modality into RNA's components, as in its tutorial (600_tutorial_translation), fused.
+"""moscot's translation of the other modality into RNA's components, fused, as in 600_tutorial_translation.
 
-The tutorial's joint attribute is an scVI embedding of gene activity and RNA, which its data set brings; here principal components of the shared features.
+The tutorial's joint attribute is an scVI embedding that comes with its data. Here it is principal components of the
+shared features.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from scconfluence.model import ScConfluence
 from scconfluence.unimodal import AutoEncoder
 from scipy.spatial.distance import cdist
 
-#: The tutorials' size of the embedding. The package wants no more than there are features, which for few proteins is less.
+#: Dimensions of the embedding in the tutorials. The package does not allow more than there are features.
 LATENT = 16
 
 #: Peaks open in fewer cells are left out, as in the tutorial.
@@ -22,7 +22,7 @@ MIN_CELLS = 20
 
 
 def prepared(task: Task, seed: int) -> MuData:
-    """Components and counts of both modalities, and the distances of their cells by the shared features' correlation."""
+    """Return components and counts of both modalities, and distances by correlation of the shared features."""
     rna, other = task.rna, task.cells[task.second]
     parts = [standardised(part) for part in shared_features(rna, other)]
     # not centred, as in the tutorials

@@ -1,5 +1,5 @@
-# Seurat's CCA anchors as in its vignette on scRNA-seq with scATAC-seq: the other modality's expression is imputed from RNA over transfer anchors
-# on the shared features, and both are embedded together by principal components.
+# Seurat's CCA anchors as in its vignette on scRNA-seq with scATAC-seq. Expression of the other modality is imputed
+# from RNA with transfer anchors on the shared features. Principal components embed both together.
 
 here <- dirname(sub("--file=", "", grep("--file=", commandArgs(), value = TRUE)))
 source(file.path(here, "exchange.R"))

@@ -1,4 +1,7 @@
-"""Principal components of the shared features, each modality standardised by itself: the floor, and the start of Harmony. Words: pca or harmony."""
+"""Principal components of the shared features, each modality standardised separately, with or without Harmony.
+
+Words: ``pca`` or ``harmony``.
+"""
 
 from __future__ import annotations
 

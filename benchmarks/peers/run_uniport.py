@@ -1,4 +1,7 @@
-"""uniPort as in its tutorial on RNA with gene activity: shared and specific variable genes, horizontal mode, 30,000 iterations."""
+"""uniPort as in its tutorial on RNA with gene activity: horizontal mode, 30,000 iterations.
+
+It uses shared and specific variable genes.
+"""
 
 from __future__ import annotations
 

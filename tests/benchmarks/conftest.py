@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,9 +7,7 @@ from anndata import AnnData
 from mudata import MuData
 from scipy import sparse
 
-# the benchmarks are scripts, not a package: they import each other by name
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-from development_sets import DevelopmentSet, together
+from benchmarks.shared.development_sets import DevelopmentSet, together
 
 
 def _cells(prefix: str, n: int, batches: list[str], rng: np.random.Generator) -> MuData:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +10,8 @@ import torch
 from mudata import MuData
 
 import scminnet as mn
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-import development_sets
-from development_sets import DevelopmentSet
+from benchmarks.shared import development_sets
+from benchmarks.shared.development_sets import DevelopmentSet
 
 pytestmark = pytest.mark.real
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 
 import scminnet as mn
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-import development_sets
+from benchmarks.shared import development_sets
 
 pytestmark = pytest.mark.real
 

@@ -12,13 +12,13 @@ from scminnet._core.keys import EMBEDDING_SIZE
 MAX_EPOCHS = 60
 
 #: Hidden dropout, when none is given, is this over the root of the number of paired cells, and at most ``MAX_DROPOUT``: 0.3 for 400, 0.13 for
-#: 4,000 (the search: ``benchmarks/recipe_search.py``).
+#: 4,000 (the search: ``benchmarks/accuracy/recipe_search``).
 DROPOUT = 8.0
 MAX_DROPOUT = 0.3
 
 
 #: Principal components of each modality, when none are given: of the reference alone, and with the query's cells among them, which tell the
-#: leading ones so much better that the others bring noise (the search: ``benchmarks/recipe_search.py``).
+#: leading ones so much better that the others bring noise (the search: ``benchmarks/accuracy/recipe_search``).
 N_COMPONENTS = 100
 N_COMPONENTS_WITH_QUERY = 30
 

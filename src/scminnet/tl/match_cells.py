@@ -85,7 +85,7 @@ def match_cells(
     Notes
     -----
     Memory is that of the candidate pairs. 10,000 x 10,000 cells take 3 (``"nearest"``) to 8 s (``"assignment"``) of one core, most of
-    it the neighbour search (``benchmarks/matching.py``).
+    it the neighbour search (``benchmarks/speed/matching.py``).
 
     Examples
     --------

@@ -42,8 +42,8 @@ def transfer_labels(
     How well this works depends on the type and on how well the embedding tells types apart: kinds of their own mostly stay unassigned,
     close relatives of a known type may hardly. Known types lose cells, too: ``1 - quantile`` for each limit where target cells lie as
     close to the source's as those do among themselves, and more where the target's modality is noisier.
-    ``benchmarks/unseen_types.py`` holds types out of real data and measures both; lower ``quantile`` to find more unseen cells, raise it to lose
-    fewer known ones.
+    Lower ``quantile`` to find more unseen cells, and raise it to lose fewer known ones. ``benchmarks/accuracy/unseen_types.py``
+    measures both on real data.
 
     Parameters
     ----------

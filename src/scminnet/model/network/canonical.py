@@ -30,7 +30,7 @@ _BLOCK = 4096
 MIN_RELATIVE_DEVIATION = 1e-3
 
 #: Canonical correlations of few cells are chance where components are many. Whitening adds to each component's variance this
-#: multiple of the components' total variance per paired cell (the search: ``benchmarks/recipe_search.py``).
+#: multiple of the components' total variance per paired cell (the search: ``benchmarks/accuracy/recipe_search``).
 RIDGE = 10.0
 
 
