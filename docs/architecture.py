@@ -45,7 +45,7 @@ MODEL_FLOORS = (
     ("model/recipe.py", "model/_scvi.py"),
 )
 #: Rooms that have a floor and no files yet. Take a room off this list when its first file comes.
-COMING = ("coupling",)
+COMING = ()
 #: All files that stand beside rooms rather than in one.
 BESIDE = {
     "scminnet": ("__init__.py", "_accessor.py", "_muon.py", "motifs.py"),
@@ -89,7 +89,7 @@ WHERE = (
     Row("The formula of the margin", (("model/network", "margins"),), "All other losses are in the same file."),
     Row("Where a query's missing feature is filled", (("model/data", "align_features"),), "Called for each modality by `align_query`."),
     Row("The null of the links", (("tl", "matched_null"),), "Without a matched background: `theoretical_null`, same file."),
-    Row("Where a file is written safely", (("_core", "replacing"), ("_core", "replacing_path")), "The first yields an open file, the second a path."),
+    Row("Where a file is written safely", (("_core", "atomic_text_file"), ("_core", "atomic_path")), "The first yields an open file, the second a path."),
     Row("A default, or a preset", (("model/recipe.py", "Recipe"), ("model/recipe.py", "PRESETS")), "With its measurement in [Decisions](decisions.md)."),
     Row("The only call of pynndescent", (("graph", "nearest_neighbors"),), "Exact search is in the same file."),
     Row("Add an encoder for one modality", (("model/network", "Encoder"), ("model/network", "SiameseModule")), "`SiameseModule.__init__` makes one encoder for each modality."),

@@ -13,9 +13,9 @@ from scminnet._core.mdata import check_mudata
 from scminnet.model.data.registration import register
 from scminnet.model.diagnosis.diagnose import DiagnoseMixin
 from scminnet.model.inference.embed import EmbeddingMixin
-from scminnet.model.inference.query import QueryMixin
 from scminnet.model.network.module import SiameseModule
 from scminnet.model.recipe import Recipe
+from scminnet.model.storage.load_query import QueryMixin
 from scminnet.model.storage.save_load import SaveLoadMixin
 from scminnet.model.storage.saved_format import written_by
 from scminnet.model.training.train import SiameseTrainingMixin
