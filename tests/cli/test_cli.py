@@ -171,7 +171,7 @@ def test_a_warning_is_told_by_its_text_alone(tmp_path, paired_file: Path, capsys
     assert fit(path, tmp_path / "model") == 0
     warned = [line for line in capsys.readouterr().err.splitlines() if "arning" in line]
     assert len(warned) == 1
-    assert warned[0].startswith("warning: `labels_key`: types of fewer than 3 cells")
+    assert warned[0].startswith("warning: `labels_key`: cell types with fewer than 3 cells")
 
 
 def test_fit_embed_links_from_file_to_file(tmp_path, paired_file: Path, fitted: Path, capsys) -> None:

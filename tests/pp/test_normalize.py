@@ -69,7 +69,7 @@ def test_methods_may_be_named_and_modalities_chosen(mdata: mudata.MuData) -> Non
 
 def test_kinds_come_from_the_user_then_from_feature_types(mdata: mudata.MuData) -> None:
     renamed = mudata.MuData({"x": mdata["rna"], "y": mdata["adt"]})
-    with pytest.raises(ValueError, match="`kinds`: what modality 'x', 'y' measures.*kinds="):
+    with pytest.raises(ValueError, match="`kinds`: the kind of modality 'x', 'y' is not known.*kinds="):
         mn.pp.normalize(renamed)
     renamed["y"].var["feature_types"] = "Antibody Capture"
     mn.pp.normalize(renamed, kinds={"x": "genes"})

@@ -84,7 +84,7 @@ def import_muon() -> ModuleType:
 
 
 def import_lazy_reader(what: str) -> Callable[..., Any]:
-    """Import anndata's reader of dask arrays. Without dask, raise an error that names ``what`` needs it."""
+    """Import anndata's reader of dask arrays. Without dask, raise an error that ``what`` needs it."""
     try:
         import dask.array  # noqa: F401
         from anndata.experimental import read_elem_lazy

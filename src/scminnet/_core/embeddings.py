@@ -20,7 +20,7 @@ def check_embedding(matrix: Any, argument: str) -> np.ndarray:
         )
     bad = int((~np.isfinite(array).all(axis=1)).sum())
     if bad:
-        raise ValueError(f"`{argument}` has NaN or infinite values in {bad:,} of {len(array):,} rows. Remove them.")
+        raise ValueError(f"`{argument}` holds NaN or infinite values in {bad:,} of {len(array):,} rows. Remove them.")
     return array
 
 

@@ -1,9 +1,9 @@
 """Matrices of cells x features in memory, on disk or as dask arrays, read in blocks of rows.
 
 On disk are anndata's sparse datasets stored by rows (``.h5mu``, ``.h5ad``, zarr), and dense HDF5 or zarr arrays. Each
-computation is one of these: a sum over blocks of rows (:func:`fold`), a selection of rows (:func:`read_rows`) or columns
-(:func:`read_columns`), or a product of blocks (:func:`left_product`, :func:`right_product`). dask computes its own arrays,
-on the scheduler or cluster that the user has started.
+computation is one of these: a sum over blocks of rows (:func:`fold`), a selection of rows (:func:`read_rows`) or
+columns (:func:`read_columns`), or a product of blocks (:func:`left_product`, :func:`right_product`). dask computes its
+own arrays, on the scheduler or cluster that the user has started.
 """
 
 from __future__ import annotations

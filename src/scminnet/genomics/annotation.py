@@ -40,8 +40,8 @@ def read_annotation(source: str | os.PathLike[str] | pd.DataFrame, *, strip_vers
           seventh column of Ensembl ids becomes ``gene_id``.
         - A table that ``muon.atac.tl.add_peak_annotation`` stores in
           ``mdata["atac"].uns["atac"]["peak_annotation"]``, made from Cell Ranger's ``atac_peak_annotation.tsv``. It
-          only holds distances. A start and its strand are inferred if several peaks of a gene agree on them. Other starts
-          are left out, and genes without a start, such as those with a single peak. Use the GTF if you have it.
+          only holds distances. A start and its strand are inferred if several peaks of a gene agree on them. Other
+          starts are left out, and genes without a start, such as those with a single peak. Use the GTF if you have it.
     strip_version
         Whether ``ENSG00000237613.2`` becomes ``ENSG00000237613``. Other names do not change.
 

@@ -46,11 +46,12 @@ def filter_cells(
     mdata
         MuData with counts.
     thresholds
-        Smallest and largest value that is kept, by modality and measure: ``{"rna": {"n_features": (200, 6000),
-        "pct_mito": (0, 10)}}``. Or the name of a preset of the paper, for modalities named ``rna`` and ``atac``.
-        ``"multiome"``: 100 to 4,000 genes, at most 4 % mitochondrial counts, 1,000 to 80,000 peaks, 1,000 to 300,000
-        counts in peaks. ``"cite"``: 75 to 1,200 genes, 75 to 1,500 counts, at most 15 % mitochondrial counts. The
-        presets fit the paper's tissue and platform, so look at the distributions of your data first. Measures:
+        Smallest and largest value that is kept, by modality and measure:
+        ``{"rna": {"n_features": (200, 6000), "pct_mito": (0, 10)}}``. Or the name of a preset of the paper, for
+        modalities named ``rna`` and ``atac``. ``"multiome"``: 100 to 4,000 genes, at most 4 % mitochondrial counts,
+        1,000 to 80,000 peaks, 1,000 to 300,000 counts in peaks. ``"cite"``: 75 to 1,200 genes, 75 to 1,500 counts, at
+        most 15 % mitochondrial counts. The presets fit the paper's tissue and platform, so look at the distributions
+        of your data first. Measures:
 
         ``"n_features"``
             Features with counts: genes expressed, peaks open.

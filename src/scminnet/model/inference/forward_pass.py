@@ -13,7 +13,7 @@ from scminnet.model.data.sparse_rows import take_rows
 from scminnet.model.network.layers import Moments
 from scminnet.model.network.module import SiameseModule
 
-#: Cells that go through the network at once. Fast, and small enough to need little memory.
+#: Cells that go through the network at once: enough to be fast, few enough to need little memory.
 BATCH_SIZE = 2048
 
 #: With fewer cells, mean and variance are too inaccurate to standardise by.
