@@ -62,6 +62,7 @@ class Recipe:
     infonce_weight: float = 1.0
     supervised_weight: float = 0.3
     temperature: float = 0.2
+    coupled_temperature: float = 0.1
     classification_weight: float = 1.0
 
     lr: float = 2e-3
@@ -86,7 +87,7 @@ class Recipe:
         weights = ("contrastive_weight", "infonce_weight", "supervised_weight", "classification_weight", "weight_decay")
         for name in (*weights, "m0", "c"):
             check_positive(getattr(self, name), name, minimum=0)
-        for name in ("lr", "temperature", "train_size"):
+        for name in ("lr", "temperature", "coupled_temperature", "train_size"):
             check_positive(getattr(self, name), name, minimum=1e-12)
         for name, hint in get_type_hints(Recipe).items():
             if get_origin(hint) is Literal:

@@ -7,7 +7,7 @@ the network needs to see.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from typing import Any, NamedTuple
 
@@ -32,6 +32,11 @@ MIN_RELATIVE_DEVIATION = 1e-3
 #: Canonical correlations of few cells are chance where components are many. Whitening adds to each component's variance this
 #: multiple of the components' total variance per paired cell (the search: ``benchmarks/accuracy/recipe_search``).
 RIDGE = 10.0
+
+#: Ridge of coupled cells, in units of the components' mean variance, and how many pairs a coupling is worth
+#: (``docs/decisions.md``).
+COUPLED_RIDGE = 0.1
+COUPLING_WORTH = 500
 
 
 #: Cells that the components are fitted on, at most as many paired ones and as many others: 100,000 tell components of thousands of features to a
@@ -142,41 +147,63 @@ def whitened_components(parts: Sequence[Block], n_components: int, seed: int, *,
     return (directions[:, kept] / np.sqrt(variance + ridge * variance.sum())).astype(np.float32)
 
 
-def canonical_rotations(
-    scores: Mapping[str, np.ndarray], positions: np.ndarray, n_canonical: int
-) -> dict[str, np.ndarray]:
-    """Rotate each modality's whitened scores so that paired cells agree, best agreement first.
-
-    Two modalities: canonical correlation analysis, regularised where the scores are, each component scaled by its correlation. More: the leading eigenvectors of the
-    block matrix of all cross-correlations, scaled by the mean correlation, which for two modalities is the same thing. Every
-    two modalities need only the cells that they share.
+def paired_covariances(
+    scores: Mapping[str, np.ndarray], positions: np.ndarray
+) -> dict[tuple[str, str], tuple[np.ndarray, int]]:
+    """Return the cross-covariance of every two modalities' scores over the cells that they share, and their number.
 
     Parameters
     ----------
     scores
-        By modality, cells x components, of unit variance at most.
+        By modality, cells x components.
     positions
         Cells x modalities: row in the modality's scores, -1 where not measured.
-    n_canonical
-        Components wanted.
 
     Returns
     -------
-    By modality, components x n_canonical; columns are zero where the modalities share fewer components.
+    By pair of modalities with at least two shared cells: components x components, and the number of shared cells.
     """
     names = list(scores)
-    sizes = [scores[m].shape[1] for m in names]
-    ends = np.cumsum(sizes)
-    blocks = {m: slice(end - size, end) for m, size, end in zip(names, sizes, ends, strict=True)}
-    cross = np.zeros((ends[-1], ends[-1]))
+    found = {}
     for a, b in modality_pairs(names):
         rows = positions[:, [names.index(a), names.index(b)]]
         rows = rows[(rows >= 0).all(axis=1)]
         if len(rows) < 2:
             continue
         left, right = scores[a][rows[:, 0]], scores[b][rows[:, 1]]
-        cross[blocks[a], blocks[b]] = (left - left.mean(0)).T @ (right - right.mean(0)) / (len(rows) - 1)
-        cross[blocks[b], blocks[a]] = cross[blocks[a], blocks[b]].T
+        found[a, b] = (left - left.mean(0)).T @ (right - right.mean(0)) / (len(rows) - 1), len(rows)
+    return found
+
+
+def canonical_rotations(
+    covariances: Mapping[tuple[str, str], np.ndarray], sizes: Mapping[str, int], n_canonical: int
+) -> dict[str, np.ndarray]:
+    """Rotate each modality's whitened scores so that cells agree across modalities, best agreement first.
+
+    Two modalities: canonical correlation analysis, regularised where the scores are. Each component is scaled by its
+    correlation. More modalities: the leading eigenvectors of the block matrix of all cross-covariances, scaled by the mean
+    correlation; for two modalities this is the same.
+
+    Parameters
+    ----------
+    covariances
+        By pair of modalities, cross-covariance of the whitened scores, components x components. A pair may be missing.
+    sizes
+        By modality, number of components.
+    n_canonical
+        Canonical components wanted.
+
+    Returns
+    -------
+    By modality, components x n_canonical. Columns are zero if the modalities share fewer components.
+    """
+    names = list(sizes)
+    ends = np.cumsum([sizes[m] for m in names])
+    blocks = {m: slice(end - sizes[m], end) for m, end in zip(names, ends, strict=True)}
+    cross = np.zeros((ends[-1], ends[-1]))
+    for (a, b), covariance in covariances.items():
+        cross[blocks[a], blocks[b]] = covariance
+        cross[blocks[b], blocks[a]] = covariance.T
     values, vectors = np.linalg.eigh(cross)
     order = np.argsort(values)[::-1][:n_canonical]
     agreement = np.maximum(values[order], 0) / (len(names) - 1)
@@ -184,10 +211,34 @@ def canonical_rotations(
     turned = vectors[:, order] * agreement * np.sqrt(len(names))
     rotations = {}
     for m in names:
-        rotation = np.zeros((sizes[names.index(m)], n_canonical), dtype=np.float32)
+        rotation = np.zeros((sizes[m], n_canonical), dtype=np.float32)
         rotation[:, : len(order)] = turned[blocks[m]]
         rotations[m] = rotation
     return rotations
+
+
+def combine_covariances(
+    paired: Mapping[tuple[str, str], tuple[np.ndarray, int]], coupled: Mapping[tuple[str, str], np.ndarray]
+) -> dict[tuple[str, str], np.ndarray]:
+    """Average the covariances of pairs and of coupled cells, each by how much it knows."""
+    combined = dict(coupled)
+    for pair, (covariance, n_pairs) in paired.items():
+        share = n_pairs / (n_pairs + COUPLING_WORTH) if pair in coupled else 1.0
+        combined[pair] = share * covariance + ((1 - share) * coupled[pair] if pair in coupled else 0)
+    return combined
+
+
+class Components(NamedTuple):
+    """Whitened principal components of a modality: ``(z - z0) @ weights`` are the scores."""
+
+    weights: np.ndarray
+    """Features x components, float32."""
+    moments: tuple[np.ndarray, np.ndarray]
+    """Mean and standard deviation of each feature, by which the reference's values are standardised."""
+
+
+#: Couples cells, given the components of each modality: the covariance of coupled cells by pair of modalities.
+Couple = Callable[[Mapping[str, Components]], Mapping[tuple[str, str], np.ndarray]]
 
 
 def fit_projections(
@@ -199,6 +250,7 @@ def fit_projections(
     n_canonical: int,
     seed: int,
     query: Mapping[str, RowsAndMoments] | None = None,
+    couple: Couple | None = None,
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Fit the projections of all modalities on some cells.
 
@@ -209,8 +261,8 @@ def fit_projections(
     moments
         By modality, mean and standard deviation of each feature.
     positions
-        Cells to fit on x modalities: row in the modality, -1 where not measured. Of more than ``MAX_FITTED`` paired cells, and of the others, so
-        many are drawn.
+        Cells to fit on x modalities: row in the modality, -1 where not measured. Of more than ``MAX_FITTED`` paired cells,
+        and of the others, so many are drawn.
     n_components
         Principal components of each modality, at most.
     n_canonical
@@ -219,15 +271,18 @@ def fit_projections(
         Seed of the decompositions.
     query
         Further cells, on which the modalities' principal components are found as well.
+    couple
+        Couples cells without pairs. ``None``: pairs alone say which components agree.
 
     Returns
     -------
-    By modality, weights (features x n_canonical) and bias (n_canonical), which turn z, the standardised and clipped values, into
-    centred canonical components.
+    By modality, weights (features x n_canonical) and bias (n_canonical), which turn z, the standardised and clipped values,
+    into centred canonical components.
     """
     positions = positions[_drawn(positions, seed)]
     n_paired = int(((positions >= 0).sum(axis=1) > 1).sum())
-    components, scores, local, centres = {}, {}, np.full_like(positions, -1), {}
+    components: dict[str, Components] = {}
+    scores, local, centres = {}, np.full_like(positions, -1), {}
     for i, (modality, matrix) in enumerate(matrices.items()):
         measured = positions[:, i] >= 0
         local[measured, i] = np.arange(measured.sum())
@@ -235,12 +290,18 @@ def fit_projections(
         parts = [values]
         if query and modality in query:
             parts.append(_drawn_rows(*query[modality], seed))
-        components[modality] = whitened_components(parts, n_components, seed, ridge=RIDGE / n_paired)
-        scores[modality] = values @ components[modality]
+        ridge = _ridge(n_paired, min(n_components, matrix.shape[1]), coupled=couple is not None)
+        components[modality] = Components(
+            whitened_components(parts, n_components, seed, ridge=ridge), moments[modality]
+        )
+        scores[modality] = values @ components[modality].weights
         centres[modality] = scores[modality].mean(axis=0)
-    rotations = canonical_rotations(scores, local, n_canonical)
-    weights = {modality: components[modality] @ rotation for modality, rotation in rotations.items()}
-    # the network learns another embedding from a component turned round, so that storages and machines must agree on signs
+    covariances = combine_covariances(
+        paired_covariances(scores, local), couple(components) if couple is not None else {}
+    )
+    rotations = canonical_rotations(covariances, {m: s.shape[1] for m, s in scores.items()}, n_canonical)
+    weights = {modality: components[modality].weights @ rotation for modality, rotation in rotations.items()}
+    # the network learns another embedding from a component turned round, so storages and machines must agree on signs
     signs = signs_of(next(iter(weights.values())))
     projections = {}
     for modality, weight in weights.items():
@@ -249,3 +310,9 @@ def fit_projections(
         bias = -(centres[modality] @ rotations[modality] + zero @ weight)
         projections[modality] = (weight * signs, bias * signs)
     return projections
+
+
+def _ridge(n_paired: int, n_components: int, *, coupled: bool) -> float:
+    """Return what whitening adds to each component's variance, as a share of the total variance."""
+    known = n_paired / RIDGE + (n_components / COUPLED_RIDGE if coupled else 0)
+    return 1 / known

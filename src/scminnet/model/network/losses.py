@@ -98,6 +98,36 @@ def info_nce(a: Tensor, b: Tensor, *, temperature: float) -> Tensor:
     return 0.5 * (F.cross_entropy(cosines, target) + F.cross_entropy(cosines.T, target))
 
 
+def soft_info_nce(a: Tensor, b: Tensor, targets: Tensor, *, left: Tensor, right: Tensor) -> Tensor:
+    """Symmetric InfoNCE with soft targets: each cell shall find its partners as the coupling distributes them.
+
+    With the identity as targets and one temperature this is :func:`info_nce`.
+
+    Parameters
+    ----------
+    a, b
+        Embeddings of two modalities' cells, cells x dimensions; their directions are compared (cosine).
+    targets
+        How strongly cells belong together, ``(len(a), len(b))``, at least 0, in any unit. Cells without a target are only
+        competitors.
+    left, right
+        Temperature of each cell of ``a`` and of ``b``.
+
+    Returns
+    -------
+    The mean over both directions, and in each over the cells with a target; 0 where there are none.
+    """
+    cosines = F.normalize(a, dim=1) @ F.normalize(b, dim=1).T
+    terms = []
+    for logits, target, temperature in ((cosines, targets, left), (cosines.T, targets.T, right)):
+        mass = target.sum(1, keepdim=True)
+        known = mass > 0
+        share = target / torch.where(known, mass, 1.0)
+        log_probability = (logits / temperature.unsqueeze(1)).log_softmax(1)
+        terms.append(-(share * log_probability).sum() / known.sum().clamp_min(1))
+    return 0.5 * (terms[0] + terms[1])
+
+
 def supervised_contrast(a: Tensor, b: Tensor, left: Tensor, right: Tensor, *, temperature: float) -> Tensor:
     """Supervised contrastive loss between modalities :cite:p:`Khosla20`: each cell shall find the cells of its type.
 

@@ -157,7 +157,7 @@ class SiameseModule(BaseModuleClass):
             metrics["classification_loss"] = self._classification_loss(logits, labels)
             total = total + recipe.classification_weight * metrics["classification_loss"]
         if recipe.infonce_weight > 0:
-            metrics["infonce_loss"] = self._infonce_loss(embedding, tensors["matches"], recipe.temperature)
+            metrics["infonce_loss"] = self._infonce_loss(embedding, tensors, recipe)
             total = total + recipe.infonce_weight * metrics["infonce_loss"]
         if recipe.supervised_weight > 0 and self.label_head is not None:
             metrics["supervised_loss"] = self._supervised_loss(
@@ -205,14 +205,21 @@ class SiameseModule(BaseModuleClass):
     def _infonce_loss(
         self,
         embedding: Mapping[str, Tensor],
-        matches: Mapping[tuple[str, str], tuple[Tensor, Tensor]],
-        temperature: float,
+        tensors: dict[str, Any],
+        recipe: Recipe,
     ) -> Tensor:
-        terms = [
-            losses.info_nce(embedding[first][left], embedding[second][right], temperature=temperature)
-            for (first, second), (left, right) in matches.items()
-            if len(left) > 1
-        ]
+        terms = []
+        for (first, second), (left, right) in tensors["matches"].items():
+            if first not in embedding or second not in embedding:
+                continue
+            a, b, targets = embedding[first], embedding[second], tensors["targets"].get((first, second))
+            if targets is not None:
+                temperatures = [torch.full((len(x),), recipe.coupled_temperature, device=x.device) for x in (a, b)]
+                for temperature, paired in zip(temperatures, (left, right), strict=True):
+                    temperature[paired] = recipe.temperature
+                terms.append(losses.soft_info_nce(a, b, targets, left=temperatures[0], right=temperatures[1]))
+            elif len(left) > 1:
+                terms.append(losses.info_nce(a[left], b[right], temperature=recipe.temperature))
         return torch.stack(terms).mean() if terms else torch.zeros((), device=self.device)
 
     def _supervised_loss(

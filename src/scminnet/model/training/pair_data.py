@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import lightning.pytorch as pl
@@ -15,7 +16,8 @@ from scminnet.model.data.sparse_rows import take_rows
 from scminnet.model.network.module import modality_pairs
 from scminnet.model.network.processes import Processes
 from scminnet.model.recipe import Recipe
-from scminnet.model.training.pair_sampler import DrawnBatch, PairSampler
+from scminnet.model.training.coupled_cells import CoupledCells
+from scminnet.model.training.pair_sampler import DrawnBatch, PairSampler, Partners
 
 
 class Pairs(NamedTuple):
@@ -48,6 +50,8 @@ class PairDataset(Dataset[dict[str, Any]]):
         Distances of the cells on the margin graph.
     graph_rows
         Node of each cell of the MuData in ``geodesics``, -1 for cells without one.
+    coupled
+        By pair of modalities, cells that a coupling joins.
 
     Attributes
     ----------
@@ -64,7 +68,10 @@ class PairDataset(Dataset[dict[str, Any]]):
         graph_rows: np.ndarray,
         *,
         projected: bool,
+        coupled: Mapping[tuple[str, str], CoupledCells] | None = None,
     ) -> None:
+        self.coupled = coupled or {}
+        self.coupled_rows = {pair: _rows_of(found, len(positions)) for pair, found in self.coupled.items()}
         self.matrices = matrices
         self.projected = projected
         self.modalities = tuple(matrices)
@@ -90,6 +97,7 @@ class PairDataset(Dataset[dict[str, Any]]):
             "matches": {
                 pair: _matches(by_modality[pair[0]], by_modality[pair[1]]) for pair in modality_pairs(self.modalities)
             },
+            "targets": {pair: self._targets(by_modality, pair) for pair in self.coupled},
             "pairs": self._all_pairs(by_modality) if drawn.pairs is None else self._drawn_pairs(drawn),
             "n_cells": drawn.n_cells,
             "projected": self.projected,
@@ -106,6 +114,21 @@ class PairDataset(Dataset[dict[str, Any]]):
                 blocks.append(Pairs(first, second, *rows, torch.from_numpy(distances)))
         return blocks
 
+    def _targets(self, cells: dict[str, np.ndarray], pair: tuple[str, str]) -> Tensor:
+        """Return how strongly each two cells of the batch belong together, rows x columns: 1 in a pair."""
+        left, right = (cells[m] for m in pair)
+        rows, columns = (row[c] for row, c in zip(self.coupled_rows[pair], (left, right), strict=True))
+        targets = np.zeros((len(left), len(right)), dtype=np.float32)
+        at_left, at_right = np.flatnonzero(rows >= 0), np.flatnonzero(columns >= 0)
+        if len(at_left) and len(at_right):
+            affinities = self.coupled[pair].coupling.affinities(rows[at_left], columns[at_right])
+            targets[np.ix_(at_left, at_right)] = affinities
+        # a cell measured in both modalities is its own and only partner
+        _, at_left, at_right = np.intersect1d(left, right, assume_unique=True, return_indices=True)
+        targets[at_left], targets[:, at_right] = 0, 0
+        targets[at_left, at_right] = 1
+        return torch.from_numpy(targets)
+
     def _drawn_pairs(self, drawn: DrawnBatch) -> list[Pairs]:
         lists = []
         for pairs in drawn.pairs or []:
@@ -121,6 +144,14 @@ class PairDataset(Dataset[dict[str, Any]]):
                 )
             )
         return lists
+
+
+def _rows_of(found: CoupledCells, n_cells: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return by side the row of each cell in the coupling, -1 for none."""
+    rows = np.full((2, n_cells), -1, dtype=np.int64)
+    for side in (0, 1):
+        rows[side, found.cells[side]] = np.arange(len(found.cells[side]))
+    return rows[0], rows[1]
 
 
 def _matches(left: np.ndarray, right: np.ndarray) -> tuple[Tensor, Tensor]:
@@ -147,7 +178,9 @@ class PairDataModule(pl.LightningDataModule):
     dataset
         Reads drawn batches; set before training, for what it reads may be fitted on the training part.
     train_idx, val_idx, test_idx
-        The cells of each part, sorted. All cells not in training are validated; there is no test part.
+        The reference's cells of each part, sorted. All cells not in training are validated; there is no test part.
+    train_cells, val_cells
+        Cells that batches are made of: those of the parts, unless :meth:`couple` changed them.
     """
 
     trainer: pl.Trainer
@@ -155,6 +188,7 @@ class PairDataModule(pl.LightningDataModule):
     def __init__(self, present: np.ndarray, recipe: Recipe, *, seed: int) -> None:
         super().__init__()
         self.dataset: PairDataset
+        self.partners: Partners = {}
         self.present = present
         self.recipe = recipe
         self.seed = seed
@@ -165,6 +199,35 @@ class PairDataModule(pl.LightningDataModule):
         self.train_idx = np.sort(order[: self.n_train])
         self.val_idx = np.sort(order[self.n_train :])
         self.test_idx = np.array([], dtype=np.int64)
+        self.train_cells, self.val_cells = self.train_idx, self.val_idx
+
+    def couple(self, present: np.ndarray, partners: Partners) -> None:
+        """Train on pairs and coupled cells only, and on coupled cells beyond the split: those of a query.
+
+        Parameters
+        ----------
+        present
+            Cells of the training x modalities: the cells of the MuData, then the query's.
+        partners
+            Who brings whom into a batch, as in :class:`PairSampler`.
+        """
+        useful = present.sum(axis=1) > 1
+        for row_of, _ in partners.values():
+            useful |= row_of >= 0
+        beyond = np.arange(len(self.present), len(present))
+        self.present, self.partners = present, partners
+        self.train_cells = np.concatenate([self.train_idx, beyond])
+        self.train_cells = self.train_cells[useful[self.train_cells]]
+        self.val_cells = self.val_idx[useful[self.val_idx]]
+
+    @property
+    def n_meeting(self) -> int:
+        """Training cells that are paired or coupled."""
+        cells = self.train_cells
+        meet = self.present[cells].sum(axis=1) > 1
+        for row_of, _ in self.partners.values():
+            meet |= row_of[cells] >= 0
+        return int(meet.sum())
 
     def setup(self, stage: str) -> None:
         """Spread the batches over the processes; Lightning calls this in each."""
@@ -173,10 +236,10 @@ class PairDataModule(pl.LightningDataModule):
     @property
     def n_train_batches(self) -> int:
         """Batches of a training epoch."""
-        return len(self._sampler(self.train_idx, frozen=False))
+        return len(self._sampler(self.train_cells, frozen=False))
 
     def _sampler(self, cells: np.ndarray, *, frozen: bool) -> PairSampler:
-        return PairSampler(cells, self.present, self.recipe, seed=self.seed, frozen=frozen)
+        return PairSampler(cells, self.present, self.recipe, seed=self.seed, frozen=frozen, partners=self.partners)
 
     def _loader(self, cells: np.ndarray, *, frozen: bool) -> DataLoader:
         # batch_size=None: the sampler's batches reach the dataset whole. A generator of its own: the loader draws a number, unused here, from the
@@ -190,8 +253,8 @@ class PairDataModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         """Training pairs, redrawn from (seed, epoch)."""
-        return self._loader(self.train_idx, frozen=False)
+        return self._loader(self.train_cells, frozen=False)
 
     def val_dataloader(self) -> DataLoader | None:
         """Validation pairs, the same in every epoch; ``None`` without validation cells."""
-        return self._loader(self.val_idx, frozen=True) if self.n_val else None
+        return self._loader(self.val_cells, frozen=True) if len(self.val_cells) else None

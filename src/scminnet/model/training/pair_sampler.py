@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -31,6 +31,10 @@ class DrawnBatch(NamedTuple):
     """The pairs, or ``None`` for all cross-modality pairs of the batch."""
 
 
+#: By ordered pair of modalities: row of each cell in the partners, -1 for none, and the partners, cells x draws.
+Partners = Mapping[tuple[int, int], tuple[np.ndarray, np.ndarray]]
+
+
 class PairSampler(Sampler[DrawnBatch]):
     """Draws the batches of an epoch from (seed, epoch).
 
@@ -46,19 +50,34 @@ class PairSampler(Sampler[DrawnBatch]):
         Seed of all epochs.
     frozen
         Draw every epoch alike, as validation needs. (Lightning tells validation samplers the epoch as well.)
+    partners
+        By ordered pair of modalities, the row of each cell in the partners that a coupling drew (-1: none), and these, cells
+        x draws.
 
     Notes
     -----
     ``pairing="in_batch"``: the cells are shuffled and cut into batches of nearly equal size; all pairs of a batch's
-    cells in different modalities count.
+    cells in different modalities count. A coupled cell brings a partner along, drawn anew among its partners in the split.
 
     ``pairing="sampled"``: besides, each cell of the batch gets, in each of its modalities, one partner: itself in another
     of its modalities with probability ``positive_share``, else another cell of the split, uniformly; from another
     modality with ``pair_strategy="between"``, from the same with ``"within"``.
     """
 
-    def __init__(self, cells: np.ndarray, present: np.ndarray, recipe: Recipe, *, seed: int, frozen: bool) -> None:
+    def __init__(
+        self,
+        cells: np.ndarray,
+        present: np.ndarray,
+        recipe: Recipe,
+        *,
+        seed: int,
+        frozen: bool,
+        partners: Partners | None = None,
+    ) -> None:
         self.cells = cells
+        self.partners = partners or {}
+        self.in_split = np.zeros(len(present), dtype=bool)
+        self.in_split[cells] = True
         self.present = present
         self.recipe = recipe
         self.seed = seed
@@ -79,9 +98,23 @@ class PairSampler(Sampler[DrawnBatch]):
         for batch in np.array_split(rng.permutation(self.cells), len(self)):
             anchors = [batch[self.present[batch, m]] for m in range(len(self.pools))]
             if self.recipe.pairing == "in_batch":
-                yield DrawnBatch(len(batch), anchors, None)
+                yield DrawnBatch(len(batch), self._with_coupled(anchors, rng), None)
             else:
                 yield self._with_partners(anchors, len(batch), rng)
+
+    def _with_coupled(self, anchors: list[np.ndarray], rng: np.random.Generator) -> list[np.ndarray]:
+        """Add to each modality one partner of every coupled cell in the batch, drawn among its partners in the split."""
+        if not self.partners:
+            return anchors
+        cells = [[own] for own in anchors]
+        for (own, other), (row_of, partners) in self.partners.items():
+            rows = row_of[anchors[own]]
+            candidates = partners[rows[rows >= 0]]
+            allowed = self.in_split[candidates]
+            drawn = (rng.random(candidates.shape) * allowed).argmax(axis=1)
+            found = allowed.any(axis=1)
+            cells[other].append(candidates[np.arange(len(candidates)), drawn][found])
+        return [np.unique(np.concatenate(parts)) for parts in cells]
 
     def _with_partners(self, anchors: list[np.ndarray], n_cells: int, rng: np.random.Generator) -> DrawnBatch:
         drawn = [

@@ -16,15 +16,19 @@ from scminnet._core import compat
 from scminnet._core.arguments import check_count, shorten
 from scminnet._core.keys import BATCH_COLUMN, MARGIN_GRAPH_KEY
 from scminnet._core.logging import logger
+from scminnet._core.matrices import read_rows
 from scminnet._core.mdata import layer_matrix
+from scminnet.coupling.couple import RHO
+from scminnet.coupling.feature_links import FEATURE_LINKS_KEY
 from scminnet.graph.geodesic import GeodesicIndex
-from scminnet.model.data.cell_index import check_paired, rows_in_modalities
+from scminnet.model.data.cell_index import rows_in_modalities
 from scminnet.model.data.moments import feature_moments
 from scminnet.model.data.registration import check_matrices
+from scminnet.model.data.sparse_rows import as_row_matrix
 from scminnet.model.diagnosis.reference_range import fit_reference_range
 from scminnet.model.inference.embed import EmbeddingMixin
 from scminnet.model.inference.forward_pass import project_rows
-from scminnet.model.network.canonical import RowsAndMoments, fit_projections
+from scminnet.model.network.canonical import Components, RowsAndMoments, fit_projections
 from scminnet.model.recipe import Recipe
 from scminnet.model.training.checkpoint import (
     TrainingCheckpoint,
@@ -34,6 +38,14 @@ from scminnet.model.training.checkpoint import (
     module_state,
     read_checkpoint,
 )
+from scminnet.model.training.coupled_cells import (
+    CoupledCells,
+    couple_parts,
+    join_query,
+    nodes_of_partners,
+    partner_table,
+)
+from scminnet.model.training.evidence import Evidence, coupling_groups, gather_evidence
 from scminnet.model.training.pair_data import PairDataModule, PairDataset
 from scminnet.model.training.training_plan import SiameseTrainingPlan
 from scminnet.pp.margin_graph import build_margin_graph
@@ -101,6 +113,8 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin, EmbeddingMixin):
         pair_strategy: str | None = None,
         margin_graph: str | None = None,
         query: MuData | None = None,
+        feature_links: str | None = FEATURE_LINKS_KEY,
+        couple_within: str | None = None,
         early_stopping: bool = False,
         check_val_every_n_epoch: int = 1,
         checkpoint: str | Path | None = None,
@@ -133,6 +147,13 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin, EmbeddingMixin):
             The cells to be embedded afterwards, over the model's features (see :meth:`prepare_query_mudata`), measured in any of its
             modalities. Their values, each modality standardised by itself, go into the principal components of the ``"canonical"`` input
             layer; labels and pairs that they may have are not looked at. The fewer cells the reference has, the more this brings.
+        feature_links
+            Key of the feature links in ``mdata.uns`` (see :func:`scminnet.pp.feature_links`). If they are there, the cells
+            measured in one modality are coupled through them, those of the ``query`` too. Then the reference needs no pairs.
+            ``None``: do not couple.
+        couple_within
+            Column (donor, batch) within whose values cells are coupled, where a value has at least 50 cells of both
+            modalities. ``None``: the registered batches.
         early_stopping
             Stop when ``validation_loss`` no longer falls; ``early_stopping_patience`` and others are taken as well. The default
             preset's learning rate comes down towards the last epoch, which is then not reached:
@@ -170,68 +191,65 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin, EmbeddingMixin):
         """
         mdata = self._own_data()
         plan_kwargs = dict(plan_kwargs or {})
-        _check_names(plan_kwargs, trainer_kwargs)
-        changes = {name: plan_kwargs.pop(name) for name in list(plan_kwargs) if name in TRAINING_FIELDS}
-        recipe = Recipe.named(
-            self.init_params_["non_kwargs"]["preset"],
-            **self._recipe_changes(),
+        recipe = self._training_recipe(
+            plan_kwargs,
+            trainer_kwargs,
             max_epochs=max_epochs,
             train_size=train_size,
             batch_size=batch_size,
             pairing=pairing,
             pair_strategy=pair_strategy,
-            **changes,
         )
         check_count(check_val_every_n_epoch, "check_val_every_n_epoch")
         check_count(seed, "seed", minimum=0)
-        if "spawn" in str(trainer_kwargs.get("strategy")):
-            raise ValueError(
-                f"`strategy` is {trainer_kwargs['strategy']!r}, but a model over a MuData can not be sent to spawned processes. Use 'ddp' in "
-                "a script, or 'ddp_notebook'."
-            )
-        path = None if checkpoint is None else check_checkpoint_path(checkpoint)
-        if path is not None and "ckpt_path" in trainer_kwargs:
-            raise TypeError("`checkpoint` and `ckpt_path` both name a file to go on from. Give one.")
+        path = _check_checkpoint(checkpoint, trainer_kwargs)
         query_parts = {} if query is None else self._query_parts(query, recipe)
         positions = rows_in_modalities(mdata, self.modalities)
         datamodule = PairDataModule(positions >= 0, recipe, seed=seed)
-        check_paired(positions[datamodule.train_idx], self.modalities, "the training part")
         if early_stopping and datamodule.n_val == 0:
             raise ValueError(
-                f"`early_stopping` needs validation cells, and train_size={recipe.train_size} leaves none. Lower `train_size`."
+                f"`early_stopping` needs validation cells, and train_size={recipe.train_size} leaves none. Lower "
+                "`train_size`."
             )
+        matrices = self._row_matrices(mdata)
+        batches = mdata.obs[BATCH_COLUMN].astype(str).to_numpy()
+        evidence = gather_evidence(
+            mdata,
+            self.modalities,
+            matrices,
+            positions,
+            datamodule.train_idx,
+            self._label_codes(mdata),
+            len(self.labels),
+            query_parts,
+            coupling_groups(mdata, self.modalities, couple_within, batches, positions),
+            links_key=feature_links,
+            can_couple=recipe.input_layer == "canonical" and recipe.pairing == "in_batch",
+            seed=seed,
+        )
         run, earlier = {}, None
         if path is not None:
-            run = self._describe_run(mdata, query, recipe, margin_graph, early_stopping, seed, plan_kwargs)
+            run = self._describe_run(
+                mdata, query, recipe, margin_graph, early_stopping, seed, plan_kwargs, evidence, couple_within
+            )
             earlier = read_checkpoint(path, run)
         # before anything is fitted: the graph's arguments and batches may be refused
         with compat.preserve_torch_threads():
-            geodesics, graph_rows = self._geodesics(mdata, margin_graph, seed)
-        matrices = self._row_matrices(mdata)
-        if earlier is not None:
-            # not only the weights: the input layers, through which all cells go below
-            self.module.load_state_dict(module_state(earlier))
-        elif not self.is_trained_:
-            self._fit_input_layers(matrices, positions[datamodule.train_idx], recipe, seed, query_parts)
-        n_paired = int(((positions[datamodule.train_idx] >= 0).sum(axis=1) > 1).sum())
-        self.module.hidden_dropout = recipe.dropout(n_paired)
-        projected = recipe.input_layer == "canonical"
-        rows = {m: project_rows(self.module, matrix, m) for m, matrix in matrices.items()} if projected else matrices
-        datamodule.dataset = PairDataset(
-            rows, positions, self._label_codes(mdata), geodesics, graph_rows, projected=projected
+            geodesics, graph_rows = self._geodesics(mdata, margin_graph, evidence, positions, seed)
+
+        coupled = self._fit_input_layers(
+            matrices, positions[datamodule.train_idx], recipe, seed, query_parts, evidence, earlier
         )
+        datamodule.dataset = self._pair_dataset(
+            mdata, matrices, positions, query_parts, recipe, coupled, datamodule, geodesics, graph_rows
+        )
+        self.module.hidden_dropout = recipe.dropout(datamodule.n_meeting)
 
         # what an earlier training kept does not fit this one's checkpoints
         self.reference_range_ = None
         # Lightning trains a module in the mode it finds it in
         self.module.train()
-        trainer_kwargs.setdefault("early_stopping_monitor", "validation_loss")
-        trainer_kwargs.setdefault("log_every_n_steps", 1)
-        # the batches are spread over the processes as they are read
-        trainer_kwargs["use_distributed_sampler"] = False
-        if path is not None:
-            callbacks = [*trainer_kwargs.get("callbacks", []), TrainingCheckpoint(path, run, earlier)]
-            trainer_kwargs["callbacks"] = callbacks
+        self._set_trainer_defaults(trainer_kwargs, path, run, earlier)
         # of torch, to Lightning; and of scvi-tools, that several processes do without what was not asked for
         unasked = () if early_stopping else ("early_stopping was automatically disabled",)
         with torch.random.fork_rng(), compat.without_warning(r"`isinstance\(treespec, LeafSpec\)`", *unasked):
@@ -241,20 +259,39 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin, EmbeddingMixin):
                 devices=devices,
                 datamodule=datamodule,
                 early_stopping=early_stopping,
-                check_val_every_n_epoch=check_val_every_n_epoch if datamodule.n_val else None,
+                check_val_every_n_epoch=check_val_every_n_epoch if len(datamodule.val_cells) else None,
                 plan_kwargs={"recipe": recipe, "seed": seed, **plan_kwargs},
                 **trainer_kwargs,
             )
         self.recipe_ = recipe.as_dict()
+        self.evidence_ = evidence.as_dict()
         self.reference_range_ = fit_reference_range(
-            self.module,
-            matrices,
-            positions,
-            datamodule.train_idx,
-            datamodule.val_idx,
-            mdata.obs[BATCH_COLUMN].astype(str).to_numpy(),
-            seed=seed,
+            self.module, matrices, positions, datamodule.train_idx, datamodule.val_idx, batches, seed=seed
         )
+
+    def _training_recipe(self, plan_kwargs: dict[str, Any], trainer_kwargs: Mapping[str, Any], **given: Any) -> Recipe:
+        """Return the recipe with what the call changes; the changes are taken out of ``plan_kwargs``."""
+        _check_names(plan_kwargs, trainer_kwargs)
+        changes = {name: plan_kwargs.pop(name) for name in list(plan_kwargs) if name in TRAINING_FIELDS}
+        if "spawn" in str(trainer_kwargs.get("strategy")):
+            raise ValueError(
+                f"`strategy` is {trainer_kwargs['strategy']!r}, but a model over a MuData can not be sent to spawned "
+                "processes. Use 'ddp' in a script, or 'ddp_notebook'."
+            )
+        preset = self.init_params_["non_kwargs"]["preset"]
+        return Recipe.named(preset, **self._recipe_changes(), **given, **changes)
+
+    @staticmethod
+    def _set_trainer_defaults(
+        trainer_kwargs: dict[str, Any], path: Path | None, run: dict[str, str], earlier: dict[str, Any] | None
+    ) -> None:
+        trainer_kwargs.setdefault("early_stopping_monitor", "validation_loss")
+        trainer_kwargs.setdefault("log_every_n_steps", 1)
+        # the batches are spread over the processes as they are read
+        trainer_kwargs["use_distributed_sampler"] = False
+        if path is not None:
+            callbacks = [*trainer_kwargs.get("callbacks", []), TrainingCheckpoint(path, run, earlier)]
+            trainer_kwargs["callbacks"] = callbacks
 
     def _query_parts(self, query: MuData, recipe: Recipe) -> dict[str, RowsAndMoments]:
         """Matrix and moments of each modality that the query shares with the model."""
@@ -279,22 +316,103 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin, EmbeddingMixin):
         recipe: Recipe,
         seed: int,
         query: Mapping[str, RowsAndMoments],
-    ) -> None:
+        evidence: Evidence,
+        earlier: dict[str, Any] | None,
+    ) -> dict[tuple[str, str], CoupledCells]:
+        """Fit the input layers, unless they are there from an earlier training; return the coupled cells."""
+        coupled: dict[tuple[str, str], CoupledCells] = {}
+        keep = self.is_trained_ or earlier is not None
+        if keep and not evidence.coupled:
+            if earlier is not None:
+                # not only the weights: the input layers, through which all cells go
+                self.module.load_state_dict(module_state(earlier))
+            return coupled
         moments = {m: feature_moments(matrix) for m, matrix in matrices.items()}
-        for modality, (mean, std) in moments.items():
-            self.module.encoder(modality).input.set_moments(mean, std)
+
+        def couple(components: Mapping[str, Components]) -> dict[tuple[str, str], np.ndarray]:
+            for (a, b), found in evidence.coupled.items():
+                fitted = components[a], components[b]
+                coupled[a, b] = couple_parts(*found.parts, fitted, found.links, names=(a, b), rho=RHO, seed=seed)
+            return {pair: found.coupling.covariance for pair, found in coupled.items()}
+
+        fitted = {}
         if recipe.input_layer == "canonical":
             fitted = fit_projections(
                 matrices,
                 moments,
                 positions,
-                n_components=recipe.components(with_query=bool(query)),
+                # a coupling of many cells tells more components than a small paired reference with its query
+                n_components=recipe.components(with_query=bool(query) and not evidence.coupled),
                 n_canonical=recipe.n_canonical,
                 seed=seed,
                 query=query,
+                couple=couple if evidence.coupled else None,
             )
+        if earlier is not None:
+            self.module.load_state_dict(module_state(earlier))
+        elif not keep:
+            for modality, (mean, std) in moments.items():
+                self.module.encoder(modality).input.set_moments(mean, std)
             for modality, (weight, bias) in fitted.items():
                 self.module.encoder(modality).input.set_weights(weight, bias)
+        return coupled
+
+    def _pair_dataset(
+        self,
+        mdata: MuData,
+        matrices: dict[str, Any],
+        positions: np.ndarray,
+        query: Mapping[str, RowsAndMoments],
+        recipe: Recipe,
+        coupled: dict[tuple[str, str], CoupledCells],
+        datamodule: PairDataModule,
+        geodesics: GeodesicIndex,
+        graph_rows: np.ndarray,
+    ) -> PairDataset:
+        """Return what batches are read from: the reference's cells, and the query's if cells are coupled."""
+        projected = recipe.input_layer == "canonical"
+        labels = self._label_codes(mdata)
+        if not coupled:
+            rows = {m: project_rows(self.module, x, m) for m, x in matrices.items()} if projected else matrices
+            return PairDataset(rows, positions, labels, geodesics, graph_rows, projected=projected)
+        cells = join_query(positions, query, self.modalities, {m: x.shape[0] for m, x in matrices.items()})
+        index = {pair: (self.modalities.index(pair[0]), self.modalities.index(pair[1])) for pair in coupled}
+        partners = partner_table({index[pair]: found for pair, found in coupled.items()}, len(cells))
+        datamodule.couple(cells >= 0, partners)
+        needed = np.union1d(datamodule.train_cells, datamodule.val_cells)
+        n_beyond = len(cells) - len(positions)
+        nodes = nodes_of_partners(np.concatenate([graph_rows, np.full(n_beyond, -1)]), partners)
+        rows, cells = self._project_needed(matrices, query, cells, needed)
+        return PairDataset(
+            rows,
+            cells,
+            np.concatenate([labels, np.full(n_beyond, -1)]),
+            geodesics,
+            nodes,
+            projected=True,
+            coupled=coupled,
+        )
+
+    def _project_needed(
+        self,
+        matrices: Mapping[str, Any],
+        query: Mapping[str, RowsAndMoments],
+        cells: np.ndarray,
+        needed: np.ndarray,
+    ) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """Send the needed cells through the input layers; return their rows and the positions of all cells in these."""
+        rows, positions = {}, np.full_like(cells, -1)
+        for i, (m, matrix) in enumerate(matrices.items()):
+            at = cells[needed, i]
+            own, beyond = (at >= 0) & (at < matrix.shape[0]), at >= matrix.shape[0]
+            parts = [project_rows(self.module, read_rows(matrix, at[own]), m)]
+            if beyond.any():
+                of_query = read_rows(query[m].matrix, at[beyond] - matrix.shape[0])
+                parts.append(project_rows(self.module, of_query, m, moments=query[m].moments))
+            rows[m] = np.concatenate(parts)
+            positions[needed[own], i] = np.arange(own.sum())
+            positions[needed[beyond], i] = own.sum() + np.arange(beyond.sum())
+        return rows, positions
 
     def _describe_run(
         self,
@@ -305,6 +423,8 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin, EmbeddingMixin):
         early_stopping: bool,
         seed: int,
         plan_kwargs: Mapping[str, Any],
+        evidence: Evidence,
+        couple_within: str | None,
     ) -> dict[str, str]:
         """Return what a training must have in common with an interrupted one; values are told by the names of their cells and features."""
         features = self.get_var_names()
@@ -321,6 +441,8 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin, EmbeddingMixin):
             labels=digest(self._label_codes(mdata)),
             batches=digest(mdata.obs[BATCH_COLUMN]),
             query=None if query is None else digest(query.obs_names),
+            feature_links=[digest(found.links.tocoo().data) for found in evidence.coupled.values()],
+            couple_within=couple_within,
         )
 
     def _recipe_changes(self) -> dict[str, Any]:
@@ -330,7 +452,9 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin, EmbeddingMixin):
         codes = self.get_from_registry(mdata, REGISTRY_KEYS.LABELS_KEY).ravel().astype(np.int64)
         return np.where(codes < len(self.labels), codes, -1)
 
-    def _geodesics(self, mdata: MuData, key: str | None, seed: int) -> tuple[GeodesicIndex, np.ndarray]:
+    def _geodesics(
+        self, mdata: MuData, key: str | None, evidence: Evidence, positions: np.ndarray, seed: int
+    ) -> tuple[GeodesicIndex, np.ndarray]:
         """Distances on the margin graph, and the node of each cell of the MuData."""
         if key is not None and key not in mdata.uns:
             raise ValueError(
@@ -343,13 +467,29 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin, EmbeddingMixin):
             adata = mdata.mod[modality]
             logger.info("taking the margin graph stored as %r, of modality %r", stored, modality)
             graph = adata.obsp[adata.uns[stored]["distances_key"]]
-        else:
-            modality = self.modalities[0]
-            if modality not in mdata.mod:
-                raise ValueError(f"the model's data lack modality {modality!r}, from which the margin graph is built.")
-            logger.info("building the margin graph from modality %r", modality)
-            batches = mdata.obs[BATCH_COLUMN].astype(str).reindex(mdata.mod[modality].obs_names).to_numpy()
-            graph = build_margin_graph(
-                layer_matrix(mdata, modality, self._layers[modality]), batches, seed=seed
-            ).distances
-        return GeodesicIndex(graph, seed=seed), rows_in_modalities(mdata, [modality])[:, 0]
+            return GeodesicIndex(graph, seed=seed), rows_in_modalities(mdata, [modality])[:, 0]
+        modality = self.modalities[0]
+        if modality not in mdata.mod:
+            raise ValueError(f"the model's data lack modality {modality!r}, from which the margin graph is built.")
+        logger.info("building the margin graph from modality %r", modality)
+        matrix = layer_matrix(mdata, modality, self._layers[modality])
+        nodes = positions[:, 0].copy()
+        if evidence.coupled:
+            # of many unpaired cells, only the coupled ones meet others
+            kept = evidence.cells_in_training(positions) & (nodes >= 0)
+            matrix = read_rows(as_row_matrix(matrix), np.sort(nodes[kept]))
+            nodes = np.where(kept, np.searchsorted(np.sort(nodes[kept]), nodes), -1)
+        measured = nodes >= 0
+        batches = np.empty(matrix.shape[0], dtype=object)
+        batches[nodes[measured]] = mdata.obs[BATCH_COLUMN].astype(str).to_numpy()[measured]
+        graph = build_margin_graph(matrix, batches, seed=seed).distances
+        return GeodesicIndex(graph, seed=seed), nodes
+
+
+def _check_checkpoint(checkpoint: str | Path | None, trainer_kwargs: Mapping[str, Any]) -> Path | None:
+    if checkpoint is None:
+        return None
+    path = check_checkpoint_path(checkpoint)
+    if "ckpt_path" in trainer_kwargs:
+        raise TypeError("`checkpoint` and `ckpt_path` both name a file to go on from. Give one.")
+    return path

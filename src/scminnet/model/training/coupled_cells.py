@@ -1,0 +1,251 @@
+"""Couples the unpaired cells of a training: which cells take part, what they are compared by, and who meets whom."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import sparse
+
+from scminnet._core.matrices import Block, read_rows
+from scminnet.coupling.couple import MANY_LINKS, Side, couple, standardise
+from scminnet.coupling.coupling import Coupling
+from scminnet.model.network.canonical import Components, RowsAndMoments, standardised_deviation
+
+#: Cells of each modality that are coupled. With many links single cells are coupled, whose plan takes their square in
+#: memory; with few links metacells.
+MAX_CELLS_MANY_LINKS = 10_000
+MAX_CELLS_FEW_LINKS = 50_000
+
+#: Fewer cells of a modality than this are no sample of its cell types.
+MIN_CELLS = 50
+
+#: Fewest links whose features vary in both modalities.
+MIN_LINKS = 3
+
+#: Partners drawn of each cell.
+N_PARTNERS = 32
+
+
+class Part(NamedTuple):
+    """Unpaired cells of one modality and origin: the reference's or the query's."""
+
+    matrix: Any
+    """Row matrix of the modality, wherever it is stored."""
+    moments: tuple[np.ndarray, np.ndarray] | None
+    """Mean and standard deviation of each feature, to standardise by; ``None``: the reference's."""
+    rows: np.ndarray
+    """Rows of the cells in the matrix, int64."""
+    cells: np.ndarray
+    """Numbers of the cells in the training, int64."""
+    groups: np.ndarray
+    """Group of each cell, int64: cells are coupled within groups that both modalities have."""
+    types: np.ndarray
+    """Cell type, int64, -1 where unknown."""
+
+    def take(self, chosen: np.ndarray) -> Part:
+        """Return some of the cells."""
+        return self._replace(
+            rows=self.rows[chosen],
+            cells=self.cells[chosen],
+            groups=self.groups[chosen],
+            types=self.types[chosen],
+        )
+
+
+class CoupledCells(NamedTuple):
+    """Two modalities' coupled cells."""
+
+    coupling: Coupling
+    cells: tuple[np.ndarray, np.ndarray]
+    """By side, the number of each coupled cell in the training, int64."""
+    partners: tuple[np.ndarray, np.ndarray]
+    """By side, numbers of drawn partners, int64, (cells, N_PARTNERS)."""
+
+
+def couple_parts(
+    first: Sequence[Part],
+    second: Sequence[Part],
+    components: tuple[Components, Components],
+    links: sparse.csr_matrix,
+    *,
+    names: tuple[str, str],
+    rho: float | None,
+    seed: int,
+) -> CoupledCells:
+    """Couple the cells of two modalities.
+
+    Parameters
+    ----------
+    first, second
+        Cells of either modality, as :func:`sample_parts` gave them.
+    components
+        Principal components of either modality.
+    links
+        Features of the first x features of the second, weights of the links.
+    names
+        The modalities, for error texts.
+    rho
+        Price of a cell without a partner, as in :func:`scminnet.coupling.couple.couple`.
+    seed
+        Seed of the coupling and of the partners.
+
+    Raises
+    ------
+    ValueError
+        Hardly any linked feature varies.
+    """
+    anchors = LinkedFeatures.of(links)
+    sampled = first, second
+    values = [
+        [_read(part, fitted, anchors.of_side(side)) for part in parts]
+        for side, (parts, fitted) in enumerate(zip(sampled, components, strict=True))
+    ]
+    linked = [np.vstack([own_linked for _, own_linked in side]) for side in values]
+    varies = np.logical_and(*(x.any(axis=0) for x in linked))
+    if varies.sum() < MIN_LINKS:
+        raise ValueError(
+            f"{int(varies.sum())} of {len(varies)} links between {names[0]!r} and {names[1]!r} join features that vary in both "
+            f"modalities, at least {MIN_LINKS} are needed. Link more features (`scminnet.pp.feature_links`), or keep the linked "
+            "ones when selecting features."
+        )
+    groups = _common_groups([np.concatenate([part.groups for part in parts]) for parts in sampled])
+    sides = [
+        Side(
+            np.vstack([scores for scores, _ in own]).astype(np.float32),
+            x[:, varies],
+            group,
+            np.concatenate([part.types for part in parts]),
+        )
+        for own, x, group, parts in zip(values, linked, groups, sampled, strict=True)
+    ]
+    coupling = couple(sides[0], sides[1], anchors.weights[varies], rho=rho, seed=seed)
+    cells = tuple(np.concatenate([part.cells for part in parts]) for parts in sampled)
+    partners = tuple(cells[1 - side][coupling.draw_partners(side, N_PARTNERS, seed)] for side in (0, 1))
+    return CoupledCells(coupling, cells, partners)
+
+
+class LinkedFeatures(NamedTuple):
+    """Pairs of values that are compared: features of the side with fewer linked ones, and what they are linked to.
+
+    A peak says little of its gene, so all peaks of a gene are summed; all genes of a protein complex likewise.
+    """
+
+    first: sparse.csr_matrix
+    """Features of the first modality x linked features."""
+    second: sparse.csr_matrix
+    """Features of the second modality x linked features."""
+    weights: np.ndarray
+    """Largest weight of each linked feature, float32."""
+
+    @classmethod
+    def of(cls, links: sparse.csr_matrix) -> LinkedFeatures:
+        """Find the linked features of a matrix of links."""
+        rows, columns = (np.flatnonzero(links.getnnz(axis=axis)) for axis in (1, 0))
+        if len(rows) <= len(columns):
+            weights = links[rows].max(axis=1).toarray().ravel()
+            return cls(_selection(rows, links.shape[0]), links[rows].T.tocsr(), weights)
+        weights = links[:, columns].max(axis=0).toarray().ravel()
+        return cls(links[:, columns].tocsr(), _selection(columns, links.shape[1]), weights)
+
+    def of_side(self, side: int) -> sparse.csr_matrix:
+        """Return the matrix of a side."""
+        return self.first if side == 0 else self.second
+
+
+def _selection(chosen: np.ndarray, n: int) -> sparse.csr_matrix:
+    one = np.ones(len(chosen), np.float32)
+    return sparse.csr_matrix((one, (chosen, np.arange(len(chosen)))), shape=(n, len(chosen)))
+
+
+def sample_parts(parts: Sequence[Part], links: sparse.csr_matrix, seed: tuple[int, int]) -> list[Part]:
+    """Draw as many cells as a coupling by these links can take, of all parts together, in their order."""
+    many = len(LinkedFeatures.of(links).weights) >= MANY_LINKS
+    n = MAX_CELLS_MANY_LINKS if many else MAX_CELLS_FEW_LINKS
+    sizes = [len(part.rows) for part in parts]
+    total = sum(sizes)
+    if total <= n:
+        return list(parts)
+    chosen = np.sort(np.random.default_rng(seed).choice(total, n, replace=False))
+    starts = np.cumsum([0, *sizes])
+    return [
+        part.take(chosen[(chosen >= start) & (chosen < end)] - start)
+        for part, start, end in zip(parts, starts, starts[1:], strict=False)
+    ]
+
+
+def _read(part: Part, components: Components, links: sparse.csr_matrix) -> tuple[np.ndarray, np.ndarray]:
+    """Return centred scores and standardised linked features of a part's cells."""
+    values = read_rows(part.matrix, part.rows)
+    scores = standardised_deviation(values, *(part.moments or components.moments)) @ components.weights
+    linked = _dense(values @ links)
+    return scores - scores.mean(axis=0) if len(scores) else scores, standardise(linked) if len(linked) else linked
+
+
+def _dense(block: Block) -> np.ndarray:
+    return np.asarray(block if isinstance(block, np.ndarray) else block.toarray(), dtype=np.float32)
+
+
+def _common_groups(groups: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Return the group of each cell. Cells of groups that one modality lacks, or has hardly any cells of, are one group."""
+    counts = [dict(zip(*np.unique(g, return_counts=True), strict=True)) for g in groups]
+    common = [g for g in counts[0] if min(counts[0][g], counts[1].get(g, 0)) >= MIN_CELLS]
+    own = [np.isin(g, common) for g in groups]
+    rest = -1
+    # too few cells for a group of their own join the largest
+    if common and any((~o).sum() < MIN_CELLS for o in own):
+        rest = max(common, key=lambda g: counts[0][g] + counts[1][g])
+    return [np.where(o, g, rest).astype(np.int64) for o, g in zip(own, groups, strict=True)]
+
+
+def partner_table(
+    coupled: Mapping[tuple[int, int], CoupledCells], n_cells: int
+) -> dict[tuple[int, int], tuple[np.ndarray, np.ndarray]]:
+    """Return by ordered pair of modalities the row of each cell of the training in the partners, -1 for none, and these."""
+    table = {}
+    for (a, b), found in coupled.items():
+        for side, pair in ((0, (a, b)), (1, (b, a))):
+            row = np.full(n_cells, -1, dtype=np.int64)
+            row[found.cells[side]] = np.arange(len(found.cells[side]))
+            table[pair] = row, found.partners[side]
+    return table
+
+
+def join_query(
+    positions: np.ndarray, query: Mapping[str, RowsAndMoments], modalities: Sequence[str], n_rows: Mapping[str, int]
+) -> np.ndarray:
+    """Number the query's cells after the reference's, those of each modality by themselves: its pairs are not used.
+
+    Parameters
+    ----------
+    positions
+        Cells of the reference x modalities: row in the modality, -1 where not measured.
+    query
+        By modality, the query's rows.
+    modalities
+        The columns of ``positions``.
+    n_rows
+        By modality, rows of the reference, after which those of the query are counted.
+
+    Returns
+    -------
+    Cells of the training x modalities.
+    """
+    blocks = [positions]
+    for m, part in query.items():
+        block = np.full((part.matrix.shape[0], len(modalities)), -1, dtype=np.int64)
+        block[:, list(modalities).index(m)] = n_rows[m] + np.arange(len(block))
+        blocks.append(block)
+    return np.concatenate(blocks)
+
+
+def nodes_of_partners(
+    nodes: np.ndarray, partners: Mapping[tuple[int, int], tuple[np.ndarray, np.ndarray]]
+) -> np.ndarray:
+    """Give each coupled cell without a node of the margin graph that of a partner, so that margins follow distances."""
+    result = nodes.copy()
+    for row_of, drawn in partners.values():
+        cells = np.flatnonzero((row_of >= 0) & (nodes < 0))
+        result[cells] = nodes[drawn[row_of[cells], 0]]
+    return result
