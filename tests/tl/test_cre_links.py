@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 import warnings
 
 import mudata
@@ -16,6 +15,7 @@ from scipy import sparse, stats
 
 import scminnet as mn
 from scminnet.genomics import parse_intervals
+from scminnet.tl import _null
 from scminnet.tl._pairs import window_pairs
 
 COLUMNS = [
@@ -290,7 +290,7 @@ def test_planted_links_are_found() -> None:
 
 
 def test_a_chosen_gene_has_the_same_r_and_z_as_among_all(monkeypatch) -> None:
-    monkeypatch.setattr(sys.modules["scminnet.tl.cre_links"], "POOL", 400)
+    monkeypatch.setattr(_null, "POOL", 400)
     mdata = genome_wide(30, 3, n_genes=40)
     every = links_of(mdata, mdata.uns["tss"], null="matched")
     one = links_of(mdata, mdata.uns["tss"], ["g7"], null="matched")
