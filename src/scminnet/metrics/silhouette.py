@@ -41,8 +41,8 @@ def silhouette_label(embedding: np.ndarray, labels: Any, *, max_cells: int = 10_
     Raises
     ------
     ValueError
-        The embedding is no finite numeric matrix, the labels do not fit, or the cells (of the sample) are not of at least
-        two groups, fewer groups than cells.
+        The embedding is no finite numeric matrix, or the labels do not fit. The cells (of the sample) are of one group,
+        or each of its own.
     """
     return _silhouette(embedding, labels, "labels", max_cells, seed)
 

@@ -13,12 +13,10 @@ from mudata import MuData
 
 from scminnet._core.arguments import shorten
 from scminnet._core.embeddings import joint_embeddings
+from scminnet._core.keys import GROUP_COLUMN
 from scminnet._core.mdata import check_modalities, layer_matrix, layer_names
 from scminnet._core.obs import obs_column
 from scminnet._core.values import Values, check_values
-
-#: Name of the column of types where ``groupby`` is a mapping or ``None``.
-GROUP_COLUMN = "group"
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,16 +13,13 @@ from mudata import MuData
 
 from scminnet._core import compat
 from scminnet._core.arguments import check_count, shorten
-from scminnet._core.keys import EMBEDDING_KEY
+from scminnet._core.keys import EMBEDDING_KEY, MINIBULK_KEY
 from scminnet._core.logging import logger
 from scminnet._core.mdata import check_mudata, check_not_view
 from scminnet._core.params import recorded
 from scminnet._core.values import warn_unless_counts
 from scminnet.tl._bulks import Parts, at_least, cut, parts, plan, sum_cells
 from scminnet.tl._cells import Cells, Measured, read_cells, types_and_conditions, used_modalities
-
-#: Key of the parameters in the result's ``uns``.
-RESULT_KEY = "minibulk"
 
 
 def minibulk(
@@ -35,7 +32,7 @@ def minibulk(
     layer: str | Mapping[str, str | None] | None = None,
     use_rep: str = EMBEDDING_KEY,
     min_cells: int = 1,
-    key_added: str = "minibulk",
+    key_added: str = MINIBULK_KEY,
     seed: int = 0,
 ) -> MuData:
     """Sum counts over small groups of near cells, so that modalities measured in different cells become paired.
@@ -169,7 +166,7 @@ def minibulk(
     entry = {"modalities": cells.modalities, "params": recorded(params)}
     out = bulks.reasons != ""
     left_out = pd.DataFrame({"cell": cells.names[out].astype(str), "reason": pd.Categorical(bulks.reasons[out])})
-    result.uns[RESULT_KEY] = deepcopy(entry)
+    result.uns[MINIBULK_KEY] = deepcopy(entry)
     mdata.obs[key_added] = pd.Categorical.from_codes(bulk_of, list(obs.index))
     mdata.uns[key_added] = {**entry, "groups": table, "left_out": left_out}
     logger.info(
