@@ -31,7 +31,7 @@ def integration_report(
     n_neighbors: int | Sequence[int] = (5, 10, 20, 30, 50),
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Measure how well modalities coincide in a joint embedding, types keep apart and batches mix.
+    """Measure how well a joint embedding mixes modalities and batches, and separates cell types.
 
     Any embedding of the modalities into one space will do. Nothing is written into ``mdata``.
 

@@ -20,7 +20,7 @@ from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from matplotlib.textpath import text_to_path
 
-#: Okabe and Ito's colours, told apart with every kind of colour vision; black is left for text.
+#: Okabe and Ito's colours, distinct with any colour vision; black is left for text.
 COLOUR_BLIND_SAFE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
 
 #: Colour of cells without a category.

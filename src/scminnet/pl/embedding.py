@@ -147,7 +147,7 @@ def embedding(
 
 
 def _marks(values: pd.Series) -> dict[str, dict[str, str]]:
-    """Entries of the legend, by name: numbered where colours alone do not tell the categories apart."""
+    """Entries of the legend, by name: numbered where there are more categories than distinct colours."""
     colours = _style.palette(list(values.cat.categories))
     numbered = len(colours) > len(_style.COLOUR_BLIND_SAFE)
     marks = {f"{i} {name}" if numbered else name: {"color": c} for i, (name, c) in enumerate(colours.items(), start=1)}

@@ -14,7 +14,7 @@ from scminnet.pl import _style
 from scminnet.pl._bulks import paired_bulks, scale_of, values_of
 from scminnet.pl._groups import grouping
 
-#: Marks and lines of conditions: told apart without colours, which may be the groups'.
+#: Marks and lines of conditions: distinct without colours, which may show the groups.
 MARKS = ("o", "^", "s", "D", "v", "P", "X", "*")
 LINES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 3)), (0, (3, 3)))
 

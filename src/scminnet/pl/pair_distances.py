@@ -1,4 +1,4 @@
-"""How far apart pairs of cells lie: what the contrastive loss pulls together and pushes apart."""
+"""Distances of the pairs of cells that the contrastive loss pulls together and pushes apart."""
 
 from __future__ import annotations
 

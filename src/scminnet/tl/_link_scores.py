@@ -63,7 +63,7 @@ def score(
     Parameters
     ----------
     correlated, values
-        The correlations, and what they are of.
+        The correlations, and the values they were computed from.
     null, alternative, seed
         As in :func:`scminnet.tl.cre_links`.
     pool

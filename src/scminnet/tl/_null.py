@@ -13,11 +13,11 @@ from scminnet.tl._correlation import Columns, compiled, correlate_all, correlate
 
 #: Peaks from which backgrounds are taken, drawn from all.
 POOL = 5_000
-#: Fewer background peaks than this tell no spread.
+#: Fewest background peaks: fewer give no reliable standard deviation.
 MIN_BACKGROUND = 30
-#: Background correlations whose z make up the distribution under the null, at least this many a gene.
+#: Background correlations whose z form the null distribution in all, and at least for each gene.
 N_CALIBRATION, MIN_CALIBRATION = 500_000, 100
-#: Genes whose background correlations are held at a time.
+#: Genes whose background correlations are in memory at a time.
 _BLOCK = 128
 
 #: Correlations are cut here before Fisher's transformation, which would make 1 infinite.

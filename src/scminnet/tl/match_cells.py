@@ -47,7 +47,7 @@ def match_cells(
           ``n_neighbors`` nearest. As many cells are matched as the candidates allow, with the smallest sum of
           distances. Surplus cells of the larger modality stay without a match.
     n_neighbors
-        Neighbours looked at in each direction; 20 as in :func:`transfer_labels`. With ``"assignment"``, more neighbours
+        Neighbours searched in each direction; 20 as in :func:`transfer_labels`. With ``"assignment"``, more neighbours
         match more cells, but cells of a type that is rarer in one modality are then matched with other types. The
         number of all cells gives the exact optimum over all pairs.
     use_rep

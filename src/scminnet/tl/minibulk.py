@@ -204,7 +204,7 @@ def _group(cells: Cells, condition: str | None, min_cells: int) -> tuple[Parts, 
 
 
 def _reasons(cells: Cells) -> np.ndarray:
-    """Say for each cell why it can be in no bulk, whatever the others are; "" where it can."""
+    """Say for each cell why it can be in no bulk; "" where it can."""
     reasons = np.full(len(cells.names), "", dtype=object)
     for column in cells.labels:
         reasons[cells.labels[column].isna()] = f"no {column}"

@@ -113,7 +113,7 @@ def minnet_smooth(
         The graph, binary, each cell joined to itself.
     ``mdata.mod["{m}_{key}"]``
         With ``across``: all cells of the MuData that have an embedding x the features of ``m``. Values are own sums
-        where the cell has the modality, and imputed ones elsewhere. ``obs["imputed"]`` tells which.
+        where the cell has the modality, and imputed ones elsewhere. ``obs["imputed"]`` says which.
         ``obs["n_neighbors"]`` is the number of cells in the sum. A cell without a near neighbour has 0, and zeros as
         values. This modality is not added where no cell lacks ``m``.
     ``mdata.uns[key]``
