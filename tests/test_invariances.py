@@ -99,10 +99,15 @@ def test_bulks_lose_no_count_and_mix_no_types(seed: int, n_bulks: int) -> None:
     mdata = cells(seed)
     bulks = mn.tl.minibulk(mdata, n_bulks, groupby="type")
     assert bulks.n_obs <= n_bulks
+    # cells of a bulk that lacks a modality are left out, and listed
+    bulk = mdata.obs["minibulk"].astype(object)
+    assert set(mdata.obs_names[bulk.isna()]) == set(mdata.uns["minibulk"]["left_out"]["cell"])
     for m, adata in mdata.mod.items():
         whole = bulks[m].layers["counts"].sum(axis=0)
-        np.testing.assert_allclose(np.ravel(whole), np.ravel(adata.X.sum(axis=0)))
-    assert set(bulks.obs["type"]) == {"a", "b", "c"}
+        in_bulk = bulk.loc[adata.obs_names].notna().to_numpy()
+        np.testing.assert_allclose(np.ravel(whole), np.ravel(adata.X[in_bulk].sum(axis=0)))
+        own = adata.obs["type"].astype(str)[in_bulk]
+        np.testing.assert_array_equal(bulks.obs["type"].astype(str).loc[bulk.loc[own.index]], own)
 
 
 @settings(max_examples=2, deadline=None)

@@ -1,4 +1,7 @@
-"""``mdata.minnet``: the steps after training, on the MuData at hand."""
+"""``mdata.minnet``: the steps after training, as methods of the MuData.
+
+Methods import what they call, so that ``import scminnet`` stays quick.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,6 @@ from typing import TYPE_CHECKING, Any
 import mudata
 import pandas as pd
 from mudata import MuData
-
-# parts are looked up when a method is called: `import scminnet` stays quick
-import scminnet
 
 if TYPE_CHECKING:
     from scminnet.model import Diagnosis, MinNet
@@ -35,33 +35,47 @@ class MinNetAccessor:
         return model.embed(self._mdata, **kwargs)
 
     def diagnose(self, model: MinNet, **kwargs: Any) -> Diagnosis:
-        """Hold the cells against a model's reference; arguments as in :meth:`scminnet.MinNet.diagnose`."""
+        """Compare the cells with a model's reference; arguments as in :meth:`scminnet.MinNet.diagnose`."""
         return model.diagnose(self._mdata, **kwargs)
 
     def integration_report(self, modalities: Sequence[str], labels_key: str, **kwargs: Any) -> pd.DataFrame:
         """Measure the embedding; arguments as in :func:`scminnet.metrics.integration_report`."""
-        return scminnet.metrics.integration_report(self._mdata, modalities=modalities, labels_key=labels_key, **kwargs)
+        from scminnet.metrics import integration_report
+
+        return integration_report(self._mdata, modalities=modalities, labels_key=labels_key, **kwargs)
 
     def transfer_labels(self, source: str, target: str, labels_key: str, **kwargs: Any) -> MuData | None:
-        """Carry labels from one modality's cells to another's; arguments as in :func:`scminnet.tl.transfer_labels`."""
-        return scminnet.tl.transfer_labels(self._mdata, source, target, labels_key, **kwargs)
+        """Transfer labels from one modality's cells to another's; arguments as in :func:`scminnet.tl.transfer_labels`."""
+        from scminnet.tl import transfer_labels
+
+        return transfer_labels(self._mdata, source, target, labels_key, **kwargs)
 
     def match_cells(self, source: str, target: str, **kwargs: Any) -> MuData | None:
         """Pair cells of two modalities; arguments as in :func:`scminnet.tl.match_cells`."""
-        return scminnet.tl.match_cells(self._mdata, source, target, **kwargs)
+        from scminnet.tl import match_cells
+
+        return match_cells(self._mdata, source, target, **kwargs)
 
     def smooth(self, **kwargs: Any) -> MuData | None:
         """Sum values over neighbours in the embedding; arguments as in :func:`scminnet.tl.minnet_smooth`."""
-        return scminnet.tl.minnet_smooth(self._mdata, **kwargs)
+        from scminnet.tl import minnet_smooth
+
+        return minnet_smooth(self._mdata, **kwargs)
 
     def minibulk(self, n_bulks: int = 100, **kwargs: Any) -> MuData:
         """Sum counts over small groups of near cells; arguments as in :func:`scminnet.tl.minibulk`."""
-        return scminnet.tl.minibulk(self._mdata, n_bulks, **kwargs)
+        from scminnet.tl import minibulk
+
+        return minibulk(self._mdata, n_bulks, **kwargs)
 
     def cre_links(self, tss: pd.DataFrame | str | os.PathLike[str], **kwargs: Any) -> MuData | None:
         """Correlate genes with near peaks; arguments as in :func:`scminnet.tl.cre_links`."""
-        return scminnet.tl.cre_links(self._mdata, tss, **kwargs)
+        from scminnet.tl import cre_links
+
+        return cre_links(self._mdata, tss, **kwargs)
 
     def differential_links(self, condition: str, reference: str, **kwargs: Any) -> MuData | None:
         """Compare links between conditions; arguments as in :func:`scminnet.tl.differential_links`."""
-        return scminnet.tl.differential_links(self._mdata, condition, reference, **kwargs)
+        from scminnet.tl import differential_links
+
+        return differential_links(self._mdata, condition, reference, **kwargs)

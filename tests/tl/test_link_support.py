@@ -129,6 +129,14 @@ def test_tables_by_group_and_distance(score: str, sign: int) -> None:
     assert result.by_distance["n_pairs"].sum() == len(result.pairs)
 
 
+def test_a_link_at_an_edge_is_in_the_bin_above() -> None:
+    links = make()
+    links = links.assign(distance=[0, -10_000, 9_999, *[10_001] * (len(links) - 3)])
+    everything = pd.DataFrame({"gene": links["gene"].unique(), "chrom": "chr1", "start": 1, "end": 2})
+    result = mn.tl.link_support(links, everything, bins=(0, 10_000))
+    assert result.by_distance["n_pairs"].tolist() == [2, len(links) - 2]
+
+
 def test_a_planted_relation_beats_distance() -> None:
     links = make(3)
     true = links.sample(40, random_state=0)

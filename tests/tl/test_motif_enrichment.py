@@ -99,6 +99,24 @@ def test_gc_alone_is_no_enrichment(tmp_path) -> None:
     assert apart["p"][0] > 0.01
 
 
+def test_the_other_strand_of_the_genome_gives_the_same_table(tmp_path) -> None:
+    pytest.importorskip("pyfaidx", reason="needs the extra genome")
+    n, width = 100, 80
+    # A and G are frequent on one strand, T and C on the other
+    forward = "".join(np.random.default_rng(0).choice(list("ACGT"), n * width, p=[0.5, 0.05, 0.35, 0.1]))
+    reverse = forward.translate(str.maketrans("ACGT", "TGCA"))[::-1]
+    start = np.arange(n) * width
+    links = pd.DataFrame({"chrom": "chr1", "start": start, "end": start + width, "fdr": np.arange(n) >= 30})
+    mirrored = links.assign(start=n * width - links["end"], end=n * width - links["start"])
+    motifs = [Motif("soft", "SOFT", np.random.default_rng(1).uniform(0.5, 5, (4, 8)))]
+    tables = []
+    for name, sequence, table in (("forward", forward, links), ("reverse", reverse, mirrored)):
+        (tmp_path / f"{name}.fa").write_text(f">chr1\n{sequence}\n")
+        tables.append(mn.tl.motif_enrichment(table, tmp_path / f"{name}.fa", motifs=motifs, pvalue=1e-3))
+    assert 0 < tables[0]["n_background_with"][0] < 70
+    pd.testing.assert_frame_equal(*tables)
+
+
 @given(seed=st.integers(0, 1000))
 @settings(max_examples=20, deadline=None)
 def test_tail_equals_drawing_from_the_bins(seed: int) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scminnet.model.inference.encode import hidden_moments
 from sklearn.neighbors import NearestNeighbors
 from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -17,6 +16,7 @@ from torch.utils.data import DataLoader
 from benchmarks.accuracy.recipe_search.networks import Network
 from scminnet.graph.geodesic import GeodesicIndex
 from scminnet.model import PairDataModule, Recipe, SiameseModule
+from scminnet.model.inference.forward_pass import hidden_moments
 from scminnet.model.training.pair_data import PairDataset
 from scminnet.model.training.pair_sampler import DrawnBatch, PairSampler
 from scminnet.model.training.training_plan import WARM_UP

@@ -49,7 +49,8 @@ def trained(device: str, **changes: Any) -> Any:
 def embedding(rows: Rows, repeats: int, device: str, **_: Any) -> None:
     """Measure the embedding of both modalities, beside dense standardised values."""
     import torch
-    from scminnet.model.inference.encode import MAX_CELLS_FOR_HIDDEN_STATISTICS
+
+    from scminnet.model.inference.forward_pass import MAX_CELLS_FOR_HIDDEN_STATISTICS
 
     model = trained(device)
     query = simulated_pair(rows.cells, 1)

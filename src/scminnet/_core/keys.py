@@ -8,6 +8,12 @@ EMBEDDING_KEY = "X_minnet"
 #: Default ``key_added`` of :func:`scminnet.pp.margin_graph`: prefix of the ``obsp`` keys and name of the ``uns`` entry.
 MARGIN_GRAPH_KEY = "margin_graph"
 
+#: ``uns`` key of the parameters in the bulks that :func:`scminnet.tl.minibulk` makes.
+MINIBULK_KEY = "minibulk"
+
+#: Column of the bulks' types where ``groupby`` of :func:`scminnet.tl.minibulk` is a mapping or ``None``.
+GROUP_COLUMN = "group"
+
 #: Columns of the MuData's ``obs`` that hold the resolved labels and batches of every cell.
 LABELS_COLUMN = "_minnet_labels"
 BATCH_COLUMN = "_minnet_batch"

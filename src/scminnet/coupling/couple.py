@@ -89,7 +89,8 @@ def couple(first: Side, second: Side, weights: np.ndarray, *, rho: float | None 
     blocks = [tuple(np.flatnonzero(m.group == g) for m in cells) for g in groups]
 
     points: list[np.ndarray] = [np.sqrt(np.float32(1 / use.first_epsilon)) * d for d in directions]
-    epsilon, starts = use.first_epsilon, [None] * len(blocks)
+    epsilon = use.first_epsilon
+    starts: list[Scalings | None] = [None] * len(blocks)
     for turn in range(N_TURNS):
         plans, scalings = _transport(points, types, cells, blocks, epsilon, rho, starts)
         covariance = _covariance(scores, cells, blocks, plans)
@@ -105,14 +106,15 @@ def couple(first: Side, second: Side, weights: np.ndarray, *, rho: float | None 
         # scalings of another epsilon are no start
         starts = list(scalings) if epsilon == use.epsilon else [None] * len(blocks)
         epsilon = use.epsilon
+    first_points, second_points = (
+        Points(m.code, m.size, m.group, p, t, s)
+        for m, p, t, s in zip(cells, points, types, _join(scalings, blocks, cells), strict=True)
+    )
     return Coupling(
-        points=tuple(
-            Points(m.code, m.size, m.group, p, t, s)
-            for m, p, t, s in zip(cells, points, types, _join(scalings, blocks, cells), strict=True)
-        ),
+        points=(first_points, second_points),
         type_cost=OTHER_TYPE / epsilon,
         covariance=covariance,
-        unmatched=tuple(_unmatched(plans, blocks, cells, side) for side in (0, 1)),
+        unmatched=(_unmatched(plans, blocks, cells, 0), _unmatched(plans, blocks, cells, 1)),
         agreement=_agreement(linked, plans, blocks),
     )
 
@@ -206,9 +208,9 @@ def _weighted_components(covariance: np.ndarray, shrinkage: float) -> tuple[np.n
 
 def _join(
     scalings: Sequence[Scalings], blocks: Sequence[tuple[np.ndarray, ...]], cells: Sequence[Metacells]
-) -> tuple[np.ndarray, np.ndarray]:
+) -> list[np.ndarray]:
     """Put the scalings of all groups into one array per side."""
-    joined = tuple(np.zeros(len(m.size), np.float32) for m in cells)
+    joined = [np.zeros(len(m.size), np.float32) for m in cells]
     for block, scaling in zip(blocks, scalings, strict=True):
         for side in (0, 1):
             joined[side][block[side]] = scaling[side]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import ot
@@ -52,7 +52,7 @@ def sinkhorn(
     -------
     The plan, as ``cost``, and its scalings.
     """
-    options = {"reg": epsilon, "numItermax": MAX_ITERATIONS, "stopThr": TOLERANCE, "log": True}
+    options: dict[str, Any] = {"reg": epsilon, "numItermax": MAX_ITERATIONS, "stopThr": TOLERANCE, "log": True}
     # of the two, the unbalanced solver alone takes the masses out of the scalings
     masses = Scalings(np.log(a), np.log(b)) if rho is None else Scalings(np.zeros_like(a), np.zeros_like(b))
     if start is not None:

@@ -1,4 +1,4 @@
-"""Measures of a joint embedding, whatever model made it."""
+"""Measures of a joint embedding, of MinNet or of another method."""
 
 from scminnet.metrics.ari import ari, ari_curve
 from scminnet.metrics.foscttm import Foscttm, foscttm

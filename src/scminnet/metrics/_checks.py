@@ -34,6 +34,7 @@ def check_labels(labels: Any, n_cells: int, argument: str) -> np.ndarray:
     missing = int(pd.isna(values).sum())
     if missing:
         raise ValueError(
-            f"`{argument}` lacks a value for {missing:,} of {n_cells:,} cells. Leave these cells out, here and in the embedding."
+            f"`{argument}` lacks a value for {missing:,} of {n_cells:,} cells. "
+            "Leave these cells out, here and in the embedding."
         )
     return values

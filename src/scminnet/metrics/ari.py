@@ -58,8 +58,8 @@ def ari_curve(
     Raises
     ------
     ValueError
-        The embedding is no finite numeric matrix, the labels do not fit or are of one type only, there are no more cells than
-        ``n_neighbors``, or a resolution is not positive.
+        The embedding is no finite numeric matrix. The labels do not fit, or are of one type only. There are no more
+        cells than ``n_neighbors``. A resolution is not positive.
     """
     embedding = check_embedding(embedding, "embedding")
     labels = check_labels(labels, len(embedding), "labels")
@@ -70,7 +70,8 @@ def ari_curve(
         check_positive(resolution, "resolutions", minimum=np.finfo(float).tiny)
     if len(embedding) <= n_neighbors:
         raise NotDefinedError(
-            f"`n_neighbors` is {n_neighbors}, `embedding` holds {len(embedding)} cells. Give fewer neighbours or more cells."
+            f"`n_neighbors` is {n_neighbors}, `embedding` holds {len(embedding)} cells. "
+            "Give fewer neighbours or more cells."
         )
     codes, types = pd.factorize(labels)
     if len(types) < 2:
@@ -102,7 +103,7 @@ def ari(
 ) -> float:
     """Return the best adjusted Rand index among clusterings with 8 clusters to as many as there are types.
 
-    That is the range in which the paper compares methods. With fewer than 8 types, the number of clusters must be the number of
+    The paper compares methods in this range. With fewer than 8 types, the number of clusters must be the number of
     types. If no resolution gives a number of clusters within the range, the numbers nearest to it count.
 
     Parameters

@@ -43,9 +43,9 @@ def foscttm(x: np.ndarray, y: np.ndarray, *, chunk_size: int = 512) -> Foscttm:
 
     .. math:: \frac{1}{n}\sum_i \frac{\#\{j : \lVert x_i - y_j\rVert < \lVert x_i - y_i\rVert\}}{n}
 
-    Both denominators are n, as in the paper and in GLUE; so 0 is perfect, random pairing gives 0.5, and (n - 1) / n is the
-    worst. A tie is not closer: cells as far away as the true match do not count. An embedding that puts all cells
-    on one point therefore scores 0; read FOSCTTM beside label transfer.
+    Both denominators are n, as in the paper and in GLUE. 0 is perfect, random pairing gives 0.5, and (n - 1) / n is the
+    worst. Cells exactly as far away as the true match do not count. An embedding that puts all cells on one point
+    therefore scores 0, so read FOSCTTM together with label transfer.
 
     Parameters
     ----------
@@ -54,7 +54,8 @@ def foscttm(x: np.ndarray, y: np.ndarray, *, chunk_size: int = 512) -> Foscttm:
     y
         Embedding of the same cells, in the same order, by the other modality, array (n, d).
     chunk_size
-        Rows of ``x`` compared at a time; memory is ``chunk_size`` x n distances of 8 bytes. The result does not depend on it.
+        Rows of ``x`` compared at a time. Memory is ``chunk_size`` x n distances of 8 bytes. The result does not depend
+        on it.
 
     Returns
     -------
@@ -80,7 +81,7 @@ def foscttm(x: np.ndarray, y: np.ndarray, *, chunk_size: int = 512) -> Foscttm:
     n = len(x)
     if n < 2:
         raise NotDefinedError(f"`x` holds {n} cells: FOSCTTM needs two or more cells measured in both modalities.")
-    # Double precision and differences, not x² + y² - 2xy: that expansion loses small distances far from the origin, and ties
+    # double precision and differences: x² + y² - 2xy loses ties, and small distances far from the origin
     x, y = x.astype(np.float64), y.astype(np.float64)
     chunks = [slice(start, start + chunk_size) for start in range(0, n, chunk_size)]
     # by cdist as well, so that a distance and its equal are equal to the last bit

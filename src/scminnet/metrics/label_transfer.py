@@ -51,12 +51,13 @@ def label_transfer_accuracy(
 ) -> LabelTransfer:
     """Predict the target cells' labels from their nearest source cells, and compare with the true ones.
 
-    Each of the k nearest source cells votes for its label with a weight of 1 / Euclidean distance; if some are at distance
-    0, only these vote, equally. The label with the greatest weight wins, the first in sorted order on a tie. These are
-    the rules of scikit-learn's ``KNeighborsClassifier(weights="distance")``. The paper asks for a weighted vote without
-    naming the weights, with the k "when it reached the best performance"; so several k are tried and
-    the one with the highest accuracy is reported, the smallest on a tie. That choice looks at the true labels and flatters
-    every method a little; give one number to avoid it.
+    Each of the k nearest source cells votes for its label with a weight of 1 / Euclidean distance. If some are at
+    distance 0, only these vote, equally. The label with the greatest weight wins, the first in sorted order on a tie.
+    These are the rules of scikit-learn's ``KNeighborsClassifier(weights="distance")``.
+
+    Several k are tried, and the one with the highest accuracy is reported, the smallest on a tie. The paper does so: it
+    uses the k "when it reached the best performance". Accuracy is then slightly too high for every method, because the
+    choice uses the true labels. Give one number to avoid this. The paper does not name the weights of its vote.
 
     Parameters
     ----------
@@ -67,9 +68,10 @@ def label_transfer_accuracy(
     target
         Embedding of the cells to label, array (n_target, d).
     target_labels
-        Their true labels, one a cell, none missing. A label that no source cell has cannot be predicted and counts as wrong.
+        Their true labels, one a cell, none missing. A label that no source cell has cannot be predicted and counts as
+        wrong.
     n_neighbors
-        Number of neighbours that vote, or several to choose from. Of several, those greater than n_source are passed over.
+        Number of neighbours that vote, or several to choose from. Of several, those greater than n_source are skipped.
     seed
         Seed of the neighbour search, which is approximate on large data.
 
@@ -80,8 +82,8 @@ def label_transfer_accuracy(
     Raises
     ------
     ValueError
-        Embeddings are not finite numeric matrices of one width, labels do not fit or are missing, or there are no target cells,
-        or fewer source cells than every ``n_neighbors``.
+        Embeddings are not finite numeric matrices of one width. Labels do not fit or are missing. There are no target
+        cells, or fewer source cells than every ``n_neighbors``.
     """
     source, target = check_embedding(source, "source"), check_embedding(target, "target")
     if source.shape[1] != target.shape[1]:
@@ -95,7 +97,8 @@ def label_transfer_accuracy(
         raise NotDefinedError("`target` holds no cells. Give at least one labelled cell.")
     if len(source) < candidates[0]:
         raise NotDefinedError(
-            f"`n_neighbors` is {candidates[0]} or more, `source` holds {len(source)} cells. Give fewer neighbours or more cells."
+            f"`n_neighbors` is {candidates[0]} or more, `source` holds {len(source)} cells. "
+            "Give fewer neighbours or more cells."
         )
     candidates = tuple(k for k in candidates if k <= len(source))
 

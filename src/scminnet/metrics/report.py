@@ -31,9 +31,9 @@ def integration_report(
     n_neighbors: int | Sequence[int] = (5, 10, 20, 30, 50),
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Measure how well modalities coincide in a joint embedding, types keep apart and batches mix.
+    """Measure how well a joint embedding mixes modalities and batches, and separates cell types.
 
-    Works with any embedding of the modalities into one space, whatever made it. Nothing is written into ``mdata``.
+    Any embedding of the modalities into one space will do. Nothing is written into ``mdata``.
 
     Parameters
     ----------
@@ -43,8 +43,8 @@ def integration_report(
     modalities
         Two or more modalities to compare.
     labels_key
-        Column of cell types, in ``mdata.obs`` or in the modalities' ``obs``. Cells without a type (missing value) are left out of
-        the measures that use types.
+        Column of cell types, in ``mdata.obs`` or in the modalities' ``obs``. Cells without a type (missing value) are
+        left out of the measures that use types.
     batch_key
         Column of batches, likewise. ``None``: batch mixing is not measured.
     use_rep
@@ -61,8 +61,8 @@ def integration_report(
     ``"rna, atac"`` all together), ``value``, and ``better``, which says whether "lower" or "higher" values are better.
 
     The metrics are ``foscttm`` and ``foscttm_mean`` (cells present in both modalities),
-    ``label_transfer_accuracy`` and ``label_transfer_macro_accuracy`` (from all labelled cells of the one modality to all of
-    the other), ``silhouette_label``, ``silhouette_modality``, ``silhouette_batch`` and ``ari``.
+    ``label_transfer_accuracy`` and ``label_transfer_macro_accuracy`` (from all labelled cells of the one modality to
+    all of the other), ``silhouette_label``, ``silhouette_modality``, ``silhouette_batch`` and ``ari``.
 
     ``attrs["left_out"]`` maps the measures that could not be computed, as ``"metric (modalities)"``, to the reason;
     ``attrs["n_neighbors"]`` maps ``"rna -> atac"`` and so on to the number of neighbours chosen for label transfer.

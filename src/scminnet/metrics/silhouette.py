@@ -13,12 +13,12 @@ from scminnet._core.arguments import check_count
 from scminnet._core.embeddings import check_embedding
 from scminnet.metrics._checks import NotDefinedError, check_labels
 
-#: Memory in MiB for the block of distances held at a time; scikit-learn's own 1,024 would hold them all at once.
+#: Memory in MiB for a block of distances; scikit-learn's default of 1,024 would hold all at once.
 _WORKING_MEMORY = 128
 
 
 def silhouette_label(embedding: np.ndarray, labels: Any, *, max_cells: int = 10_000, seed: int = 0) -> float:
-    """Measure how well cells of one type keep together and apart from other types.
+    """Measure how well cells of one type are separated from other types.
 
     The mean over the cells of scikit-learn's silhouette by Euclidean distance, not rescaled, as in the paper.
 
@@ -41,8 +41,8 @@ def silhouette_label(embedding: np.ndarray, labels: Any, *, max_cells: int = 10_
     Raises
     ------
     ValueError
-        The embedding is no finite numeric matrix, the labels do not fit, or the cells (of the sample) are not of at least
-        two groups, fewer groups than cells.
+        The embedding is no finite numeric matrix, or the labels do not fit. The cells (of the sample) are of one group,
+        or each of its own.
     """
     return _silhouette(embedding, labels, "labels", max_cells, seed)
 

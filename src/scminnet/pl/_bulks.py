@@ -1,4 +1,4 @@
-"""What the figures of mini-bulks read from them: groups, and the values of genes and peaks."""
+"""What figures read from mini-bulks: their groups, and the values of genes and peaks."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from mudata import MuData
 from scipy import sparse
 
 from scminnet._core.arguments import shorten
+from scminnet._core.keys import GROUP_COLUMN, MINIBULK_KEY
 from scminnet._core.mdata import check_modalities, check_mudata, layer_matrix
 
 
@@ -21,22 +22,23 @@ def paired_bulks(bulks: MuData, rna: str, atac: str) -> pd.Index:
     names = bulks.mod[rna].obs_names.intersection(bulks.mod[atac].obs_names, sort=False)
     if names.empty:
         raise ValueError(
-            f"`bulks` has none with both {rna!r} and {atac!r}. Make them with `scminnet.tl.minibulk`, or give paired cells."
+            f"`bulks` has none with both {rna!r} and {atac!r}. "
+            "Make them with `scminnet.tl.minibulk`, or give paired cells."
         )
     return names
 
 
 def made_of(bulks: MuData) -> str | None:
-    """Return the column of ``obs`` with the groups that :func:`scminnet.tl.minibulk` made the bulks of, if it did."""
-    groupby = bulks.uns.get("minibulk", {}).get("params", {}).get("groupby")
-    # for one column a modality, the bulks have one of its own
-    column = "group" if isinstance(groupby, Mapping) else groupby
+    """Return the column of ``obs`` with the groups of mini-bulks, ``None`` where there is none."""
+    groupby = bulks.uns.get(MINIBULK_KEY, {}).get("params", {}).get("groupby")
+    # types that came from one column for each modality
+    column = GROUP_COLUMN if isinstance(groupby, Mapping) else groupby
     return column if column in bulks.obs else None
 
 
 def scale_of(bulks: MuData) -> str:
-    """Say how ``X`` is scaled, for the end of an axis' label: :func:`scminnet.tl.minibulk` takes log(1 + x); of other bulks it is unknown."""
-    return " (log)" if "minibulk" in bulks.uns else ""
+    """Return the end of an axis label that says how ``X`` is scaled; it is known only for mini-bulks, log(1 + x)."""
+    return " (log)" if MINIBULK_KEY in bulks.uns else ""
 
 
 def values_of(

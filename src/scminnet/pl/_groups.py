@@ -27,7 +27,7 @@ def levels(values: pd.Series, order: Iterable[Any] = ()) -> pd.Series:
 
 
 def grouping(mdata: MuData, key: str, modalities: Sequence[str], argument: str) -> pd.Series:
-    """Collect a column of ``obs`` as categories, in the order of its own where it is categorical.
+    """Collect a column of ``obs`` as categories, in its own order if it is categorical, else in natural order.
 
     Parameters
     ----------
@@ -36,14 +36,14 @@ def grouping(mdata: MuData, key: str, modalities: Sequence[str], argument: str) 
 
     Returns
     -------
-    One category a cell or bulk, indexed by ``mdata.obs_names``; missing where no place has a value.
+    One category a cell or bulk, indexed by ``mdata.obs_names``; missing where no table has a value.
 
     Raises
     ------
     KeyError
         The column is nowhere.
     ValueError
-        Two places disagree, or there is no value.
+        Two tables disagree on a cell, or there is no value.
     """
     values = obs_column(mdata, key, modalities, argument)
     if values.isna().all():

@@ -20,7 +20,7 @@ from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from matplotlib.textpath import text_to_path
 
-#: Okabe and Ito's colours, told apart with every kind of colour vision; black is left for text.
+#: Okabe and Ito's colours, distinct with any colour vision; black is left for text.
 COLOUR_BLIND_SAFE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
 
 #: Colour of cells without a category.
@@ -29,7 +29,7 @@ MISSING = "#DDDDDD"
 #: Colour of what is there to compare with, such as a reference or a limit.
 NEUTRAL = "#777777"
 
-#: Map of colours for values on either side of zero: blue and red, told apart with every kind of colour vision, grey between them.
+#: Colour map for values on either side of zero: blue, grey and red, distinct with any colour vision.
 DIVERGING = "coolwarm"
 
 #: Widths of figures in inches, as journals have them: one column is 85 mm, a page 180 mm.
@@ -80,7 +80,8 @@ def check_axes(ax: Axes | Iterable[Axes] | None, panels: Sequence[str]) -> None:
         raise TypeError(f"`ax` holds a {strangers[0]}. Give matplotlib Axes, e.g. of `matplotlib.pyplot.subplots`.")
     if len(axes) != len(panels):
         raise ValueError(
-            f"`ax` holds {len(axes)} Axes, but the figure has {len(panels)} panels: {', '.join(panels)}. Give one Axes a panel."
+            f"`ax` holds {len(axes)} Axes, but the figure has {len(panels)} panels: {', '.join(panels)}. "
+            "Give one Axes a panel."
         )
 
 
@@ -224,7 +225,7 @@ def legend_below(axis: Axes, entries: Mapping[str, Mapping[str, Any]], *, beneat
 
 
 def fitted(names: Sequence[str], width: float) -> tuple[list[str], bool]:
-    """Break names so that they fit under the positions of an axis ``width`` inches wide, and tell whether they must stand upright."""
+    """Break names so that they fit along an axis ``width`` inches wide; return also whether they must stand upright."""
     room = 0.95 * width / len(names)
     for candidate in (list(names), ["\n".join(name.split()) for name in names]):
         if max(map(text_width, candidate)) <= room:

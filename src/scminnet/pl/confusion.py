@@ -66,7 +66,7 @@ def transfer_heatmap(
     types = sorted(set(pairs["true"]) | set(pairs["predicted"]), key=natural)
     shares = pd.crosstab(pairs["true"], pairs["predicted"], normalize="index")
     shares = shares.reindex(index=sorted(pairs["true"].unique(), key=natural), columns=types, fill_value=0.0)
-    # a share of three cells is none to build on
+    # with the number of cells, for a share of few says little
     rows = [f"{name} ({n:,})" for name, n in pairs["true"].value_counts()[shares.index].items()]
 
     cell = NUMBERED if len(types) <= 20 else PLAIN

@@ -30,10 +30,10 @@ def smoothing_gain(
     ax: Axes | None = None,
     save: str | os.PathLike[str] | None = None,
 ) -> Axes:
-    """Show the correlations of genes and peaks that different smoothing gives (paper, Fig. 4A).
+    """Show the correlations of genes and peaks after different smoothing (paper, Fig. 4A).
 
-    A violin and a box for each setting: quartiles, median, and whiskers to the last value within 1.5 interquartile ranges. The median
-    of the reference is dashed.
+    Each setting has a violin and a box: quartiles, median, and whiskers to the last value within 1.5 interquartile
+    ranges. The median of the reference is dashed.
 
     Parameters
     ----------
@@ -41,8 +41,8 @@ def smoothing_gain(
         One row a link and setting, in any order, with these columns:
 
         ``setting`` (str or categorical)
-            How the cells were treated before they were summed into bulks, e.g. ``"raw"``, ``"5"``, ``"10"``, ``"15"``, ``"20"`` (neighbours)
-            and ``"true pair"``. Shown in the order of the categories, or of first appearance.
+            How the cells were treated before they were summed into bulks, e.g. ``"raw"``, ``"5"``, ``"10"``, ``"15"``,
+            ``"20"`` (neighbours) and ``"true pair"``. Shown in the order of the categories, or of first appearance.
         ``r`` (float)
             Correlation of the link's gene and peak over the bulks. Missing values are left out.
         ``gene``, ``peak`` (str)
@@ -50,8 +50,8 @@ def smoothing_gain(
     reference
         Setting to compare with: the cells' true pairs. ``None``: there is none.
     baseline
-        Show not r, but by how much it exceeds the r of the same link in this setting, e.g. ``"raw"``; links that lack a value in either
-        are left out.
+        Show r minus the r of the same link in this setting, e.g. ``"raw"``. Links that lack a value in either are left
+        out.
     ax
         Axes to draw on; by default those of a new figure.
     save
@@ -66,8 +66,8 @@ def smoothing_gain(
     TypeError
         ``table`` is no DataFrame, or ``ax`` no Axes.
     ValueError
-        A column is missing, ``r`` is not numeric, a setting has no value, ``reference`` or ``baseline`` is no setting, a link occurs twice
-        in a setting, there are several ``ax``, or ``save`` is no path of a figure.
+        A column is missing, or ``r`` is not numeric. A setting has no value, or a link twice. ``reference`` or
+        ``baseline`` is no setting. There are several ``ax``, or ``save`` is no path of a figure.
     """
     if not isinstance(table, pd.DataFrame):
         raise TypeError(f"`table` is a {type(table).__name__}. Give a DataFrame with one row a link and setting.")
@@ -139,18 +139,21 @@ def correlation_by_distance(
 ) -> Axes:
     """Show how the correlation of gene and peak depends on the distance between them.
 
-    One table: a violin and a box for each bin of distance, with the number of links. Several tables: a heatmap of the mean r (paper, Fig. 4C), a
-    row each. Links of all groups of a table count alike; take the rows of interest to show some.
+    One table gives a violin and a box for each bin of distance, with the number of links. Several tables give a heatmap
+    of the mean r, a row each (paper, Fig. 4C). Links of all groups of a table count alike. To show some groups, give
+    their rows only.
 
     Parameters
     ----------
     links
-        Table of :func:`scminnet.tl.cre_links`, or the bulks that hold it; or several of these, by name, e.g. raw, smoothed and true pairs.
+        Table of :func:`scminnet.tl.cre_links`, or the bulks that hold it. Or several of these, by name, e.g. raw,
+        smoothed and true pairs.
     by
-        Column of booleans in the tables, e.g. ``"supported"`` or ``"promoter"``: links with and without are shown apart.
+        Column of booleans in the tables, e.g. ``"supported"`` or ``"promoter"``. Links with and without are shown
+        separately.
     edges
-        Bins of the absolute distance between peak and transcription start in bases, ascending; a bin holds its lower edge. Links
-        beyond the outer edges are left out. The default is the paper's 25 kb up to 150 kb.
+        Edges of the bins of absolute distance between peak and transcription start, in bases, ascending. A bin holds
+        its lower edge. Links beyond the outer edges are left out. The default is the paper's: 25 kb each, up to 150 kb.
     key
         Where bulks hold their links in ``uns``.
     ax
@@ -160,7 +163,8 @@ def correlation_by_distance(
 
     Returns
     -------
-    The Axes. For several tables its image holds the means (NaN where there is no link); for each, first links with ``by``, then those without.
+    The Axes. For several tables its image holds the means, NaN where there is no link. With ``by``, each table has two
+    rows: links with it, then those without.
 
     Raises
     ------
@@ -169,8 +173,8 @@ def correlation_by_distance(
     KeyError
         The bulks have no links.
     ValueError
-        A table lacks a column, ``by`` is not boolean, ``edges`` do not ascend, there is no table or no link in the bins, there are several
-        ``ax``, or ``save`` is no path of a figure.
+        A table lacks a column, or ``by`` is not boolean. ``edges`` do not ascend. There is no table, or no link in the
+        bins. There are several ``ax``, or ``save`` is no path of a figure.
     """
     several = isinstance(links, Mapping) and not isinstance(links, MuData)
     needed = ["distance", "r"]
@@ -217,7 +221,8 @@ def _split(table: pd.DataFrame, name: str, by: str | None) -> pd.DataFrame:
     if by not in table.columns or not pd.api.types.is_bool_dtype(table[by]):
         found = f"a column of {table[by].dtype}" if by in table.columns else "not a column"
         raise ValueError(
-            f"`by` is {by!r}, which is {found} in `links`{f'[{name!r}]' if name else ''}. Name a column of booleans, e.g. 'promoter'."
+            f"`by` is {by!r}, which is {found} in `links`{f'[{name!r}]' if name else ''}. "
+            "Name a column of booleans, e.g. 'promoter'."
         )
     return result.assign(part=np.where(table[by].to_numpy(bool), by, f"not {by}"))
 
@@ -280,7 +285,8 @@ def _heatmap(split: pd.DataFrame, tables: list[str], parts: list[str], edges: np
 def _violin(axis: Axes, sample: np.ndarray, position: float, width: float, colour: Any) -> None:
     """Draw the density of a sample, where it is large enough, and its box."""
     if len(sample) >= VIOLIN_FROM:
-        for body in axis.violinplot([sample], [position], widths=width, showextrema=False)["bodies"]:  # type: ignore[attr-defined]  # they are a list
+        violins = axis.violinplot([sample], [position], widths=width, showextrema=False)
+        for body in violins["bodies"]:  # type: ignore[attr-defined]  # they are a list
             body.set(facecolor=colour, edgecolor="none", alpha=0.35)
     axis.boxplot(
         [sample],

@@ -81,10 +81,10 @@ def embedding(
     ax: Axes | Iterable[Axes] | None = None,
     save: str | os.PathLike[str] | None = None,
 ) -> Axes | np.ndarray:
-    """Show the joint embedding, laid out by UMAP, side by side by type, modality and batch, or whatever is of interest.
+    """Show a UMAP of the joint embedding, coloured by cell type, modality, batch or other columns, side by side.
 
-    Eight categories can be told apart with every kind of colour vision. More than eight are also numbered, on the map and in the legend; the
-    number lies on a cell of its category, near the category's middle.
+    Eight colours are distinct with any colour vision. More than eight categories are also numbered, on the map and in
+    the legend. A number lies on a cell of its category, near the category's middle.
 
     Parameters
     ----------
@@ -93,8 +93,8 @@ def embedding(
     modalities
         Modalities to show.
     color
-        What to colour by, a panel each: columns of the MuData's or the modalities' ``obs``, e.g. type and batch, whose values are taken as
-        categories; and ``"modality"`` for the modality that a point stands for (also if a column has this name).
+        What to colour by, a panel each. Columns of the MuData's or the modalities' ``obs``, e.g. type and batch, are
+        shown as categories. ``"modality"`` is the modality of a point, also if a column has this name.
     use_rep
         Key of the embeddings.
     n_neighbors
@@ -104,8 +104,8 @@ def embedding(
     point_size
         Area of a point in square points; by default the more cells, the smaller.
     ax
-        Axes to draw on, one a colour; by default those of a new figure, three a row. Legends lie below the Axes: figures of your own
-        make room for them with ``layout="constrained"``.
+        Axes to draw on, one for each of ``color``; by default those of a new figure, three a row. Legends lie below the
+        Axes. Make your own figures with ``layout="constrained"``, which leaves room for them.
     save
         Path to write the figure to, in the format that its ending names. Points are rasterised, all else is not.
 
@@ -120,8 +120,8 @@ def embedding(
     KeyError
         A column or an embedding is missing.
     ValueError
-        ``color`` is empty, a modality is unknown or empty, embeddings are not finite or differ in width, places of a column disagree,
-        ``ax`` holds not one Axes a colour, or ``save`` is no path of a figure.
+        ``color`` is empty. A modality is unknown or empty. Embeddings are not finite or differ in width. Tables with a
+        column disagree on a cell. ``ax`` does not hold one Axes for each of ``color``. ``save`` is no path of a figure.
     """
     check_mudata(mdata)
     check_modalities(mdata, modalities)
@@ -147,7 +147,7 @@ def embedding(
 
 
 def _marks(values: pd.Series) -> dict[str, dict[str, str]]:
-    """Entries of the legend, by name: numbered where colours alone do not tell the categories apart."""
+    """Entries of the legend, by name: numbered where there are more categories than distinct colours."""
     colours = _style.palette(list(values.cat.categories))
     numbered = len(colours) > len(_style.COLOUR_BLIND_SAFE)
     marks = {f"{i} {name}" if numbered else name: {"color": c} for i, (name, c) in enumerate(colours.items(), start=1)}

@@ -32,8 +32,9 @@ def history(model: Any, *, ax: Iterable[Axes] | None = None, save: str | os.Path
     model
         A trained :class:`~scminnet.MinNet`, or anything with its ``history``.
     ax
-        Axes to draw on, one a panel: the losses that were recorded (at most five), the share of cells whose type is called right, and
-        the share of cells whose nearest cell in another modality is themselves. By default those of a new figure.
+        Axes to draw on, one a panel; by default those of a new figure. The panels are the losses that were recorded (at
+        most five), the share of correctly predicted cell types, and the share of cells whose nearest neighbour in
+        another modality is the cell itself.
     save
         Path to write the figure to, in the format that its ending names.
 
@@ -46,8 +47,8 @@ def history(model: Any, *, ax: Iterable[Axes] | None = None, save: str | os.Path
     TypeError
         ``ax`` holds something else than Axes.
     ValueError
-        The model has no history, or none of losses and accuracies; ``ax`` holds not one Axes a panel; or ``save`` is no path of a
-        figure.
+        The model has no history, or none of losses and accuracies. ``ax`` does not hold one Axes a panel. ``save`` is
+        no path of a figure.
     """
     recorded: dict[str, pd.DataFrame] = model.history or {}
     if not recorded:

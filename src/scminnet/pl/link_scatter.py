@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,9 +15,9 @@ from scminnet.pl import _style
 from scminnet.pl._bulks import paired_bulks, scale_of, values_of
 from scminnet.pl._groups import grouping
 
-#: Marks and lines of conditions: told apart without colours, which may be the groups'.
+#: Marks and lines of conditions: distinct without colours, which may show the groups.
 MARKS = ("o", "^", "s", "D", "v", "P", "X", "*")
-LINES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 3)), (0, (3, 3)))
+LINES: tuple[Any, ...] = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 3)), (0, (3, 3)))
 
 #: Height in inches of the x axis' text.
 UNDER_AXIS = 0.4
@@ -54,8 +55,8 @@ def link_scatter(
     peak
         Peak, one of the ATAC's ``var_names``.
     condition
-        Column of ``obs`` within whose values r is computed, at most eight. Told by the form of marks and lines, and without ``groupby`` by
-        colour. Bulks without a value are left out.
+        Column of ``obs`` with at most eight values; r is computed within each. They differ in the form of marks and
+        lines, and without ``groupby`` also in colour. Bulks without a value are left out.
     groupby
         Column of ``obs`` to colour by, e.g. the type. Bulks without a value are grey.
     line
@@ -63,8 +64,8 @@ def link_scatter(
     rna, atac
         Names of the modalities.
     ax
-        Axes to draw on; by default those of a new figure. The legend lies below: figures of your own make room for it with
-        ``layout="constrained"``.
+        Axes to draw on; by default those of a new figure. The legend lies below. Make your own figures with
+        ``layout="constrained"``, which leaves room for it.
     save
         Path to write the figure to, in the format that its ending names.
 
@@ -79,8 +80,8 @@ def link_scatter(
     KeyError
         The gene, the peak or a column is missing.
     ValueError
-        A modality is unknown or empty, or no bulk has both; a column has no value, or ``condition`` more than eight; there
-        are several ``ax``; or ``save`` is no path of a figure.
+        A modality is unknown or empty, or no bulk has both. A column has no value, or ``condition`` more than eight.
+        There are several ``ax``, or ``save`` is no path of a figure.
     """
     names = paired_bulks(bulks, rna, atac)
     x = values_of(bulks, names, atac, [peak], "peak")[peak].to_numpy()

@@ -25,7 +25,7 @@ from scminnet.pl._groups import grouping, levels
 #: Columns of the link table that the figure shows.
 NEEDED = ("gene", "peak", "chrom", "start", "end", "tss", "strand", "r", "fdr", "group")
 
-#: Heights in inches of the arcs, of the gene, of the space for the tracks' title, and of a track where there are few or many.
+#: Heights in inches of the arcs, of the gene, of the space for the tracks' title, and of a track among few or many.
 ARCS, GENE, HEADER, TRACK, LOW_TRACK = 1.3, 0.42, 0.24, 0.3, 0.19
 
 #: More groups than this have low tracks.
@@ -91,33 +91,34 @@ def links(
 ) -> LinkAxes:
     """Show a gene's links to peaks on the genome, with each group's accessibility and expression (paper, Fig. 4D).
 
-    From the top: an arc from the transcription start to each peak, whose apex is at its r and whose colour tells the same; the gene with an
-    arrow at each start, and the peaks; for each group the mean accessibility of all peaks of the window, on one scale; and beside it
-    the gene's expression in the group's bulks, with the median and the middle half.
+    At the top, an arc leads from the transcription start to each peak. Its apex and its colour show r. Below are the
+    gene, with an arrow at each start, and the peaks. Each group has a track with the mean accessibility of all peaks of
+    the window, on one scale. Beside it is the gene's expression in the group's bulks, with median and quartiles.
 
     Parameters
     ----------
     bulks
-        Bulks of :func:`scminnet.tl.minibulk` with the links of :func:`scminnet.tl.cre_links`; the values of ``X`` are shown.
+        Bulks of :func:`scminnet.tl.minibulk` with the links of :func:`scminnet.tl.cre_links`. The values of ``X`` are
+        shown.
     gene
         Gene to show.
     groupby
-        Column of ``obs`` whose groups have a track each, e.g. the type; a categorical column in the order of its categories.
-        ``None``: the groups that the bulks were made of, or one track of all bulks where they were made of none.
+        Column of ``obs`` whose groups have a track each, e.g. the type. A categorical column keeps the order of its
+        categories. ``None``: the groups of the mini-bulks, or one track of all bulks if they have none.
     group
         Group whose links are shown, where they were computed within groups. ``None``: those of the only one.
     tss
-        Annotation for the gene's body: a table of :func:`scminnet.genomics.read_annotation` or a file that it reads, with ``start`` and
-        ``end``. ``None``: the starts alone are shown, as the link table has them.
+        Annotation for the gene's body: a table of :func:`scminnet.genomics.read_annotation` or a file that it reads,
+        with ``start`` and ``end``. ``None``: only the starts in the link table are shown.
     max_fdr
-        Links with at most this FDR are drawn solid, others faint. Where the links were not tested (no FDR), all are solid.
+        Links with at most this FDR are drawn solid, others faint. If the links were not tested (no FDR), all are solid.
     key
         Where ``bulks.uns`` holds the links.
     rna, atac
         Names of the modalities.
     ax
-        One Axes, whose area is filled; by default that of a new figure, which is as high as the groups need. What stands outside, such as the
-        groups' names, needs room around it: make figures of your own with ``layout="constrained"``.
+        One Axes, whose area is filled; by default that of a new figure, which is as high as the groups need. Make your
+        own figures with ``layout="constrained"``, which leaves room for what stands outside, such as the groups' names.
     save
         Path to write the figure to, in the format that its ending names.
 
@@ -132,8 +133,9 @@ def links(
     KeyError
         There are no links, the gene has none (with the reason, where it is known), or ``groupby`` is not there.
     ValueError
-        ``group`` is needed or unknown; the link table, the annotation or the peaks' names are not whole; the gene has links on several
-        chromosomes; the annotation lacks it; no bulk has both modalities; ``max_fdr`` is not in [0, 1]; there are several ``ax``; or ``save`` is no path of a figure.
+        ``group`` is needed or unknown. The link table, the annotation or the peaks' names are incomplete. The gene has
+        links on several chromosomes, or the annotation lacks it. No bulk has both modalities. ``max_fdr`` is not in
+        [0, 1]. There are several ``ax``, or ``save`` is no path of a figure.
     """
     names = paired_bulks(bulks, rna, atac)
     check_fraction(max_fdr, "max_fdr", upper_open=False)
@@ -179,7 +181,8 @@ def _links_of(bulks: MuData, gene: str, group: str | None, key: str) -> pd.DataF
     groups = found["group"].astype(str).unique()
     if group is None and len(groups) > 1:
         raise ValueError(
-            f"`group` is None, but {gene!r} has links in the groups {shorten(groups, 10)}. Name one, e.g. `group={groups[0]!r}`."
+            f"`group` is None, but {gene!r} has links in the groups {shorten(groups, 10)}. "
+            f"Name one, e.g. `group={groups[0]!r}`."
         )
     if group is not None and group not in groups:
         raise ValueError(f"`group` is {group!r}, in which {gene!r} has no link. It has some in {shorten(groups, 10)}.")

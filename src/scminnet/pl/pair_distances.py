@@ -1,4 +1,4 @@
-"""How far apart pairs of cells lie: what the contrastive loss pulls together and pushes apart."""
+"""Distances of the pairs of cells that the contrastive loss pulls together and pushes apart."""
 
 from __future__ import annotations
 
@@ -92,20 +92,21 @@ def pair_distances(
     ax: Axes | Iterable[Axes] | None = None,
     save: str | os.PathLike[str] | None = None,
 ) -> Axes | np.ndarray:
-    """Show the distances of positive and negative pairs in the embedding, as the paper's authors watch them in training.
+    """Show the distances of positive and negative pairs in the embedding.
 
-    A positive pair is one cell by two modalities, a negative pair a cell by one modality and another cell by the other. Medians are in the
-    legend and dashed.
+    A positive pair is one cell by two modalities. A negative pair is one cell by one modality and another cell by the
+    other. Medians are dashed, and given in the legend.
 
     Parameters
     ----------
     mdata
-        MuData whose modalities each hold their cells' embedding in ``mdata[m].obsm[use_rep]``; some cells have both modalities.
+        MuData whose modalities each hold their cells' embedding in ``mdata[m].obsm[use_rep]``. Some cells must have
+        both modalities.
     modalities
         Two modalities, or more, of which every two have a panel.
     labels_key
-        Column of ``obs`` with the cells' types: negative pairs are then split by whether both cells are of one type; pairs with an
-        unlabelled cell are left out.
+        Column of ``obs`` with the cell types. Negative pairs are then split by whether both cells are of one type.
+        Pairs with an unlabelled cell are left out.
     use_rep
         Key of the embeddings.
     n_negatives
@@ -128,8 +129,9 @@ def pair_distances(
     KeyError
         The column or an embedding is missing.
     ValueError
-        There are less than two modalities, one is named twice, unknown or empty, or two share less than two cells; embeddings are not finite or
-        differ in width; ``n_negatives`` is no whole number above 0; ``ax`` holds not one Axes a panel; or ``save`` is no path of a figure.
+        There are less than two modalities, one is named twice, unknown or empty, or two share less than two cells.
+        Embeddings are not finite or differ in width. ``n_negatives`` is no whole number above 0. ``ax`` does not hold
+        one Axes a panel. ``save`` is no path of a figure.
     """
     check_mudata(mdata)
     check_modalities(mdata, modalities)

@@ -1,4 +1,4 @@
-"""What an embedding is for; works on any in ``obsm``, whatever made it."""
+"""What is done with an embedding: any in ``obsm`` will do, of MinNet or of another method."""
 
 from scminnet.tl.cre_links import cre_links
 from scminnet.tl.differential_links import differential_links

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,24 +14,27 @@ from scminnet._core.matrices import group_sums
 from scminnet.graph.ward import ward_order
 
 
-def cells_of(codes: np.ndarray, rows: dict[str, np.ndarray], n: int) -> np.ndarray:
-    """Count cells of each modality in groups or bulks.
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """The n cells in parts: in groups, or in bulks.
 
-    Parameters
+    Attributes
     ----------
-    codes
-        Group or bulk of each cell, int array, negative for none.
-    rows
-        For each modality, which of these are its cells.
-    n
-        Number of groups or bulks.
-
-    Returns
-    -------
-    int64 array (n, modalities).
+    of
+        Part of each cell, int array (n,), negative for none.
+    n_cells
+        Cells of each modality in each part, int64 array (parts, modalities). Cells left out later are counted.
+    reasons
+        Why a cell is in no part, text array (n,); "" where it is in one.
     """
-    found = [codes[of_modality] for of_modality in rows.values()]
-    return np.stack([np.bincount(c[c >= 0], minlength=n) for c in found], axis=1)
+
+    of: np.ndarray
+    n_cells: np.ndarray
+    reasons: np.ndarray
+
+    def have(self, min_cells: int) -> np.ndarray:
+        """Tell which parts have ``min_cells`` cells of every modality."""
+        return np.all(self.n_cells >= min_cells, axis=1)
 
 
 def at_least(min_cells: int) -> str:
@@ -39,46 +42,42 @@ def at_least(min_cells: int) -> str:
     return "a cell" if min_cells == 1 else f"{min_cells} cells"
 
 
-def leave_short(
-    codes: np.ndarray, reasons: np.ndarray, n_cells: np.ndarray, min_cells: int, names: Sequence[str], what: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """Take out the cells of groups, or bulks, that have too few of a modality.
+def parts(
+    of: np.ndarray, n_parts: int, rows: dict[str, np.ndarray], reasons: np.ndarray, min_cells: int, what: str
+) -> Parts:
+    """Count the cells of each part, and leave out those of parts with too few of a modality.
 
     Parameters
     ----------
-    codes
-        Group or bulk of each cell, negative for none.
+    of
+        Part of each cell, int array (n,), negative for none.
+    n_parts
+        Number of parts.
+    rows
+        The cells of each modality.
     reasons
-        Why a cell is in none, text.
-    n_cells
-        Cells of each modality in each group or bulk, as :func:`cells_of` counts them.
+        Why a cell is in none, text array (n,).
     min_cells
-        How many are enough.
-    names
-        Names of the modalities, for the reason.
+        Fewest cells of every modality.
     what
-        What ``codes`` are, for the reason.
-
-    Returns
-    -------
-    ``codes`` and ``reasons``, changed at these cells.
+        What a part is called in the reasons.
     """
-    codes, reasons = codes.copy(), reasons.copy()
-    for i, m in enumerate(names):
-        lacking = np.isin(codes, np.flatnonzero(n_cells[:, i] < min_cells))
-        codes[lacking], reasons[lacking] = -1, f"{what} without {at_least(min_cells)} of {m}"
-    return codes, reasons
+    found = [of[of_modality] for of_modality in rows.values()]
+    n_cells = np.stack([np.bincount(f[f >= 0], minlength=n_parts) for f in found], axis=1)
+    of, reasons = of.copy(), reasons.copy()
+    for i, modality in enumerate(rows):
+        lacking = np.isin(of, np.flatnonzero(n_cells[:, i] < min_cells))
+        of[lacking], reasons[lacking] = -1, f"{what} without {at_least(min_cells)} of {modality}"
+    return Parts(of, n_cells, reasons)
 
 
-def plan(groups: np.ndarray, n_cells: np.ndarray, n_bulks: int, min_cells: int) -> np.ndarray:
+def plan(groups: Parts, n_bulks: int, min_cells: int) -> np.ndarray:
     """Share out bulks among the groups that can make one.
 
     Parameters
     ----------
     groups
-        Group of each cell, negative for none.
-    n_cells
-        Cells of each modality in each group, as :func:`cells_of` counts them.
+        The cells in groups.
     n_bulks
         Number of bulks.
     min_cells
@@ -91,14 +90,15 @@ def plan(groups: np.ndarray, n_cells: np.ndarray, n_bulks: int, min_cells: int) 
     Raises
     ------
     ValueError
-        No group can make a bulk, or ``n_bulks`` is below the number of groups that can, or above what they allow.
+        No group can make a bulk. Or ``n_bulks`` is less than the number of groups that can, or more than they allow.
     """
-    limits = n_cells.min(axis=1) // min_cells
+    limits = groups.n_cells.min(axis=1) // min_cells
     usable = np.flatnonzero(limits)
     each = f"{at_least(min_cells)} of each modality"
     if not len(usable):
         raise ValueError(
-            f"`groupby`: none of the {len(limits)} groups has {each}. Check the labels of each modality's cells, or lower `min_cells`."
+            f"`groupby`: none of the {len(limits)} groups has {each}. "
+            "Check the labels of each modality's cells, or lower `min_cells`."
         )
     if n_bulks < len(usable):
         raise ValueError(
@@ -106,16 +106,17 @@ def plan(groups: np.ndarray, n_cells: np.ndarray, n_bulks: int, min_cells: int) 
         )
     if n_bulks > limits.sum():
         raise ValueError(
-            f"`n_bulks` is {n_bulks}, but the {len(usable)} groups allow {limits.sum()}: a bulk needs {each}. Give at most {limits.sum()}."
+            f"`n_bulks` is {n_bulks}, but the {len(usable)} groups allow {limits.sum()}: a bulk needs {each}. "
+            f"Give at most {limits.sum()}."
         )
     planned = np.zeros(len(limits), dtype=np.int64)
-    sizes = np.bincount(groups[groups >= 0], minlength=len(limits))
+    sizes = np.bincount(groups.of[groups.of >= 0], minlength=len(limits))
     planned[usable] = allot(sizes[usable], limits[usable], n_bulks)
     return planned
 
 
 def allot(n_cells: np.ndarray, limits: np.ndarray, n_bulks: int) -> np.ndarray:
-    """Share out bulks among groups of cells: one each, then the next to the group whose bulks are largest.
+    """Share out bulks among groups of cells: one each, then one at a time to the group whose bulks are largest.
 
     Parameters
     ----------
@@ -136,13 +137,13 @@ def allot(n_cells: np.ndarray, limits: np.ndarray, n_bulks: int) -> np.ndarray:
     return bulks
 
 
-def cut(places: np.ndarray, groups: np.ndarray, bulks: np.ndarray, seed: int) -> np.ndarray:
-    """Order each group's cells by Ward's tree and cut the row into pieces as equal as possible.
+def cut(points: np.ndarray, groups: np.ndarray, bulks: np.ndarray, seed: int) -> np.ndarray:
+    """Order each group's cells by Ward's tree, and cut the row into pieces as equal as possible.
 
     Parameters
     ----------
-    places
-        Embedding of n cells, array (n, d); looked at where ``groups`` is not negative.
+    points
+        Embedding of n cells, array (n, d); read where ``groups`` is not negative.
     groups
         Group of each cell, int array (n,), negative for none.
     bulks
@@ -152,14 +153,14 @@ def cut(places: np.ndarray, groups: np.ndarray, bulks: np.ndarray, seed: int) ->
 
     Returns
     -------
-    Bulk of each cell, int64 array (n,), -1 for none. Bulks are numbered along the groups, and within a group along the row.
+    Bulk of each cell, int64 array (n,), -1 for none. Bulks are numbered along the groups, and then along the row.
     """
     bulk_of = np.full(len(groups), -1, dtype=np.int64)
     first = np.cumsum(bulks) - bulks
     n_grouped = int((groups >= 0).sum())
     for group in tqdm(np.flatnonzero(bulks), desc="Mini-bulks", disable=n_grouped < SHOW_PROGRESS_FROM):
         members = np.flatnonzero(groups == group)
-        row = members[ward_order(places[members], seed=seed)]
+        row = members[ward_order(points[members], seed=seed)]
         for i, piece in enumerate(np.array_split(row, bulks[group])):
             bulk_of[piece] = first[group] + i
     return bulk_of

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numba
@@ -9,6 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from scminnet._core.arguments import check_choice
+from scminnet._core.matrices import Block
 
 METHODS = ("spearman", "pearson")
 
@@ -24,6 +26,44 @@ class Columns(NamedTuple):
     mean: np.ndarray
     #: root of the sum of squared deviations from the mean; 0 exactly where the column is constant
     norm: np.ndarray
+
+
+class Correlated(NamedTuple):
+    """Correlations of pairs over some observations, and what they were computed from."""
+
+    #: correlation of each pair, NaN where it is not defined
+    r: np.ndarray
+    #: number of observations of each pair
+    n: np.ndarray
+    genes: Columns
+    peaks: Columns
+
+
+@dataclass(frozen=True, eq=False)
+class PairValues:
+    """Values of pairs of a gene and a peak, to be correlated over any of the observations.
+
+    Attributes
+    ----------
+    genes, peaks
+        Values of the genes and of the peaks, observations x features.
+    first, second
+        Columns of each pair in ``genes`` and in ``peaks``.
+    method, nonzero
+        As in :func:`scminnet.tl.cre_links`.
+    """
+
+    genes: Block
+    peaks: Block
+    first: np.ndarray
+    second: np.ndarray
+    method: str
+    nonzero: bool
+
+    def correlate(self, rows: np.ndarray) -> Correlated:
+        """Correlate every pair over some of the observations."""
+        x, y = prepare(self.genes[rows], self.method), prepare(self.peaks[rows], self.method)
+        return Correlated(*correlate_pairs(x, y, self.first, self.second, nonzero=self.nonzero), x, y)
 
 
 def prepare(matrix: Any, method: str) -> Columns:
@@ -55,7 +95,8 @@ def check_method(method: str, *, nonzero: bool) -> None:
     check_choice(method, METHODS, "method")
     if nonzero and method != "pearson":
         raise ValueError(
-            f"`nonzero` is set with `method`={method!r}, whose ranks are of all observations. Choose 'pearson', or leave it out."
+            f"`nonzero` is set with `method`={method!r}, whose ranks are of all observations. "
+            "Choose 'pearson', or leave it out."
         )
 
 
@@ -77,7 +118,8 @@ def correlate_pairs(
 
     Returns
     -------
-    float64 in [-1, 1], NaN where a column is constant or, with ``nonzero``, fewer than three rows are left; and int64 number of rows.
+    Correlations, float64 in [-1, 1], NaN where a column is constant or, with ``nonzero``, fewer than three rows are
+    left. And the number of rows of each, int64.
     """
     n = x.values.shape[0]
     if nonzero:
@@ -87,7 +129,7 @@ def correlate_pairs(
 
 
 def correlate_all(x: Columns, y: Columns, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Correlate each of the columns ``first`` of ``x``, which are made dense, with each of the columns ``second`` of ``y``.
+    """Correlate each of the columns ``first`` of ``x``, made dense, with each of the columns ``second`` of ``y``.
 
     Returns
     -------

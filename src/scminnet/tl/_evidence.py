@@ -1,4 +1,4 @@
-"""Measured contacts and effects that links can be held against: read, checked, and looked up for each link."""
+"""Measured contacts and effects to compare links with: read, checked, and looked up for each link."""
 
 from __future__ import annotations
 
@@ -48,7 +48,8 @@ def _read_file(path: Path) -> pd.DataFrame:
     readable = (".bedpe", ".tsv", ".txt", ".csv")
     if suffix not in readable:
         raise ValueError(
-            f"`evidence` is {path.name!r}. Give a file whose name ends in {shorten(readable)}, or that and '.gz'; or a table."
+            f"`evidence` is {path.name!r}. Give a file whose name ends in {shorten(readable)}, or that and '.gz'; "
+            "or a table."
         )
     try:
         if suffix == ".bedpe":
@@ -56,7 +57,8 @@ def _read_file(path: Path) -> pd.DataFrame:
         return pd.read_csv(path, sep="," if suffix == ".csv" else "\t", comment="#")
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, EOFError, OSError) as error:
         raise ValueError(
-            f"`evidence`: {path.name!r} can not be read as {suffix[1:].upper()}: {error}. Check the file, or read it yourself and give the table."
+            f"`evidence`: {path.name!r} can not be read as {suffix[1:].upper()}: {error}. "
+            "Check the file, or read it yourself and give the table."
         ) from error
 
 
@@ -68,8 +70,8 @@ def _read_bedpe(path: Path) -> pd.DataFrame:
     short = [row for row in rows if len(row) < 6]
     if short:
         raise ValueError(
-            f"`evidence`: {len(short):,} of {len(rows):,} lines of {path.name!r} have fewer than six fields separated by tabs, e.g. "
-            f"{shorten([' '.join(row) for row in short], 3)}. Give BEDPE: {' '.join(ANCHOR_COLUMNS)}."
+            f"`evidence`: {len(short):,} of {len(rows):,} lines of {path.name!r} have fewer than six fields separated "
+            f"by tabs, e.g. {shorten([' '.join(row) for row in short], 3)}. Give BEDPE: {' '.join(ANCHOR_COLUMNS)}."
         )
     return pd.DataFrame(rows, columns=list(ANCHOR_COLUMNS), dtype=object)
 
@@ -77,7 +79,7 @@ def _read_bedpe(path: Path) -> pd.DataFrame:
 def look_up(
     links: pd.DataFrame, evidence: pd.DataFrame, *, slack: int, gene_key: str, positive_key: str | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Tell of each link whether the evidence can speak of it, and whether it supports it.
+    """Tell of each link whether the evidence covers it, and whether the evidence supports it.
 
     Parameters
     ----------
@@ -90,26 +92,28 @@ def look_up(
 
     Returns
     -------
-    Two boolean arrays, one value a link: known, and supported.
+    Two boolean arrays, one value a link: covered, and supported.
     """
     if set(ANCHOR_COLUMNS) <= set(evidence.columns):
         if positive_key is not None:
             raise ValueError(
-                f"`positive_key` is {positive_key!r}, but `evidence` is of pairs of anchors, which has no tested negatives. Leave it out."
+                f"`positive_key` is {positive_key!r}, but `evidence` is of pairs of anchors, which has no tested "
+                "negatives. Leave it out."
             )
         return _anchors(links, evidence, slack)
     interval = all(any(c in evidence.columns for c in spellings) for spellings in INTERVAL_COLUMNS)
     if not interval or gene_key not in evidence.columns:
         raise ValueError(
-            f"`evidence` has the columns {shorten(evidence.columns, 20)}. Give pairs of anchors ({', '.join(ANCHOR_COLUMNS)}), or "
-            f"intervals (chrom, start, end) with the gene in a column that `gene_key` names, now {gene_key!r}."
+            f"`evidence` has the columns {shorten(evidence.columns, 20)}. Give pairs of anchors "
+            f"({', '.join(ANCHOR_COLUMNS)}), or intervals (chrom, start, end) with the gene in a column that "
+            f"`gene_key` names, now {gene_key!r}."
         )
     return _gene_intervals(links, evidence, gene_key, positive_key)
 
 
 def _anchors(links: pd.DataFrame, evidence: pd.DataFrame, slack: int) -> tuple[np.ndarray, np.ndarray]:
-    """Links whose peak meets one anchor, and whose start, widened by the slack, the other."""
-    # BEDPE marks an end of unknown place so
+    """Links whose peak overlaps one anchor, and whose start, widened by the slack, overlaps the other."""
+    # BEDPE marks an end of unknown position by a dot
     evidence = evidence[(evidence["chrom1"] != ".") & (evidence["chrom2"] != ".")]
     anchors = [
         parse_intervals(evidence[list(names)].set_axis(["chrom", "start", "end"], axis=1), argument="evidence")
@@ -131,7 +135,7 @@ def _anchors(links: pd.DataFrame, evidence: pd.DataFrame, slack: int) -> tuple[n
 def _gene_intervals(
     links: pd.DataFrame, evidence: pd.DataFrame, gene_key: str, positive_key: str | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Links whose peak meets an interval of their gene; of tested intervals, one that came out positive."""
+    """Links whose peak overlaps an interval of their gene; of tested intervals, a positive one."""
     intervals = parse_intervals(evidence, argument="evidence")
     positive = np.ones(len(evidence), dtype=bool) if positive_key is None else _flags(evidence, positive_key)
     _check_chromosomes(links["chrom"], intervals["chrom"])
@@ -140,13 +144,13 @@ def _gene_intervals(
     shared = of_links.isin(set(genes)).to_numpy()
     if not shared.any():
         raise ValueError(
-            f"`evidence`: links and evidence have no gene in common. The links have {shorten(pd.unique(of_links))}, the evidence "
-            f"{shorten(pd.unique(genes))}. Use one kind of name, symbols or ids, in both."
+            f"`evidence`: links and evidence have no gene in common. The links have {shorten(pd.unique(of_links))}, "
+            f"the evidence {shorten(pd.unique(genes))}. Use one kind of name, symbols or ids, in both."
         )
     peak, peaks = _distinct(links[["chrom", "start", "end"]])
     met, row = overlaps(peaks, intervals)
     pairs = pd.DataFrame({"peak": met, "gene": genes[row], "positive": positive[row]})
-    # 1 or 0 where an interval of the gene was met, missing elsewhere
+    # 1 or 0 where an interval of the gene is overlapped, missing elsewhere
     outcome = pairs.groupby(["peak", "gene"])["positive"].any().astype(float)
     outcome = outcome.reindex(pd.MultiIndex.from_arrays([peak, of_links])).to_numpy()
     return (shared if positive_key is None else ~np.isnan(outcome)), outcome == 1
@@ -155,14 +159,15 @@ def _gene_intervals(
 def _flags(evidence: pd.DataFrame, positive_key: str) -> np.ndarray:
     if positive_key not in evidence.columns:
         raise ValueError(
-            f"`positive_key` is {positive_key!r}, which `evidence` lacks; it has {shorten(evidence.columns, 20)}. Name its column of outcomes."
+            f"`positive_key` is {positive_key!r}, which `evidence` lacks; it has {shorten(evidence.columns, 20)}. "
+            "Name its column of outcomes."
         )
     flags = evidence[positive_key].astype(str).str.lower().map(_FLAGS)
     if flags.isna().any():
         odd = pd.unique(evidence.loc[flags.isna(), positive_key].astype(str))
         raise ValueError(
-            f"`positive_key`={positive_key!r}: {int(flags.isna().sum()):,} rows are neither true nor false, e.g. {shorten(odd, 3)}. "
-            "Give TRUE/FALSE or 1/0, or leave these rows out."
+            f"`positive_key`={positive_key!r}: {int(flags.isna().sum()):,} rows are neither true nor false, e.g. "
+            f"{shorten(odd, 3)}. Give TRUE/FALSE or 1/0, or leave these rows out."
         )
     return flags.to_numpy(bool)
 
@@ -183,6 +188,7 @@ def _check_chromosomes(ours: pd.Series, theirs: pd.Series) -> None:
     ours, theirs = pd.unique(ours), pd.unique(theirs)
     if not set(ours) & set(theirs):
         raise ValueError(
-            f"`evidence`: links and evidence have no chromosome name in common. The links lie on {shorten(ours)}, the evidence on "
-            f"{shorten(theirs)}. Rename one of them, or take evidence of the links' genome build."
+            "`evidence`: links and evidence have no chromosome name in common. "
+            f"The links lie on {shorten(ours)}, the evidence on {shorten(theirs)}. Rename one of them, "
+            "or take evidence of the links' genome build."
         )

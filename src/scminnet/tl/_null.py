@@ -1,7 +1,8 @@
-"""What correlations a gene has with peaks that it can not be linked to, and how a pair stands out from these."""
+"""The null of the links: a gene's correlations with peaks on other chromosomes, and how a pair compares with them."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -12,11 +13,11 @@ from scminnet.tl._correlation import Columns, compiled, correlate_all, correlate
 
 #: Peaks from which backgrounds are taken, drawn from all.
 POOL = 5_000
-#: Fewer background peaks than this tell no spread.
+#: Fewest background peaks: fewer give no reliable standard deviation.
 MIN_BACKGROUND = 30
-#: Background correlations whose z make up the distribution under the null, at least this many a gene.
+#: Background correlations whose z form the null distribution in all, and at least for each gene.
 N_CALIBRATION, MIN_CALIBRATION = 500_000, 100
-#: Genes whose background correlations are held at a time.
+#: Genes whose background correlations are in memory at a time.
 _BLOCK = 128
 
 #: Correlations are cut here before Fisher's transformation, which would make 1 infinite.
@@ -66,6 +67,52 @@ class Background(NamedTuple):
     size: int
 
 
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """The peaks that backgrounds are taken from, the same for every group of observations.
+
+    Attributes
+    ----------
+    used
+        The peaks in use, in pairs or in the pool, as positions among all peaks. Columns are numbered along them.
+    members
+        Columns of the peaks in the pool.
+    chrom
+        Chromosome of every column.
+    gc
+        GC content of every column, or ``None`` to match by accessibility only.
+    size
+        Peaks of a background.
+    """
+
+    used: np.ndarray
+    members: np.ndarray
+    chrom: np.ndarray
+    gc: np.ndarray | None
+    size: int
+
+    def background(self, totals: np.ndarray, norm: np.ndarray) -> Background:
+        """Choose the peaks that vary, to be matched by quantiles of their accessibility and GC content.
+
+        Parameters
+        ----------
+        totals
+            Accessibility of all peaks, summed over the observations.
+        norm
+            Spread of every column; 0 where it is constant.
+        """
+        covariates = [stats.rankdata(totals)[self.used] / len(totals)]
+        if self.gc is not None:
+            covariates.append(stats.rankdata(self.gc) / len(self.gc))
+        members = self.members[norm[self.members] > 0]
+        return Background(members, self.chrom, np.column_stack(covariates), self.size)
+
+
+def draw_pool(n_peaks: int, seed: int) -> np.ndarray:
+    """Draw the peaks of the pool, as positions among all peaks."""
+    return np.random.default_rng(seed).permutation(n_peaks)[:POOL]
+
+
 def matched_null(
     r: np.ndarray,
     n: np.ndarray,
@@ -100,9 +147,9 @@ def matched_null(
 
     Returns
     -------
-    z, the distance of Fisher's transformation of r from the background's mean in standard deviations of the background; and p, the
-    share of background correlations, scored in the same way against their own backgrounds, whose z lies as far from 0 (is as large). NaN where a
-    background has fewer than two correlations.
+    z is the distance of Fisher's transformation of r from the background's mean, in standard deviations of the
+    background. p is the share of background correlations, scored in the same way against their own backgrounds, whose z
+    lies as far from 0 (is as large). Both are NaN where a background has fewer than two correlations.
 
     Raises
     ------
@@ -120,8 +167,9 @@ def matched_null(
         members = pool[chrom[pool] != here]
         if len(members) < MIN_BACKGROUND:
             raise ValueError(
-                f"`null` is 'matched', but only {len(members)} peaks that vary lie on other chromosomes than {str(names[here])!r}; "
-                f"{MIN_BACKGROUND} are needed. Keep the peaks of all chromosomes, or choose 'theoretical' or None."
+                f"`null` is 'matched', but only {len(members)} peaks that vary lie on other chromosomes than "
+                f"{str(names[here])!r}; {MIN_BACKGROUND} are needed. Keep the peaks of all chromosomes, or choose "
+                "'theoretical' or None."
             )
         tree = KDTree(covariates[members])
         size = min(background.size, len(members) - 1)
@@ -151,7 +199,7 @@ def matched_null(
 def _all_correlations(
     x: Columns, y: Columns, genes: np.ndarray, peaks: np.ndarray, *, nonzero: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Fisher's transformation of each gene's correlation with each peak, (genes, peaks), and the number of observations."""
+    """Fisher's transformation of each gene's correlations, (genes, peaks), and their numbers of observations."""
     shape = len(genes), len(peaks)
     if nonzero:
         r, n = correlate_pairs(x, y, np.repeat(genes, len(peaks)), np.tile(peaks, len(genes)), nonzero=True)
@@ -164,8 +212,7 @@ def _scores(
 ) -> np.ndarray:
     """Distance of values from their backgrounds ``correlations[gene, near[peak]]`` in standard deviations."""
     mean, deviation = _moments_at(correlations, gene, near, peak)
-    # the correlations of n independent observations vary by 1 / (n - 1) whatever their distribution, structure adds to that;
-    # few sparse peaks may all have missed the rare large ones
+    # correlations of n independent observations vary by 1 / (n - 1) at least; few sparse peaks may show less by chance
     return (values - mean) / np.maximum(deviation, 1 / np.sqrt(np.maximum(n - 1, 1)))
 
 

@@ -18,8 +18,8 @@ PROMOTER = 2000
 class Pairs(NamedTuple):
     """Pairs, sorted by gene and position, and why the other genes have none."""
 
-    #: one row a pair: ``gene`` and ``peak`` (positions in the features), ``chrom``, ``start``, ``end``, ``tss``, ``strand``,
-    #: ``distance`` and ``promoter`` as in the table of links
+    #: one row a pair: ``gene`` and ``peak`` (positions in the features), and as in the table of links ``chrom``,
+    #: ``start``, ``end``, ``tss``, ``strand``, ``distance`` and ``promoter``
     table: pd.DataFrame
     #: reason of each gene without a pair
     left_out: dict[str, str]
@@ -61,8 +61,8 @@ def window_pairs(
     usable = wanted[wanted.isin(features) & wanted.isin(annotated)]
     if usable.empty:
         raise ValueError(
-            f"`{'tss' if genes is None else 'genes'}`: no gene is both a feature of modality {modality!r} ({shorten(features, 3)}) "
-            f"and in `tss` ({shorten(annotated, 3)})"
+            f"`{'tss' if genes is None else 'genes'}`: no gene is both a feature of modality {modality!r} "
+            f"({shorten(features, 3)}) and in `tss` ({shorten(annotated, 3)})"
             + ("." if genes is None else f", of those asked for ({shorten(wanted, 3)}).")
             + " Give genes under the names of both, e.g. `tss.assign(gene=tss['gene_id'])` where the features are ids."
         )

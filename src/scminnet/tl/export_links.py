@@ -40,7 +40,7 @@ table interact
     )
 """
 
-#: Links of positive and of negative correlation in browsers that colour them; told apart with any colour vision.
+#: Colours of links with positive and negative correlation, distinct with any colour vision.
 POSITIVE_COLOR, NEGATIVE_COLOR = "#b2182b", "#2166ac"
 
 SCORES = ("r", "z", *PROBABILITIES)
@@ -56,8 +56,8 @@ def export_links(
 ) -> None:
     """Write links for a genome browser.
 
-    All links of the table are written: select those to show before. The file is complete or not there: an interrupted write leaves
-    what was at ``path``. Rows are sorted by chromosome and start, as ``LC_COLLATE=C sort -k1,1 -k2,2n`` does.
+    All links of the table are written, so select those to show first. An interrupted write leaves what was at ``path``.
+    Rows are sorted by chromosome and start, as by ``LC_COLLATE=C sort -k1,1 -k2,2n``.
 
     Parameters
     ----------
@@ -70,18 +70,18 @@ def export_links(
 
         - ``"bed"``, BED6: the peak, named after the gene, with the gene's strand.
         - ``"bedpe"``: the peak and the base of the transcript start, named ``peak/gene``, the gene's strand last. Then
-          the table's own columns (``distance``, ``r``, ...), with a header that begins with ``#``. For IGV and bedtools.
-        - ``"interact"``, UCSC's bed5+13: from the peak (source) to the base of the transcript start (target), with a track line,
-          to be loaded as a custom track. Column ``exp`` is the group, red links are positive and blue ones negative.
+          the table's own columns (``distance``, ``r``, ...). The header begins with ``#``. For IGV and bedtools.
+        - ``"interact"``, UCSC's bed5+13: from the peak (source) to the base of the transcript start (target). A track
+          line makes it a custom track. Column ``exp`` is the group. Red links are positive, blue ones negative.
         - ``"biginteract"``: the same without the track line, and beside it ``{path}.as``, for
           ``bedToBigBed -tab -type=bed5+13 -as={path}.as {path} chrom.sizes links.bb``.
         - ``"longrange"``: for the WashU browser and IGV, two lines a link, one from each end: the region, then
-          ``chrom:start-end,score``, a running number, and ``+`` at the lower end or ``-`` at the upper. Compress and index it with
-          ``bgzip`` and ``tabix -p bed``.
+          ``chrom:start-end,score``, a running number, and ``+`` at the lower end or ``-`` at the upper. Compress and
+          index it with ``bgzip`` and ``tabix -p bed``.
     score
-        Column that fills the formats' scores: ``"r"``, ``"z"``, ``"p"`` or ``"fdr"``, of the last two their -log10. ``bedpe``,
-        ``longrange`` and the interact ``value`` hold it as it is. Scores from 0 to 1000 (BED, interact) are 1000 times the size of r, or of the others
-        their size as a share of the largest in the table, times 1000.
+        Column that fills the formats' scores: ``"r"``, ``"z"``, or -log10 of ``"p"`` or ``"fdr"``. ``bedpe``,
+        ``longrange`` and the interact ``value`` hold it as it is. Scores of BED and interact go from 0 to 1000. They
+        are 1000 times the size of r, or 1000 times the size of another score divided by the largest in the table.
 
     Raises
     ------
@@ -92,7 +92,7 @@ def export_links(
     FileNotFoundError, IsADirectoryError
         The folder is not there, or ``path`` is one.
     ValueError
-        The table lacks columns, rows or scores; a strand is neither + nor -; the format is unknown.
+        The table lacks columns, rows or scores. A strand is neither + nor -. The format is unknown.
 
     Examples
     --------
@@ -105,8 +105,8 @@ def export_links(
         format = path.suffix.removeprefix(".").lower()
         if format not in FORMATS:
             raise ValueError(
-                f"`path` is {path.name!r}, whose end names no format. Let it end in one of {shorten(FORMATS, 10)}, or give "
-                "`format`."
+                f"`path` is {path.name!r}, whose end names no format. Let it end in one of {shorten(FORMATS, 10)}, "
+                "or give `format`."
             )
     check_choice(format, FORMATS, "format")
     check_choice(score, SCORES, "score")
@@ -120,7 +120,7 @@ def export_links(
     table = table.assign(
         value=value,
         score=np.rint(1000 * np.clip(np.abs(value) / largest, 0, 1)).astype(np.int64),
-        # names of fields that other programs split at blanks
+        # other programs split fields at blanks
         gene=_without_blanks(table["gene"]),
         peak=_without_blanks(table["peak"]),
     )
@@ -132,7 +132,8 @@ def export_links(
     with atomic_text_file(path) as file:
         if format == "interact":
             file.write(
-                'track type=interact name="links" description="peak-gene links" interactDirectional=true visibility=full\n'
+                'track type=interact name="links" description="peak-gene links" '
+                "interactDirectional=true visibility=full\n"
             )
         rows.to_csv(file, sep="\t", header=format == "bedpe", index=False, lineterminator="\n")
 

@@ -21,19 +21,21 @@ def export_peaks(
 ) -> None:
     """Write peaks as BED6 for Homer's motif search.
 
-    Each peak is written once, under a name of its own, ``chrom:start-end``, which Homer asks for; the score is 0 and the strand +, for a
-    peak has none. An interrupted write leaves what was at ``path``.
+    Each peak is written once. Homer needs unique names, so a peak is called ``chrom:start-end``. A peak has no score
+    and no strand, so these are 0 and +. An interrupted write leaves what was at ``path``.
 
     Parameters
     ----------
     peaks
-        A table of intervals (``chrom``, ``start``, ``end`` or another spelling in ``genomics.INTERVAL_COLUMNS``, or peak names as index),
-        e.g. links that were selected, or the MuData of bulks after ``cre_links``.
+        A table of intervals, e.g. links that were selected, or the MuData of bulks after ``cre_links``. Intervals are
+        the columns ``chrom``, ``start``, ``end``, in any spelling of ``genomics.INTERVAL_COLUMNS``, or peak names as
+        index.
     path
         The file to write; its folder must exist.
     background
-        A table of intervals to compare with, e.g. ``mdata["atac"].var``. Those that are not among ``peaks`` are written beside,
-        to ``{path without its end}.background{end}``, for ``findMotifsGenome.pl peaks.bed hg38 out -size given -bg peaks.background.bed``.
+        A table of intervals to compare with, e.g. ``mdata["atac"].var``. Those that are not among ``peaks`` are written
+        to ``{path without its end}.background{end}``. Use it as in ``findMotifsGenome.pl peaks.bed hg38 out -size given
+        -bg peaks.background.bed``.
 
     Raises
     ------
@@ -44,7 +46,7 @@ def export_peaks(
     FileNotFoundError, IsADirectoryError
         The folder is not there, or ``path`` is one.
     ValueError
-        Intervals do not parse, there are none, or the background holds nothing beside the peaks.
+        Intervals do not parse, there are none, or the background holds no other interval than the peaks.
 
     Examples
     --------

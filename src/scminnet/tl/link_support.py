@@ -1,4 +1,4 @@
-"""How far measured contacts or effects support links, and whether their scores tell more than distance does."""
+"""The support of links by measured contacts or effects, and whether scores predict it better than distance."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ class LinkSupport:
     Attributes
     ----------
     auprc
-        One row a group of links: ``group``, ``n_pairs``, ``n_supported``, ``prevalence`` (the supported share, which is the AUPRC of a
-        random order), ``auprc`` of the score and ``auprc_distance`` of the order by distance alone, the nearest first. NaN where no pair
-        is supported.
+        One row a group of links: ``group``, ``n_pairs``, ``n_supported``, and ``prevalence``, the supported share,
+        which is the AUPRC of a random order. ``auprc`` is that of the score, and ``auprc_distance`` that of distance
+        alone, the nearest first. Both are NaN where no pair is supported.
     by_distance
-        One row a group and bin of distance: ``group``, ``from`` and ``to`` (bases, ``from`` <= ``|distance|`` < ``to``; the last bin is
-        open, its ``to`` is infinite), ``n_pairs``, ``n_supported``, ``share`` of the pairs that is supported, and the means of ``r``
-        over supported and unsupported pairs, ``r_supported`` and ``r_unsupported``. NaN where there is no such pair.
+        One row a group and bin of distance: ``group``, ``from`` and ``to`` (bases, ``from`` <= ``|distance|`` <
+        ``to``; infinite for the last bin), ``n_pairs``, ``n_supported`` and the supported ``share``. ``r_supported``
+        and ``r_unsupported`` are the means of ``r`` over supported and unsupported pairs, NaN where there is none.
     pairs
-        The links that the evidence can speak of, with the column ``supported`` (bool).
+        The links that the evidence covers, with the column ``supported`` (bool).
     n_unknown
-        Number of links left out because it can not.
+        Number of links left out because the evidence does not cover them.
     """
 
     auprc: pd.DataFrame
@@ -56,36 +56,40 @@ def link_support(
     gene_key: str = "gene",
     positive_key: str | None = None,
 ) -> LinkSupport:
-    """Hold links against promoter-capture Hi-C, CRISPR screens or eQTLs.
+    """Compare links with promoter-capture Hi-C, CRISPR screens or eQTLs.
 
-    Near pairs are both more often supported and more strongly correlated, so that a high share alone says little: shares are
-    given by distance, and beside the precision of the score stands that of distance alone.
+    Near pairs are both more often supported and more strongly correlated, so a high supported share alone says little.
+    Compare shares within a bin of distance, and the precision of the score with that of distance alone.
 
     Parameters
     ----------
     links
-        The MuData of bulks after ``cre_links``, or its table. All tested pairs, not only the significant ones: the others are the negatives.
+        The MuData of bulks after ``cre_links``, or its table. Give all tested pairs, not only the significant ones: the
+        others are the negatives.
     evidence
         A table, or the path of a file (``.gz`` allowed), of one of two kinds:
 
-        - pairs of anchors, BEDPE (``.bedpe``, or the columns ``chrom1``, ``start1``, ``end1``, ``chrom2``, ``start2``, ``end2``). A link
-          is supported when its peak overlaps one anchor of a pair and its gene's transcript start lies within ``slack`` bases
-          of the other. Links whose start is near no anchor are left out: nothing was measured there. Anchors of unknown place
-          (chromosome ``.``) count for nothing.
-        - intervals of a gene (``.tsv``, ``.txt``, ``.csv`` with a header: ``chrom``, ``start``, ``end`` or another spelling in
-          ``genomics.INTERVAL_COLUMNS``, and the gene): elements of a CRISPR screen, or eQTLs as intervals one base long. A link is
-          supported when its peak overlaps one of its gene's intervals. Links of genes without any are left out.
+        - pairs of anchors: BEDPE (``.bedpe``), or the columns ``chrom1``, ``start1``, ``end1``, ``chrom2``, ``start2``,
+          ``end2``. A link is supported when its peak overlaps one anchor of a pair and its gene's transcript start lies
+          within ``slack`` bases of the other. Links whose start is near no anchor are left out, because nothing was
+          measured there. Anchors of unknown position (chromosome ``.``) are ignored.
+        - intervals of a gene: elements of a CRISPR screen, or eQTLs as intervals one base long. The file (``.tsv``,
+          ``.txt`` or ``.csv``) has a header. The columns are the gene and ``chrom``, ``start``, ``end``, in any
+          spelling of ``genomics.INTERVAL_COLUMNS``. A link is supported when its peak overlaps one of its gene's
+          intervals. Links of genes without any are left out.
     score
-        Column by which links are ranked: ``"r"`` or ``"z"``, the greatest first, or ``"p"`` or ``"fdr"``, the smallest first.
+        Column by which links are ranked: ``"r"`` or ``"z"``, the greatest first, or ``"p"`` or ``"fdr"``, the smallest
+        first.
     bins
         Ascending edges of the bins of ``|distance|``, in bases, the first 0; the last bin has no upper end.
     slack
-        Bases around a transcript start in which an anchor counts as the promoter's; 1,000, about the length of a promoter.
+        Bases around a transcript start in which an anchor counts as the promoter's; 1,000, about a promoter's length.
     gene_key
         Column of intervals that names the gene, as the links do.
     positive_key
-        Column of intervals that tells which came out positive (true/false or 1/0), for screens that list what they tested without
-        effect. Only links that overlap a tested interval of their gene then count. ``None``: every interval is positive.
+        Column of intervals that says which were positive (true/false or 1/0), for screens that also list tested
+        intervals without effect. Only links that overlap a tested interval of their gene then count. ``None``: every
+        interval is positive.
 
     Returns
     -------
@@ -94,19 +98,20 @@ def link_support(
     Raises
     ------
     TypeError
-        ``links`` or ``evidence`` is neither a table nor what else is allowed.
+        ``links`` is neither table nor MuData, or ``evidence`` neither table nor path.
     KeyError
         ``links`` is a MuData without links.
     FileNotFoundError
         ``evidence`` is the path of no file.
     ValueError
-        A table lacks columns or rows, intervals or outcomes do not parse, the file can not be read; links and evidence have no
-        chromosome or no gene in common, or the evidence can speak of no link; a score is missing; a parameter is out of its range.
+        A table lacks columns or rows. Intervals or outcomes do not parse, or the file can not be read. Links and
+        evidence have no chromosome or no gene in common, or the evidence covers no link. A score is missing. A
+        parameter is out of its range.
 
     Notes
     -----
-    AUPRC is scikit-learn's average precision: the mean, over the supported pairs, of the share of supported pairs among those ranked as
-    high or higher.
+    AUPRC is scikit-learn's average precision: the mean, over the supported pairs, of the share of supported pairs among
+    those ranked as high or higher.
 
     Examples
     --------
@@ -129,8 +134,8 @@ def link_support(
     )
     if not known.any():
         raise ValueError(
-            f"`evidence` can speak of none of the {len(table):,} links: no transcript start is within {slack:,} bases of an anchor, or "
-            "no link was tested. Check that both are of one genome build."
+            f"`evidence` can speak of none of the {len(table):,} links: no transcript start is within {slack:,} bases "
+            "of an anchor, or no link was tested. Check that both are of one genome build."
         )
     pairs = table.assign(supported=supported)[known].reset_index(drop=True)
     far = pairs["distance"].abs().to_numpy()
@@ -157,7 +162,7 @@ def _check_bins(bins: Sequence[int]) -> list[int]:
 
 def _precision(supported: np.ndarray, scores: np.ndarray, far: np.ndarray) -> dict[str, float]:
     """Average precision of the scores and of distance alone."""
-    # of no positives scikit-learn makes a 0 with a warning; it is not defined
+    # not defined without positives, for which scikit-learn gives 0 and a warning
     auprc = [average_precision_score(supported, by) if supported.any() else np.nan for by in (scores, -far)]
     return {
         "n_pairs": len(supported),

@@ -31,9 +31,9 @@ def motif_enrichment(
 ) -> pd.DataFrame:
     """Find the motifs that linked peaks hold more often than background peaks.
 
-    A peak holds a motif when its sequence reaches, at some place of either strand, a score that random sequence of the peaks'
-    composition reaches at one place with the probability ``pvalue``. Motifs rich in GC are more frequent in peaks rich in GC, which
-    promoters are; so peaks are compared within bins of GC content.
+    A peak holds a motif when the motif's score passes a threshold at some position of either strand. Random sequence of
+    the peaks' composition passes it at one position with the probability ``pvalue``. Motifs rich in GC are more
+    frequent in peaks rich in GC, such as promoters. Peaks are therefore compared within bins of GC content.
 
     Parameters
     ----------
@@ -42,25 +42,35 @@ def motif_enrichment(
     genome
         FASTA file of the peaks' genome, plain or compressed with bgzip. Its index (``.fai``) is made beside it.
     max_fdr
-        Peaks with a link of at most this ``fdr`` are the linked ones. ``None``: all peaks of the table; ``background`` is then needed.
-        To take positive links only, give ``links[links["r"] > 0]``.
+        Peaks with a link of at most this ``fdr`` are the linked ones. ``None``: all peaks of the table, and
+        ``background`` is then needed. To take positive links only, give ``links[links["r"] > 0]``.
     background
-        Table of the peaks to compare with, e.g. ``mdata["atac"].var``; those that are linked are left out. ``None``: the table's other
-        peaks, which lie near genes as the linked ones do.
+        Table of the peaks to compare with, e.g. ``mdata["atac"].var``; those that are linked are left out. ``None``:
+        the table's other peaks, which lie near genes as the linked ones do.
     motifs
         File in MEME or JASPAR format, or a list of :class:`scminnet.motifs.Motif`. ``None``: the 746 matrices that muon
         ships, JASPAR CORE of vertebrates.
     pvalue
-        Probability of a hit at one place of one strand of random sequence; 5e-5, the default of motifmatchr.
+        Probability of a hit at one position of one strand of random sequence; 5e-5, the default of motifmatchr.
     n_gc_bins
-        Bins of GC content, cut at quantiles of the linked peaks'. 1: GC is not looked at.
+        Bins of GC content, cut at quantiles of the linked peaks. 1: GC content is ignored.
 
     Returns
     -------
-    One row a motif, the smallest ``p`` first: ``motif`` (its id), ``gene`` (name of the factor), ``n_linked`` and ``n_background`` (peaks of
-    each kind), ``n_linked_with`` and ``n_background_with`` (peaks that hold it), ``expected`` (linked peaks that would hold it if
-    they did as all peaks of their bin do), ``fold`` (``n_linked_with / expected``), ``p`` and ``fdr`` (Benjamini-Hochberg).
-    Nothing is written into a MuData.
+    A table, one row a motif, the smallest ``p`` first. Nothing is written into a MuData.
+
+    ``motif``, ``gene``
+        The motif's id, and the name of the factor.
+    ``n_linked``, ``n_background``
+        Peaks of each kind.
+    ``n_linked_with``, ``n_background_with``
+        Those that hold the motif.
+    ``expected``
+        Linked peaks that would hold it at the rates of all peaks of their bins.
+    ``fold``
+        ``n_linked_with / expected``.
+    ``p``, ``fdr``
+        As in the notes, and the false discovery rate by Benjamini and Hochberg.
 
     Raises
     ------
@@ -73,13 +83,15 @@ def motif_enrichment(
     FileNotFoundError
         ``genome`` or ``motifs`` is the path of no file.
     ValueError
-        The table lacks columns or rows; ``fdr`` is missing; no peak is linked, or none is left as background; chromosomes are
-        not in the genome or end before the peaks; a file can not be read; a parameter is out of its range.
+        The table lacks columns or rows. ``fdr`` is missing. No peak is linked, or none is left as background.
+        Chromosomes are not in the genome or end before the peaks. A file can not be read. A parameter is out of its
+        range.
 
     Notes
     -----
-    p is the probability of as many or more linked peaks with the motif, were the linked ones drawn at random from the peaks of their
-    bin: hypergeometric in each bin, the bins' sum by convolution. With one bin it is Fisher's one-sided exact test.
+    p is the probability of as many or more linked peaks with the motif, if the linked peaks were drawn at random from
+    the peaks of their bins. It is hypergeometric in each bin; the sum over bins is by convolution. With one bin it is
+    Fisher's one-sided exact test.
 
     Examples
     --------
@@ -136,7 +148,8 @@ def _matrices(motifs: str | os.PathLike[str] | Sequence[Motif] | None) -> list[M
     matrices = [m for m in motifs if isinstance(m, Motif)] if isinstance(motifs, Sequence) else []
     if not matrices or len(matrices) < len(motifs):
         raise TypeError(
-            f"`motifs` is {motifs!r:.80}. Give a file in MEME or JASPAR format, a list of `scminnet.motifs.Motif`, or None."
+            f"`motifs` is {motifs!r:.80}. Give a file in MEME or JASPAR format, a list of `scminnet.motifs.Motif`, "
+            "or None."
         )
     return matrices
 
@@ -155,7 +168,8 @@ def _peaks(
         fdr = table["fdr"].to_numpy(float, na_value=np.nan)
         if np.isnan(fdr).all():
             raise ValueError(
-                "`links` has no value in column 'fdr'. Call `cre_links` with a null, or select links and give `max_fdr=None` with a `background`."
+                "`links` has no value in column 'fdr'. Call `cre_links` with a null, or select links and give "
+                "`max_fdr=None` with a `background`."
             )
         chosen = fdr <= max_fdr
         if not chosen.any():
@@ -174,7 +188,7 @@ def _peaks(
 
 
 def _tail(n_found: int, n_all: np.ndarray, n_with: np.ndarray, n_linked: np.ndarray) -> float:
-    """Probability that draws of ``n_linked`` from each bin's ``n_all`` peaks find ``n_found`` or more of the ``n_with``."""
+    """Probability that draws of ``n_linked`` from each bin's ``n_all`` find ``n_found`` or more of the ``n_with``."""
     density = np.ones(1)
     for total, holding, drawn in zip(n_all, n_with, n_linked, strict=True):
         if drawn:

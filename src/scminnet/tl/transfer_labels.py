@@ -1,20 +1,18 @@
-"""Labels carried from one modality's cells to another's by their neighbours in the joint embedding."""
+"""Label transfer: one modality's cells are labelled by their neighbours of another in the joint embedding."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from mudata import MuData
 
 from scminnet._core.arguments import check_count, check_fraction
-from scminnet._core.embeddings import joint_embeddings
 from scminnet._core.keys import EMBEDDING_KEY
-from scminnet._core.mdata import check_copyable, check_modalities, check_mudata, check_not_view
-from scminnet._core.obs import obs_column
+from scminnet._core.mdata import check_copyable, check_mudata, check_not_view
+from scminnet._core.params import recorded
 from scminnet.graph.neighbors import nearest_neighbors
 from scminnet.graph.vote import vote
+from scminnet.tl._cells import read_source_and_target
 
 
 def transfer_labels(
@@ -34,36 +32,36 @@ def transfer_labels(
     """Label one modality's cells by a vote of their nearest neighbours among another modality's cells.
 
     Each of the nearest labelled source cells votes with a weight of 1 / Euclidean distance, as in
-    :func:`~scminnet.metrics.label_transfer_accuracy`. A target cell stays unassigned when its neighbours
-    are farther, in the mean, than those of nearly all (``quantile``) of the source's own labelled cells among themselves, or agree
-    less. Both count: a type that the source lacks may lie far off but nearest one type, whose vote is then unanimous; or
-    amid several types, where no distance tells it.
+    :func:`~scminnet.metrics.label_transfer_accuracy`. A target cell stays unassigned in two cases: if the mean distance
+    to its neighbours is larger, or their agreement is lower, than for nearly all (``quantile``) of the source's own
+    labelled cells among themselves. Both limits are needed. A cell type that the source lacks may lie far from all
+    types but nearest to one, whose vote is then unanimous. Or it may lie between several types, at a usual distance.
 
-    How well this works depends on the type and on how well the embedding tells types apart: kinds of their own mostly stay unassigned,
-    close relatives of a known type may hardly. Known types lose cells, too: ``1 - quantile`` for each limit where target cells lie as
-    close to the source's as those do among themselves, and more where the target's modality is noisier.
-    Lower ``quantile`` to find more unseen cells, and raise it to lose fewer known ones. ``benchmarks/accuracy/unseen_types.py``
-    measures both on real data.
+    Distinct unseen types mostly stay unassigned. Close relatives of a known type often receive its label. Known types
+    lose cells too: a share of ``1 - quantile`` for each limit if target cells lie as close to the source's cells as
+    those do to each other, and more if the target's modality is noisier. Lower ``quantile`` to find more unseen cells.
+    Raise it to lose fewer known ones.
 
     Parameters
     ----------
     mdata
-        MuData whose two modalities each hold their cells' embedding in ``mdata[m].obsm[use_rep]``, in one space, whatever made it.
+        MuData whose two modalities each hold their cells' embedding in ``mdata[m].obsm[use_rep]``, in one space. Any
+        method may have made it.
     source
-        Modality whose cells have labels.
+        Modality with labelled cells.
     target
-        Modality whose cells get labels: all of them, labelled before or not.
+        Modality whose cells are to be labelled, whether or not they have labels already.
     labels_key
-        Column of the labels, in ``mdata.obs`` or in the source's ``obs``. Source cells without one (missing value) have no vote.
+        Column of the labels, in ``mdata.obs`` or in the source's ``obs``. Source cells without one have no vote.
     use_rep
         Key of the embeddings in the modalities' ``obsm``, arrays (cells of the modality, d).
     n_neighbors
-        Neighbours that vote; 20, as many as make the paper's smoothing graph.
+        Neighbours that vote; 20, as many as in the paper's smoothing graph.
     quantile
-        Share of the source's own cells within each of the two limits. Lower: more cells of unseen types are found, and more cells
-        of known types lost.
+        Share of the source's own cells within each of the two limits. If it is lower, more cells of unseen types are
+        found, and more cells of known types are lost.
     unassigned
-        What cells beyond a limit are called. ``None``: there is no limit, every cell gets a label.
+        What cells beyond a limit are called. ``None``: there is no limit, and every cell gets a label.
     key_added
         Name of the result.
     seed
@@ -76,14 +74,14 @@ def transfer_labels(
     ``None``, or the copy. Written, for ``key = key_added``:
 
     ``mdata[target].obs[key]``
-        The labels, categorical; the categories are the source's labels as text, sorted, and ``unassigned`` last.
+        The labels, categorical. The categories are the source's labels as text, sorted, and ``unassigned`` last.
     ``mdata[target].obs["{key}_confidence"]``
         The winner's share of the vote, float32 in (0, 1], also of unassigned cells.
     ``mdata[target].obs["{key}_distance"]``
         Mean distance to the neighbours that voted, float32, in units of the embedding.
     ``mdata.uns[key]``
-        ``source``, ``target`` and ``params``; unless ``unassigned=None``, also the limits of these two: ``max_distance`` and
-        ``min_confidence``.
+        ``source``, ``target`` and ``params``. Unless ``unassigned=None``, also the limits of confidence and distance,
+        ``min_confidence`` and ``max_distance``.
 
     Raises
     ------
@@ -92,52 +90,46 @@ def transfer_labels(
     KeyError
         The column or an embedding is missing.
     ValueError
-        ``mdata`` is a view; a modality is unknown or empty, or both are the same; embeddings are not finite or differ in
-        width; there are not more labelled source cells than ``n_neighbors``; places of the labels disagree; a parameter is out of
-        its range; ``unassigned`` is a label; or a column to be written is that of the labels.
+        ``mdata`` is a view. A modality is unknown or empty, or both are the same. Embeddings are not finite or differ
+        in width. There are not more labelled source cells than ``n_neighbors``. Tables with the labels disagree on a
+        cell. A parameter is out of its range. ``unassigned`` is a label. A column to be written is that of the labels.
     """
     check_mudata(mdata)
     check_not_view(mdata)
     check_copyable(mdata, copy=copy)
-    if source == target:
-        raise ValueError(f"`target` is {target!r}, as is `source`. Name two modalities.")
-    check_modalities(mdata, [source], "source")
-    check_modalities(mdata, [target], "target")
     check_count(n_neighbors, "n_neighbors")
     check_fraction(quantile, "quantile", upper_open=False)
-    columns = (key_added, f"{key_added}_confidence", f"{key_added}_distance")
+    label, confidence, distance = columns = (key_added, f"{key_added}_confidence", f"{key_added}_distance")
     if labels_key in columns:
         raise ValueError(
-            f"`key_added` is {key_added!r}, so that column {labels_key!r}, the `labels_key`, would be written over. Give another name."
+            f"`key_added` is {key_added!r}, so that column {labels_key!r}, the `labels_key`, would be written over. "
+            "Give another name."
         )
-    labels = obs_column(mdata, labels_key, [source], "labels_key").map(str, na_action="ignore")
-    labels = labels.loc[mdata.mod[source].obs_names]
-    labelled = labels.notna().to_numpy()
+    cells = read_source_and_target(mdata, source, target, use_rep, labels_key=labels_key)
+    labels = cells.labels[labels_key].iloc[cells.rows_of(source)].to_numpy()
+    labelled = pd.notna(labels)
     if labelled.sum() <= n_neighbors:
         raise ValueError(
-            f"`n_neighbors` is {n_neighbors}, but `labels_key`={labels_key!r} labels only {int(labelled.sum())} cells of modality "
-            f"{source!r}. Give fewer neighbours or more labels."
+            f"`n_neighbors` is {n_neighbors}, but `labels_key`={labels_key!r} labels only {int(labelled.sum())} cells "
+            f"of modality {source!r}. Give fewer neighbours or more labels."
         )
-    codes, types = pd.factorize(labels[labelled].to_numpy(), sort=True)
+    codes, types = pd.factorize(labels[labelled], sort=True)
     if unassigned in types:
         raise ValueError(f"`unassigned` is {unassigned!r}, which is a label of `labels_key`. Give another word.")
-    points, query = joint_embeddings(mdata, [source, target], use_rep)
-    points = points[labelled]
 
-    neighbors = nearest_neighbors(points, n_neighbors, query=query, seed=seed)
-    elected = vote(codes, neighbors, len(types))
-    far = neighbors.distances.mean(axis=1)
-    names = types[elected.winners]
-    categories = list(types)
-    entry: dict[str, Any] = {"source": source, "target": target}
+    points = cells.embedded[source][labelled]
+    shares, distances, winners = _elect(points, codes, len(types), n_neighbors, seed, query=cells.embedded[target])
+    names, categories, limits = types[winners], list(types), {}
     if unassigned is not None:
-        own = nearest_neighbors(points, n_neighbors, seed=seed)
-        max_distance = float(np.quantile(own.distances.mean(axis=1), quantile))
-        min_confidence = float(np.quantile(vote(codes, own, len(types)).shares, 1 - quantile))
-        beyond = (far > max_distance) | (elected.shares < min_confidence)
+        own_shares, own_distances, _ = _elect(points, codes, len(types), n_neighbors, seed)
+        limits = {
+            "max_distance": float(np.quantile(own_distances, quantile)),
+            "min_confidence": float(np.quantile(own_shares, 1 - quantile)),
+        }
+        beyond = (distances > limits["max_distance"]) | (shares < limits["min_confidence"])
         names = np.where(beyond, unassigned, names)
-        entry |= {"max_distance": max_distance, "min_confidence": min_confidence}
         categories.append(unassigned)
+
     params = {
         "labels_key": labels_key,
         "use_rep": use_rep,
@@ -146,14 +138,24 @@ def transfer_labels(
         "unassigned": unassigned,
         "seed": seed,
     }
-    # h5mu files hold no None
-    entry["params"] = {name: value for name, value in params.items() if value is not None}
-
     result = mdata.copy() if copy else mdata
     obs = result.mod[target].obs
-    label, confidence, distance = columns
     obs[label] = pd.Categorical(names, categories=categories)
-    obs[confidence] = elected.shares
-    obs[distance] = far
-    result.uns[key_added] = entry
+    obs[confidence] = shares
+    obs[distance] = distances
+    result.uns[key_added] = {"source": source, "target": target, **limits, "params": recorded(params)}
     return result if copy else None
+
+
+def _elect(
+    points: np.ndarray, codes: np.ndarray, n_types: int, n_neighbors: int, seed: int, query: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Let the nearest labelled points vote on each cell of ``query``, or on each other.
+
+    Returns
+    -------
+    The winner's share of the vote, the mean distance to the voters, and the winner, each an array (cells,).
+    """
+    neighbors = nearest_neighbors(points, n_neighbors, query=query, seed=seed)
+    elected = vote(codes, neighbors, n_types)
+    return elected.shares, neighbors.distances.mean(axis=1), elected.winners

@@ -103,7 +103,7 @@ def couple_parts(
         for side, (parts, fitted) in enumerate(zip(sampled, components, strict=True))
     ]
     linked = [np.vstack([own_linked for _, own_linked in side]) for side in values]
-    varies = np.logical_and(*(x.any(axis=0) for x in linked))
+    varies: np.ndarray = linked[0].any(axis=0) & linked[1].any(axis=0)
     if varies.sum() < MIN_LINKS:
         raise ValueError(
             f"{int(varies.sum())} of {len(varies)} links between {names[0]!r} and {names[1]!r} join features that vary in both "
@@ -121,9 +121,9 @@ def couple_parts(
         for own, x, group, parts in zip(values, linked, groups, sampled, strict=True)
     ]
     coupling = couple(sides[0], sides[1], anchors.weights[varies], rho=rho, seed=seed)
-    cells = tuple(np.concatenate([part.cells for part in parts]) for parts in sampled)
-    partners = tuple(cells[1 - side][coupling.draw_partners(side, N_PARTNERS, seed)] for side in (0, 1))
-    return CoupledCells(coupling, cells, partners)
+    left, right = (np.concatenate([part.cells for part in parts]) for parts in sampled)
+    partners = right[coupling.draw_partners(0, N_PARTNERS, seed)], left[coupling.draw_partners(1, N_PARTNERS, seed)]
+    return CoupledCells(coupling, (left, right), partners)
 
 
 class LinkedFeatures(NamedTuple):

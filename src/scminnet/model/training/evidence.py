@@ -142,16 +142,17 @@ def gather_evidence(
         for a, b in modality_pairs(names):
             if not has_feature_links(mdata, a, b, links_key):
                 continue
-            parts = tuple(
+            first, second = (
                 _unpaired_parts(own, other, names, matrices, positions, labels, query, starts, groups)
                 for own, other in ((a, b), (b, a))
             )
-            small = [m for m, side in zip((a, b), parts, strict=True) if _n_cells(side) < MIN_CELLS]
-            if small:
-                few += [f"{m} has {_n_cells(side)}" for m, side in zip((a, b), parts, strict=True) if m in small]
+            sizes = {a: _n_cells(first), b: _n_cells(second)}
+            if min(sizes.values()) < MIN_CELLS:
+                few += [f"{m} has {n}" for m, n in sizes.items() if n < MIN_CELLS]
                 continue
             links = read_feature_links(mdata, a, b, links_key, unknown="drop")
-            coupled[a, b] = Coupled(links, tuple(sample_parts(side, links, (seed, i)) for i, side in enumerate(parts)))
+            sampled = sample_parts(first, links, (seed, 0)), sample_parts(second, links, (seed, 1))
+            coupled[a, b] = Coupled(links, sampled)
     if not coupled and not any(n_pairs.values()):
         raise ValueError(_nothing(mdata, names, links_key, can_couple, few))
     in_training = np.zeros(len(positions), dtype=bool)
