@@ -103,7 +103,7 @@ def couple_parts(
         for side, (parts, fitted) in enumerate(zip(sampled, components, strict=True))
     ]
     linked = [np.vstack([own_linked for _, own_linked in side]) for side in values]
-    varies: np.ndarray = linked[0].any(axis=0) & linked[1].any(axis=0)
+    varies = np.asarray(linked[0].any(axis=0) & linked[1].any(axis=0))
     if varies.sum() < MIN_LINKS:
         raise ValueError(
             f"{int(varies.sum())} of {len(varies)} links between {names[0]!r} and {names[1]!r} join features that vary in both "
