@@ -45,7 +45,7 @@ class MinNetAccessor:
         return integration_report(self._mdata, modalities=modalities, labels_key=labels_key, **kwargs)
 
     def transfer_labels(self, source: str, target: str, labels_key: str, **kwargs: Any) -> MuData | None:
-        """Transfer labels from one modality's cells to another's; arguments as in :func:`scminnet.tl.transfer_labels`."""
+        """Transfer labels between modalities' cells; arguments as in :func:`scminnet.tl.transfer_labels`."""
         from scminnet.tl import transfer_labels
 
         return transfer_labels(self._mdata, source, target, labels_key, **kwargs)

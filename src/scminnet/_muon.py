@@ -1,6 +1,7 @@
-"""Adds the steps after training to ``muon.tl``, under names that muon does not have itself.
+"""Adds the steps after training to ``muon.tl``, under names that muon does not have.
 
-muon takes seconds to import, so scminnet does not import it. wrapt calls :func:`offer` when somebody does, or at once if it is imported already.
+muon takes seconds to import, so scminnet does not import it. wrapt calls :func:`offer` when muon is imported, or at
+once if it is imported already.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from types import ModuleType
 
 from wrapt import when_imported
 
-#: Functions of ``scminnet.tl`` that muon offers as well.
+#: Functions of ``scminnet.tl`` that are added to ``muon.tl``.
 OFFERED = ("minnet_smooth", "minibulk", "cre_links")
 
 

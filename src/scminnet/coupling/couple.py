@@ -58,7 +58,7 @@ class Side(NamedTuple):
     scores: np.ndarray
     """Whitened principal components, cells x components, float32."""
     linked: np.ndarray
-    """Linked features, standardised, cells x links, float32. Column j of one side is linked to column j of the other."""
+    """Standardised linked features, cells x links, float32. Column j is linked to column j of the other side."""
     group: np.ndarray
     """Group of each cell, int64. Cells are coupled within groups."""
     types: np.ndarray

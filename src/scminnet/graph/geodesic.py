@@ -26,8 +26,8 @@ class GeodesicIndex:
         Landmarks of each connected component. Memory is 4 n ``n_landmarks`` bytes. For the default of 128 see the table
         in ``graph/landmarks.py``.
     exact_limit
-        Up to this many cells all distances are computed, which takes 4 n² bytes. The default of 2,000 takes 16 MB and a
-        few seconds.
+        Up to this many cells all distances are computed, which takes 4 n² bytes. The default of 2,000 takes 16 MB and
+        a few seconds.
     n_near
         Number of cells nearest to each cell, by path, whose exact distances are stored.
     seed

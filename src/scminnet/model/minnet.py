@@ -48,8 +48,8 @@ class MinNet(SiameseTrainingMixin, DiagnoseMixin, EmbeddingMixin, QueryMixin, Sa
     activation
         ``"tanh"``, ``"sigmoid"``, ``"relu"`` or ``"gelu"``.
     hidden_dropout
-        Share of hidden units dropped in training, in [0, 1). ``None`` with ``preset="default"``: 8 / √(number of paired
-        cells used for training), at most 0.3.
+        Share of hidden units dropped in training, in [0, 1). ``None`` with ``preset="default"``: 8 / √(number of
+        paired cells used for training), at most 0.3.
     input_layer
         ``"canonical"``: a fixed projection comes before the hidden layer. Its components are correlated across the
         modalities of the paired training cells (principal components, then canonical correlations). ``"learned"``: the
@@ -153,8 +153,8 @@ class MinNet(SiameseTrainingMixin, DiagnoseMixin, EmbeddingMixin, QueryMixin, Sa
         modalities
             At least two modalities. The margins come from the graph of the first (see :meth:`train`).
         labels_key
-            Cell types: a column of ``mdata.obs``, of the modalities' ``obs``, or of both if they agree. Some modalities may
-            have no labels. ``None``: train without cell types.
+            Cell types: a column of ``mdata.obs``, of the modalities' ``obs``, or of both if they agree. Some modalities
+            may have no labels. ``None``: train without cell types.
         batch_key
             Batches (donors, samples, sites), searched likewise. ``None``: all cells are one batch.
         layers
@@ -173,8 +173,9 @@ class MinNet(SiameseTrainingMixin, DiagnoseMixin, EmbeddingMixin, QueryMixin, Sa
             ``labels_key`` or ``batch_key`` is not a column.
         ValueError
             There are fewer than two modalities. A modality is absent or empty, has duplicate names, or has NaN,
-            infinite or negative values. Cells were measured in no modality. ``labels_key`` has no labels or a single one,
-            or batches are missing. In a query: features differ from the model's, or the model does not know a label.
+            infinite or negative values. Cells were measured in no modality. ``labels_key`` has no labels or a single
+            one, or batches are missing. In a query: features differ from the model's, or the model does not know a
+            label.
 
         Warns
         -----

@@ -1,4 +1,4 @@
-"""Recipes: all that can be chosen about network, pairs, loss and optimisation, with the named presets."""
+"""Recipes: the hyperparameters of network, pairs, loss and optimisation, and the named presets."""
 
 from __future__ import annotations
 
@@ -8,32 +8,32 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from scminnet._core.arguments import check_choice, check_count, check_fraction, check_positive, shorten
 from scminnet._core.keys import EMBEDDING_SIZE
 
-#: Epochs when only ``max_steps`` is given: a reference of a few batches would else be seen hundreds of times and learnt by heart.
+#: Largest number of epochs if only ``max_steps`` is given. With more, a reference of few batches is overfitted.
 MAX_EPOCHS = 60
 
-#: Hidden dropout, when none is given, is this over the root of the number of paired cells, and at most ``MAX_DROPOUT``: 0.3 for 400, 0.13 for
-#: 4,000 (the search: ``benchmarks/accuracy/recipe_search``).
+#: Default hidden dropout: this over the root of the number of paired cells, at most ``MAX_DROPOUT``. This is 0.3 for
+#: 400 cells and 0.13 for 4,000 (the search: ``benchmarks/accuracy/recipe_search``).
 DROPOUT = 8.0
 MAX_DROPOUT = 0.3
 
-
-#: Principal components of each modality, when none are given: of the reference alone, and with the query's cells among them, which tell the
-#: leading ones so much better that the others bring noise (the search: ``benchmarks/accuracy/recipe_search``).
+#: Default number of principal components of each modality, for training without and with the query. The query's cells
+#: improve the leading components so much that the others add noise (the search: ``benchmarks/accuracy/recipe_search``).
 N_COMPONENTS = 100
 N_COMPONENTS_WITH_QUERY = 30
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """One choice of everything. The defaults are those of ``preset="default"``; ``docs/decisions.md`` says why.
+    """A choice of all hyperparameters. The defaults are those of ``preset="default"``. ``docs/decisions.md`` says why.
 
-    Network: ``n_hidden``, ``n_layers``, ``n_latent``, ``activation``, ``hidden_dropout`` (``None``: by the number of paired cells),
-    ``input_layer``, ``n_components`` (``None``: 100, or 30 when trained with the query), ``n_canonical``, ``input_dropout`` (of a learned input layer), ``adapt_norm`` (batch norm of a query
-    by its own cells, where it is standardised by them), ``normalise``, ``initialisation``.
+    Network: ``n_hidden``, ``n_layers``, ``n_latent``, ``activation``, ``hidden_dropout`` (``None``: depends on the
+    number of paired cells), ``input_layer``, ``n_components`` (``None``: 100, or 30 if trained with the query),
+    ``n_canonical``, ``input_dropout`` (of a learned input layer), ``adapt_norm`` (a query that is standardised by its
+    own statistics also uses them for batch norm), ``normalise``, ``initialisation``.
     Pairs: ``pairing``, ``pair_strategy``, ``positive_share``, ``batch_size``.
-    Loss: ``loss_form``, ``contrastive_weight`` (the paper's λ), ``m0``, ``c``, ``infonce_weight``, ``supervised_weight``,
-    ``temperature``, ``classification_weight``.
-    Optimisation: ``lr``, ``weight_decay``, ``lr_schedule``, ``max_epochs`` (``None``: as many as ``max_steps`` fill, at most
+    Loss: ``loss_form``, ``contrastive_weight`` (the paper's λ), ``m0``, ``c``, ``infonce_weight``,
+    ``supervised_weight``, ``temperature``, ``coupled_temperature``, ``classification_weight``.
+    Optimisation: ``lr``, ``weight_decay``, ``lr_schedule``, ``max_epochs`` (``None``: enough for ``max_steps``, at most
     ``MAX_EPOCHS``), ``max_steps``, ``train_size``.
     """
 
@@ -95,7 +95,7 @@ class Recipe:
 
     @classmethod
     def named(cls, preset: str, **changes: Any) -> Recipe:
-        """Return the recipe of that name, with the changes that are not ``None``."""
+        """Return the preset of this name, with the changes that are not ``None``."""
         check_choice(preset, PRESETS, "preset")
         unknown = set(changes) - {field.name for field in fields(cls)}
         if unknown:
@@ -105,15 +105,15 @@ class Recipe:
         return replace(PRESETS[preset], **{name: value for name, value in changes.items() if value is not None})
 
     def n_epochs(self, n_batches: int) -> int:
-        """Return the epochs to train, of so many batches each."""
+        """Return the number of epochs to train. An epoch has ``n_batches`` batches."""
         return self.max_epochs or min(-(-self.max_steps // n_batches), MAX_EPOCHS)
 
     def dropout(self, n_paired: int) -> float:
-        """Return the hidden dropout for so many paired cells: the fewer there are, the sooner a network knows them by heart."""
+        """Return the hidden dropout. By default it is higher for fewer paired cells, which are overfitted sooner."""
         return min(DROPOUT / n_paired**0.5, MAX_DROPOUT) if self.hidden_dropout is None else self.hidden_dropout
 
     def components(self, *, with_query: bool) -> int:
-        """Return the principal components of each modality."""
+        """Return the number of principal components of each modality."""
         return self.n_components or (N_COMPONENTS_WITH_QUERY if with_query else N_COMPONENTS)
 
     def as_dict(self) -> dict[str, Any]:
@@ -121,8 +121,8 @@ class Recipe:
         return asdict(self)
 
 
-#: ``"default"``: the winner of the search in ``benchmarks/``. ``"paper"``: the published code's values for RNA + ATAC; for
-#: RNA + protein the authors used ``activation="sigmoid"``, ``pair_strategy="within"`` and 90 epochs.
+#: ``"default"`` is the winner of the search in ``benchmarks/``. ``"paper"`` has the published code's values for RNA +
+#: ATAC. For RNA + protein, the authors used ``activation="sigmoid"``, ``pair_strategy="within"`` and 90 epochs.
 PRESETS: dict[str, Recipe] = {
     "default": Recipe(),
     "paper": Recipe(

@@ -167,8 +167,8 @@ class EmbeddingMixin(RegisteredModel):
     def _check_has_labels(self, call: str) -> None:
         if len(self.labels) == 0:
             raise ValueError(
-                f"`{call}` needs cell types, and the model was set up without. Transfer labels by the embedding instead "
-                "(`scminnet.tl.transfer_labels`), or train with `setup_mudata(labels_key=...)`."
+                f"`{call}` needs cell types, and the model was set up without. Transfer labels by the embedding "
+                "instead (`scminnet.tl.transfer_labels`), or train with `setup_mudata(labels_key=...)`."
             )
 
     def _checked(

@@ -1,8 +1,8 @@
-"""The linear start of the network: canonical components that paired cells share across modalities.
+"""The fixed input layers: canonical components, which are correlated across the modalities of paired cells.
 
-Between a handful of paired cells and thousands of features a first layer learnt by gradient overfits. Principal components of
-each modality, whitened, and turned so that paired cells agree (canonical correlation analysis) are found in seconds and are all that
-the network needs to see.
+With few paired cells and thousands of features, a first layer learned by gradient descent overfits. The principal
+components of each modality are whitened instead, and rotated so that paired cells agree (canonical correlation
+analysis). This takes seconds, and the network needs no other input.
 """
 
 from __future__ import annotations
@@ -20,32 +20,31 @@ from scminnet._core.principal_axes import CELLS_PER_FEATURE, axes_of, principal_
 from scminnet.model.network.layers import CLIP
 from scminnet.model.network.module import modality_pairs
 
-#: Up to here the features' covariance is the cheaper way for any number of cells; beyond, ARPACK is where cells are few.
+#: Up to this many features, their covariance is always cheaper. Above, ARPACK is cheaper for few cells.
 MAX_COVARIANCE_FEATURES = 500
 
-#: Cells whose values are made dense at a time.
+#: Number of cells that are made dense at a time.
 _BLOCK = 4096
 
-#: Principal components with less than this share of the first one's deviation are rounding errors of float32 covariances.
+#: Components below this share of the first one's deviation are rounding errors of float32 covariances.
 MIN_RELATIVE_DEVIATION = 1e-3
 
-#: Canonical correlations of few cells are chance where components are many. Whitening adds to each component's variance this
-#: multiple of the components' total variance per paired cell (the search: ``benchmarks/accuracy/recipe_search``).
+#: Few cells and many components give canonical correlations by chance. Whitening therefore adds this multiple of the
+#: total variance per paired cell to each component's variance (the search: ``benchmarks/accuracy/recipe_search``).
 RIDGE = 10.0
 
-#: Ridge of coupled cells, in units of the components' mean variance, and how many pairs a coupling is worth
+#: Ridge of coupled cells, in units of the components' mean variance, and the number of pairs that a coupling is worth
 #: (``docs/decisions.md``).
 COUPLED_RIDGE = 0.1
 COUPLING_WORTH = 500
 
-
-#: Cells that the components are fitted on, at most as many paired ones and as many others: 100,000 tell components of thousands of features to a
-#: few percent, and their values fit into memory whatever the size of the reference.
+#: Largest number of paired cells, and of other cells, that the components are fitted on. 100,000 cells determine the
+#: components of thousands of features to a few percent. Their values fit into memory for a reference of any size.
 MAX_FITTED = 100_000
 
 
 def _drawn(positions: np.ndarray, seed: int) -> np.ndarray:
-    """Draw the cells to fit on, sorted."""
+    """Draw the cells to fit on, and sort them."""
     rng = np.random.default_rng(seed)
     paired = (positions >= 0).sum(axis=1) > 1
     parts = [np.flatnonzero(paired), np.flatnonzero(~paired)]
@@ -55,20 +54,20 @@ def _drawn(positions: np.ndarray, seed: int) -> np.ndarray:
 
 
 class RowsAndMoments(NamedTuple):
-    """A row matrix, wherever it is stored, and the mean and standard deviation of each of its features to standardise it by."""
+    """A row matrix in memory or on disk, and the mean and standard deviation that standardise each feature."""
 
     matrix: Any
     moments: tuple[np.ndarray, np.ndarray]
 
 
 def _scale_and_zero(mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return 1 / std, 0 for a constant feature, and each feature's standardised zero."""
+    """Return 1 / std (0 for a constant feature), and the standardised zero of each feature."""
     scale = np.divide(1, std, out=np.zeros_like(std), where=std > 0)
     return scale, np.clip(-mean * scale, -CLIP, CLIP)
 
 
 def standardised_deviation(matrix: Block, mean: np.ndarray, std: np.ndarray) -> Block:
-    """Return z - z0: the standardised, clipped values less each feature's standardised zero; as sparse as the input."""
+    """Return z - z0: standardised, clipped values minus each feature's standardised zero. It is as sparse as x."""
     scale, zero = _scale_and_zero(mean, std)
     if isinstance(matrix, np.ndarray):
         return np.clip((matrix - mean) * scale, -CLIP, CLIP).astype(np.float32) - zero
@@ -78,13 +77,18 @@ def standardised_deviation(matrix: Block, mean: np.ndarray, std: np.ndarray) -> 
 
 
 def _drawn_rows(matrix: Any, moments: tuple[np.ndarray, np.ndarray], seed: int) -> Block:
-    """Standardised deviations of a query's cells, of ``MAX_FITTED`` drawn where they are more."""
+    """Return the standardised deviations of a query's cells, of at most ``MAX_FITTED`` drawn cells."""
     rows = _drawn(np.zeros((matrix.shape[0], 1)), seed)
     return standardised_deviation(read_rows(matrix, rows), *moments)
 
 
 def leading_components(parts: Sequence[Block], n_components: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Principal components of cells of which each part is centred by itself: variances, falling, and directions (features x components)."""
+    """Find the principal components of cells. Each part is centred separately.
+
+    Returns
+    -------
+    Variances in falling order, and directions (features x components).
+    """
     n_cells, n_features = sum(part.shape[0] for part in parts), parts[0].shape[1]
     if n_features <= MAX_COVARIANCE_FEATURES or n_cells > CELLS_PER_FEATURE * n_features:
         scatter = np.zeros((n_features, n_features))
@@ -114,21 +118,21 @@ def _sums(part: Block) -> np.ndarray:
 
 
 def whitened_components(parts: Sequence[Block], n_components: int, seed: int, *, ridge: float = 0.0) -> np.ndarray:
-    """Weights of the principal components, each of unit variance over the first part's cells, or a little less.
+    """Return the weights of the principal components, each of at most unit variance over the first part's cells.
 
     Parameters
     ----------
     parts
-        Cells x features; each part is centred by itself, so that what differs between parts is no component. All parts say which directions
-        matter, the first one how its cells spread over them: measured by others, whose types come in other shares, paired cells would no
-        longer be white, nor what is turned to agree between modalities canonical.
+        Cells x features. Each part is centred separately, so a shift between parts is no component. All parts
+        determine the directions. Whitening uses the variance of the first part only. Other parts would bias the
+        components if they have a different cell-type composition.
     n_components
-        At most this many; fewer where cells, features or their rank are fewer.
+        Largest number of components. There are fewer if the number of cells or features, or the rank, is smaller.
     seed
-        Start of the iteration.
+        Seed of the start of the iteration.
     ridge
-        A component of variance v is divided by the root of v + ridge times the sum of all components' variances: 0 whitens, more
-        spares the components of small variance, which few cells tell badly.
+        A component of variance v is divided by the root of v + ridge times the total variance of the components. 0
+        whitens. A larger ridge shrinks components of small variance, which few cells estimate poorly.
 
     Returns
     -------
@@ -150,14 +154,14 @@ def whitened_components(parts: Sequence[Block], n_components: int, seed: int, *,
 def paired_covariances(
     scores: Mapping[str, np.ndarray], positions: np.ndarray
 ) -> dict[tuple[str, str], tuple[np.ndarray, int]]:
-    """Return the cross-covariance of every two modalities' scores over the cells that they share, and their number.
+    """Return the cross-covariance of each two modalities' scores over their shared cells, and the number of these.
 
     Parameters
     ----------
     scores
         By modality, cells x components.
     positions
-        Cells x modalities: row in the modality's scores, -1 where not measured.
+        Cells x modalities: row in the modality's scores, -1 if not measured.
 
     Returns
     -------
@@ -180,9 +184,9 @@ def canonical_rotations(
 ) -> dict[str, np.ndarray]:
     """Rotate each modality's whitened scores so that cells agree across modalities, best agreement first.
 
-    Two modalities: canonical correlation analysis, regularised where the scores are. Each component is scaled by its
-    correlation. More modalities: the leading eigenvectors of the block matrix of all cross-covariances, scaled by the mean
-    correlation; for two modalities this is the same.
+    For two modalities, this is canonical correlation analysis, regularised if the scores are. Each component is scaled
+    by its correlation. For more modalities, the components are the leading eigenvectors of the block matrix of all
+    cross-covariances, scaled by the mean correlation. With two modalities, both are the same.
 
     Parameters
     ----------
@@ -191,7 +195,7 @@ def canonical_rotations(
     sizes
         By modality, number of components.
     n_canonical
-        Canonical components wanted.
+        Number of canonical components.
 
     Returns
     -------
@@ -207,7 +211,7 @@ def canonical_rotations(
     values, vectors = np.linalg.eigh(cross)
     order = np.argsort(values)[::-1][:n_canonical]
     agreement = np.maximum(values[order], 0) / (len(names) - 1)
-    # a component of all modalities has length 1 over the blocks together; each modality's part shall have about 1
+    # an eigenvector has length 1 over all blocks together; the root gives each modality's part a length of about 1
     turned = vectors[:, order] * agreement * np.sqrt(len(names))
     rotations = {}
     for m in names:
@@ -220,7 +224,7 @@ def canonical_rotations(
 def combine_covariances(
     paired: Mapping[tuple[str, str], tuple[np.ndarray, int]], coupled: Mapping[tuple[str, str], np.ndarray]
 ) -> dict[tuple[str, str], np.ndarray]:
-    """Average the covariances of pairs and of coupled cells, each by how much it knows."""
+    """Average the covariances of paired and coupled cells, weighted by the pairs' number and ``COUPLING_WORTH``."""
     combined = dict(coupled)
     for pair, (covariance, n_pairs) in paired.items():
         share = n_pairs / (n_pairs + COUPLING_WORTH) if pair in coupled else 1.0
@@ -229,15 +233,15 @@ def combine_covariances(
 
 
 class Components(NamedTuple):
-    """Whitened principal components of a modality: ``(z - z0) @ weights`` are the scores."""
+    """Whitened principal components of a modality. The scores are ``(z - z0) @ weights``."""
 
     weights: np.ndarray
     """Features x components, float32."""
     moments: tuple[np.ndarray, np.ndarray]
-    """Mean and standard deviation of each feature, by which the reference's values are standardised."""
+    """Mean and standard deviation of each feature, which standardise the reference's values."""
 
 
-#: Couples cells, given the components of each modality: the covariance of coupled cells by pair of modalities.
+#: Couples cells by the components of each modality. Returns the covariance of coupled cells by pair of modalities.
 Couple = Callable[[Mapping[str, Components]], Mapping[tuple[str, str], np.ndarray]]
 
 
@@ -257,27 +261,27 @@ def fit_projections(
     Parameters
     ----------
     matrices
-        By modality, row matrices of all cells, wherever they are stored.
+        By modality, row matrices of all cells, in memory or on disk.
     moments
         By modality, mean and standard deviation of each feature.
     positions
-        Cells to fit on x modalities: row in the modality, -1 where not measured. Of more than ``MAX_FITTED`` paired cells,
-        and of the others, so many are drawn.
+        Cells to fit on x modalities: row in the modality, -1 if not measured. At most ``MAX_FITTED`` paired cells and
+        ``MAX_FITTED`` others are drawn.
     n_components
-        Principal components of each modality, at most.
+        Largest number of principal components of each modality.
     n_canonical
-        Canonical components.
+        Number of canonical components.
     seed
-        Seed of the decompositions.
+        Seed of the drawn cells and of the decompositions.
     query
-        Further cells, on which the modalities' principal components are found as well.
+        Further cells that the modalities' principal components are fitted on.
     couple
-        Couples cells without pairs. ``None``: pairs alone say which components agree.
+        Couples cells without pairs. ``None``: pairs alone determine the canonical components.
 
     Returns
     -------
-    By modality, weights (features x n_canonical) and bias (n_canonical), which turn z, the standardised and clipped values,
-    into centred canonical components.
+    By modality, weights (features x n_canonical) and bias (n_canonical). They turn z, the standardised and clipped
+    values, into centred canonical components.
     """
     positions = positions[_drawn(positions, seed)]
     n_paired = int(((positions >= 0).sum(axis=1) > 1).sum())
@@ -301,7 +305,7 @@ def fit_projections(
     )
     rotations = canonical_rotations(covariances, {m: s.shape[1] for m, s in scores.items()}, n_canonical)
     weights = {modality: components[modality].weights @ rotation for modality, rotation in rotations.items()}
-    # the network learns another embedding from a component turned round, so storages and machines must agree on signs
+    # a flipped component changes the trained embedding, so all storages and machines must give the same signs
     signs = signs_of(next(iter(weights.values())))
     projections = {}
     for modality, weight in weights.items():

@@ -1,4 +1,4 @@
-"""Layers of the siamese network: one modality's way from its features to the hidden representation."""
+"""Layers of the siamese network: the encoder of one modality, from features to the hidden representation."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ Moments = tuple[Tensor, Tensor]
 class StandardisedLinear(nn.Module):
     """A linear layer over ``z = clip((x - mean) / std, -10, 10)`` that never makes sparse ``x`` dense.
 
-    With ``z0`` the standardised zero of each feature, ``z W + b = (z - z0) W + (z0 W + b)``, and ``z - z0`` has the
-    non-zeros of ``x``. A feature of standard deviation 0 has ``z = 0``.
+    ``z0`` is the standardised zero of each feature. The output is ``z W + b = (z - z0) W + (z0 W + b)``, and ``z - z0``
+    is as sparse as ``x``. A feature of standard deviation 0 has ``z = 0``.
 
     Parameters
     ----------
     n_features, n_out
         Sizes.
     learned
-        Weights are trained; otherwise they are set once (:meth:`set_weights`) and stay.
+        Whether weights are trained. Otherwise :meth:`set_weights` sets them once.
     dropout
-        Share of features left out of each training batch.
+        Share of features dropped from each training batch.
     """
 
     weight: Tensor
@@ -45,7 +45,7 @@ class StandardisedLinear(nn.Module):
 
     def __init__(self, n_features: int, n_out: int, *, learned: bool, dropout: float = 0.0) -> None:
         super().__init__()
-        # features x outputs: the layout in which embedding_bag gathers a feature's weights
+        # features x outputs, because embedding_bag gathers a feature's weights by row
         weight, bias = torch.zeros(n_features, n_out), torch.zeros(n_out)
         if learned:
             nn.init.kaiming_uniform_(weight.T, a=5**0.5)
@@ -70,7 +70,7 @@ class StandardisedLinear(nn.Module):
         self.bias.copy_(torch.from_numpy(bias))
 
     def forward(self, x: Rows, moments: Moments | None = None) -> Tensor:
-        """Standardise by ``moments`` (default: the reference's) and multiply."""
+        """Standardise by ``moments`` (default: the reference's) and apply the weights."""
         mean, std = (self.mean, self.std) if moments is None else moments
         scale = torch.where(std > 0, 1 / std, 0.0)
         weight = self._dropped(self.weight)
@@ -85,7 +85,8 @@ class StandardisedLinear(nn.Module):
     def _dropped(self, weight: Tensor) -> Tensor:
         """Drop features from the input of the whole batch.
 
-        One mask a batch: dropping a feature of z is leaving out its weights, exact for sparse and dense input alike.
+        All cells have the same mask. Dropping a feature of z means leaving out its weights, which is exact for sparse
+        and dense input.
         """
         if not self.training or self.dropout == 0:
             return weight
@@ -103,16 +104,16 @@ class HiddenLayer(nn.Module):
         self.norm = BatchNorm(recipe.n_hidden)
 
     def activated(self, x: Tensor) -> Tensor:
-        """Return what the batch norm takes, cells x n_hidden."""
+        """Return the input of batch norm, cells x n_hidden."""
         return self.activation(self.linear(x))
 
     def forward(self, x: Tensor, moments: Moments | None = None, processes: Processes = ALONE) -> Tensor:
-        """Apply the layer, with batch norm by ``moments`` where they are given (mean and variance of each unit)."""
+        """Apply the layer. Batch norm uses ``moments`` (mean and variance of each unit) if they are given."""
         activated, norm = self.activated(x), self.norm
         if moments is None and self.training and processes.size > 1:
             return processes.batch_norm(activated, norm)
         if moments is None and self.training and len(x) < 2:
-            # one cell has no variance of its own: use the running one
+            # a single cell has no variance, so the running moments are used
             moments = (norm.running_mean, norm.running_var)
         if moments is None:
             return norm(activated)
@@ -120,10 +121,11 @@ class HiddenLayer(nn.Module):
 
 
 class Encoder(nn.Module):
-    """One modality: input layer, then hidden layers, each beyond the first added to what it was given.
+    """Encoder of one modality: an input layer, then hidden layers.
 
-    With ``input_layer="canonical"`` the input layer is a fixed projection on the canonical components; with ``"learned"`` it is the first
-    hidden layer's matrix.
+    The output of each hidden layer but the first is added to its input. With ``input_layer="canonical"``, the input
+    layer is a fixed projection onto the canonical components. With ``"learned"``, it is the matrix of the first hidden
+    layer.
     """
 
     def __init__(self, n_features: int, recipe: Recipe) -> None:
@@ -137,8 +139,9 @@ class Encoder(nn.Module):
         )
         first = nn.Identity() if learned else nn.Linear(recipe.n_canonical, recipe.n_hidden)
         others = [nn.Linear(recipe.n_hidden, recipe.n_hidden) for _ in range(recipe.n_layers - 1)]
-        # torch does not type what is in a ModuleList
-        self.layers: Sequence[HiddenLayer] = nn.ModuleList(HiddenLayer(linear, recipe) for linear in (first, *others))  # type: ignore[assignment]
+        self.layers: Sequence[HiddenLayer] = nn.ModuleList(  # type: ignore[assignment]  # torch does not type items
+            HiddenLayer(linear, recipe) for linear in (first, *others)
+        )
 
     def hidden(
         self,
@@ -148,19 +151,19 @@ class Encoder(nn.Module):
         dropout: float = 0.0,
         processes: Processes = ALONE,
     ) -> Tensor:
-        """Return the hidden representation of what the input layer gave, cells x n_hidden.
+        """Return the hidden representation, cells x n_hidden.
 
         Parameters
         ----------
         projected
-            Cells x outputs of the input layer.
+            Output of the input layer, cells x outputs.
         moments
-            By layer, mean and variance for its batch norm; ``None``: those of the batch in training, else the running ones. With moments of
-            the first layers only, what these give.
+            Mean and variance for batch norm, by layer. ``None``: those of the batch in training, otherwise the running
+            ones. If only the first layers have moments, only these layers are applied.
         dropout
-            Share of the units left out after each layer in training.
+            Share of units dropped after each layer in training.
         processes
-            Over which the batch is spread in training.
+            Processes that share the batch in training.
         """
         hidden = projected
         for i, layer in enumerate(self.layers if moments is None else self.layers[: len(moments)]):

@@ -1,7 +1,8 @@
 """Margin and contrastive losses as pure functions of tensors.
 
-Symbols follow the paper: :math:`D` is the Euclidean distance of two cells in the embedding, :math:`d_{ij}` their distance
-on the margin graph, :math:`c_{ij}` the surcharge of cells of different types, and :math:`m_{ij} = m_0 (d_{ij} + c_{ij})`.
+Symbols follow the paper. :math:`D` is the Euclidean distance of two cells in the embedding, and :math:`d_{ij}` their
+distance on the margin graph. :math:`c_{ij}` is the surcharge for cells of different types. The margin is
+:math:`m_{ij} = m_0 (d_{ij} + c_{ij})`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-#: Added to a squared distance before its root, as in the published code: the root has no gradient at zero.
+#: Added to a squared distance before its root, which has no gradient at zero. The published code does the same.
 EPSILON = 1e-3
 
 
@@ -39,35 +40,36 @@ def margins(distances: Tensor, left: Tensor, right: Tensor, *, m0: float, c: flo
     distances
         Distances of the cells on the margin graph; shape ``(p,)`` or ``(l, r)``.
     left, right
-        Label codes of the two cells, broadcastable to the shape of ``distances``; -1 stands for an unlabelled cell.
+        Label codes of the two cells, broadcastable to the shape of ``distances``. An unlabelled cell has -1.
     m0
         Scale of the margin.
     c
-        Surcharge for cells of different types. A pair with an unlabelled cell may be of one type: it gets none.
+        Surcharge for cells of different types. A pair with an unlabelled cell gets none, because it may be of one type.
     """
     differ = (left != right) & (left >= 0) & (right >= 0)
     return m0 * (distances + c * differ)
 
 
 def contrastive_loss(squared: Tensor, same: Tensor, margin: Tensor, *, form: str, positive_share: float) -> Tensor:
-    r"""Contrastive loss with one margin a pair.
+    r"""Contrastive loss with one margin for each pair.
 
     Parameters
     ----------
     squared
         Squared distances in the embedding.
     same
-        Whether a pair is one cell measured twice (a positive pair).
+        Whether a pair is positive: one cell, measured twice.
     margin
-        Margins of the pairs; those of positive pairs are not used.
+        Margins of the pairs. Those of positive pairs are not used.
     form
         ``"code"``: the published code, :math:`(D^2 + 0.001) / 2` for positive pairs and
         :math:`\max(0, m - \sqrt{D^2 + 0.001})^2` for negative ones.
         ``"text"``: the paper's formula, :math:`D^2` and :math:`\max(0, m - D^2)`.
     positive_share
-        Weight of the positive pairs' mean, the rest going to the negative pairs' mean. With the share at which pairs
-        were drawn this is the plain mean over drawn pairs; it makes all pairs of a batch, where positives are rare,
-        comparable to drawn ones. When a batch has pairs of one kind only, their mean counts in full.
+        Weight of the mean over positive pairs. The mean over negative pairs has the rest. If pairs were drawn with this
+        share of positives, the loss is the mean over all drawn pairs. If all pairs of a batch count, positives are
+        rare, and the weight makes the loss comparable. If a batch has pairs of one kind only, their mean counts in
+        full.
     """
     if form == "code":
         attract = 0.5 * (squared + EPSILON)
@@ -84,14 +86,14 @@ def contrastive_loss(squared: Tensor, same: Tensor, margin: Tensor, *, form: str
 
 
 def info_nce(a: Tensor, b: Tensor, *, temperature: float) -> Tensor:
-    """Symmetric InfoNCE: each cell shall find itself among the batch's cells of the other modality.
+    """Symmetric InfoNCE loss, low if each cell is most similar to itself in the other modality.
 
     Parameters
     ----------
     a, b
-        Embeddings of the same cells in two modalities, cells x dimensions; their directions are compared (cosine).
+        Embeddings of the same cells in two modalities, cells x dimensions. Their directions are compared (cosine).
     temperature
-        Divides the cosines: the smaller, the more the hardest competitors count.
+        Divides the cosines. With a smaller one, the most similar other cells count more.
     """
     cosines = F.normalize(a, dim=1) @ F.normalize(b, dim=1).T / temperature
     target = torch.arange(len(a), device=a.device)
@@ -99,23 +101,23 @@ def info_nce(a: Tensor, b: Tensor, *, temperature: float) -> Tensor:
 
 
 def soft_info_nce(a: Tensor, b: Tensor, targets: Tensor, *, left: Tensor, right: Tensor) -> Tensor:
-    """Symmetric InfoNCE with soft targets: each cell shall find its partners as the coupling distributes them.
+    """Symmetric InfoNCE loss with soft targets: the partners of each cell, weighted by the coupling.
 
-    With the identity as targets and one temperature this is :func:`info_nce`.
+    With the identity as targets and one temperature, this is :func:`info_nce`.
 
     Parameters
     ----------
     a, b
-        Embeddings of two modalities' cells, cells x dimensions; their directions are compared (cosine).
+        Embeddings of two modalities' cells, cells x dimensions. Their directions are compared (cosine).
     targets
-        How strongly cells belong together, ``(len(a), len(b))``, at least 0, in any unit. Cells without a target are only
-        competitors.
+        Weight of each two cells as partners, ``(len(a), len(b))``, at least 0, in any unit. Cells without a partner are
+        only negatives.
     left, right
         Temperature of each cell of ``a`` and of ``b``.
 
     Returns
     -------
-    The mean over both directions, and in each over the cells with a target; 0 where there are none.
+    Mean over both directions. Each direction is the mean over the cells with a partner, or 0 if there are none.
     """
     cosines = F.normalize(a, dim=1) @ F.normalize(b, dim=1).T
     terms = []
@@ -129,20 +131,21 @@ def soft_info_nce(a: Tensor, b: Tensor, targets: Tensor, *, left: Tensor, right:
 
 
 def supervised_contrast(a: Tensor, b: Tensor, left: Tensor, right: Tensor, *, temperature: float) -> Tensor:
-    """Supervised contrastive loss between modalities :cite:p:`Khosla20`: each cell shall find the cells of its type.
+    """Supervised contrastive loss between modalities :cite:p:`Khosla20`, low if cells of one type are similar.
 
     Parameters
     ----------
     a, b
-        Embeddings of cells in two modalities, cells x dimensions; their directions are compared (cosine).
+        Embeddings of cells in two modalities, cells x dimensions. Their directions are compared (cosine).
     left, right
-        Their label codes; each cell has one.
+        Label codes of the cells. Every cell has a label.
     temperature
         Divides the cosines.
 
     Returns
     -------
-    The mean over both directions, and in each over the cells whose type the other modality has; 0 where there are none.
+    Mean over both directions. Each direction is the mean over the cells whose type occurs in the other modality, or 0
+    if there are none.
     """
     cosines = F.normalize(a, dim=1) @ F.normalize(b, dim=1).T / temperature
     same = (left.unsqueeze(1) == right.unsqueeze(0)).to(cosines.dtype)
@@ -155,19 +158,19 @@ def supervised_contrast(a: Tensor, b: Tensor, left: Tensor, right: Tensor, *, te
 
 
 def pair_accuracy(distances: Tensor, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-    """Share of cells whose nearest cell of the other modality, within the batch, is themselves.
+    """Share of cells whose nearest neighbour in the other modality, within the batch, is the cell itself.
 
     Parameters
     ----------
     distances
-        Distances (or their squares), cells of one modality x cells of the other.
+        Distances or squared distances, cells of one modality x cells of the other.
     first, second
         Identities of the rows and of the columns.
 
     Returns
     -------
-    The share over the rows and over the columns. Cells that the batch holds in one modality only do not count;
-    NaN when there are no others.
+    The share over the rows, and over the columns. Cells that the batch holds in one modality only do not count. The
+    share is NaN if no cell counts.
     """
     shares = []
     for matrix, own, other in ((distances, first, second), (distances.T, second, first)):

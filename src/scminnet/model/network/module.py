@@ -1,4 +1,4 @@
-"""The siamese network over modalities, and its loss. No data access."""
+"""The siamese network and its loss. It does not access data."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from scminnet.model.recipe import Recipe
 
 
 class SiameseModule(BaseModuleClass):
-    """Per-modality encoders with one embedding head and one type head for all.
+    """One encoder for each modality, and one embedding head and one type head for all modalities.
 
     Parameters
     ----------
     n_features
         Number of features of each modality, in the model's order of modalities.
     n_labels
-        Number of cell types, the unlabelled category not counted; 0 without labels.
+        Number of cell types, without the unlabelled category. 0 if there are no labels.
     recipe
         Sizes, activation, dropout, initial values.
     """
@@ -36,18 +36,20 @@ class SiameseModule(BaseModuleClass):
         self.n_labels = n_labels
         self.normalise = recipe.normalise
         self.adapt_norm = recipe.adapt_norm
-        #: Set anew by the training, as it may follow the number of paired cells.
+        #: Training sets it again, because it may depend on the number of paired cells.
         self.hidden_dropout = recipe.hidden_dropout or 0.0
-        # a list, for modality names may hold what a ModuleDict refuses
-        self.encoders: Sequence[Encoder] = nn.ModuleList(Encoder(n, recipe) for n in n_features.values())  # type: ignore[assignment]  # as above
+        # a list, because a ModuleDict refuses some names of modalities
+        self.encoders: Sequence[Encoder] = nn.ModuleList(  # type: ignore[assignment]  # torch does not type items
+            Encoder(n, recipe) for n in n_features.values()
+        )
         self.embedding_head = nn.Linear(recipe.n_hidden, recipe.n_latent)
-        #: ``None`` where the reference has no labels.
+        #: ``None`` if the reference has no labels.
         self.label_head = nn.Linear(recipe.n_hidden, n_labels) if n_labels else None
         if recipe.initialisation == "published":
             self._initialise_as_published()
 
     def _initialise_as_published(self) -> None:
-        """Xavier uniform for matrices, N(0, 1) for every vector: what the published code does."""
+        """Draw matrices by Xavier's uniform rule and vectors from N(0, 1), as the published code does."""
         for parameter in self.parameters():
             if parameter.ndim > 1:
                 nn.init.xavier_uniform_(parameter)
@@ -66,7 +68,7 @@ class SiameseModule(BaseModuleClass):
 
     @auto_move_data
     def project(self, modality: str, x: Rows, moments: Moments | None = None) -> Tensor:
-        """Apply a modality's input layer, standardising by ``moments`` (default: the reference's)."""
+        """Apply a modality's input layer. It standardises by ``moments`` (default: the reference's)."""
         return self.encoder(modality).input(x, moments)
 
     @auto_move_data
@@ -78,29 +80,30 @@ class SiameseModule(BaseModuleClass):
         moments: Mapping[str, Sequence[Moments]] | None = None,
         processes: Processes = ALONE,
     ) -> dict[str, Any]:
-        """Embed and classify.
+        """Embed cells and predict their types.
 
         Parameters
         ----------
         x
             Rows of cells by modality.
         projected
-            The rows went through the input layer before: a fixed one is applied once, not in each epoch.
+            Whether the rows are outputs of the input layer. A fixed input layer is applied once, not in each epoch.
         moments
-            By modality and hidden layer, mean and variance for its batch norm; ``None``: those of the batch in training, else the running ones.
+            Mean and variance for batch norm, by modality and hidden layer. ``None``: those of the batch in training,
+            otherwise the running ones.
         processes
-            Over which the batch is spread in training; ``x`` is this one's part.
+            Processes that share the batch in training. ``x`` is the part of this process.
 
         Returns
         -------
-        ``embedding`` (cells x n_latent) and ``logits`` (cells x n_labels; empty without labels), each a dictionary by
-        modality.
+        ``embedding`` (cells x n_latent) and ``logits`` (cells x n_labels), each a dictionary by modality. ``logits`` is
+        empty without labels.
         """
         embedding, logits = {}, {}
         for modality, rows in x.items():
-            # also without cells: of several processes each takes part in the exchange of every modality
+            # also without cells, because every process must take part in the exchange of every modality
             hidden = self.encoder(modality).hidden(
-                rows if projected else self.project(modality, rows),  # type: ignore[arg-type]  # projected, they are dense
+                rows if projected else self.project(modality, rows),  # type: ignore[arg-type]  # dense if projected
                 None if moments is None else moments[modality],
                 dropout=self.hidden_dropout,
                 processes=processes,
@@ -111,15 +114,15 @@ class SiameseModule(BaseModuleClass):
         return {"embedding": embedding, "logits": logits}
 
     def position(self, embedding: Tensor) -> Tensor:
-        """Return where embedded cells stand for the user: on the unit sphere when directions are what counts."""
+        """Return the positions that users see. They are on the unit sphere if the model normalises embeddings."""
         return F.normalize(embedding, dim=1) if self.normalise else embedding
 
     def generative(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Nothing is generated: the network is discriminative."""
+        """Return nothing, because the network is discriminative."""
         return {}
 
     def sample(self, *args: Any, **kwargs: Any) -> Any:
-        """Raise: a siamese network has no distribution to sample from."""
+        """Raise an error, because a siamese network has no distribution to sample from."""
         raise TypeError("MinNet is not a generative model: there is nothing to sample.")
 
     def loss(
@@ -129,14 +132,14 @@ class SiameseModule(BaseModuleClass):
         generative_outputs: dict[str, Any],
         recipe: Recipe,
     ) -> LossOutput:
-        """Classification loss plus weighted contrastive losses of one batch.
+        """Return the weighted sum of the classification and contrastive losses of a batch.
 
         Parameters
         ----------
         tensors
             A batch of :class:`~scminnet.model.training.pair_data.PairDataset`.
         inference_outputs
-            What :meth:`inference` gave for it.
+            Output of :meth:`inference` for the batch.
         generative_outputs
             Not used.
         recipe
@@ -147,7 +150,7 @@ class SiameseModule(BaseModuleClass):
             {m: tensors["processes"].whole(part, len(cells[m])) for m, part in inference_outputs[name].items()}
             for name in ("embedding", "logits")
         )
-        # a modality of which the batch has no cells gets gradients of zero, for DDP waits for all
+        # a modality without cells in the batch gets zero gradients, because DDP waits for all gradients
         nothing = [parts.pop(m).sum() for parts in (embedding, logits) for m in list(parts) if not len(cells[m])]
 
         metrics: dict[str, Tensor] = {}
@@ -170,7 +173,7 @@ class SiameseModule(BaseModuleClass):
         return LossOutput(loss=total, n_obs_minibatch=tensors["n_cells"], extra_metrics=metrics)
 
     def _classification_loss(self, logits: Mapping[str, Tensor], labels: Mapping[str, Tensor]) -> Tensor:
-        # a sum over modalities (paper, total loss); unlabelled cells (-1) have no say
+        # summed over modalities, as in the paper's total loss; unlabelled cells (-1) do not count
         terms = []
         for modality, predicted in logits.items():
             known = labels[modality] >= 0
@@ -246,7 +249,10 @@ class SiameseModule(BaseModuleClass):
         labels: Mapping[str, Tensor],
         cells: Mapping[str, Tensor],
     ) -> dict[str, Tensor]:
-        """Per modality: share of types called right, and of cells that find themselves in the other modality."""
+        """Return each modality's share of correctly predicted types, and of cells that are their own neighbour.
+
+        The neighbour is the nearest cell of the other modality within the batch.
+        """
         found: dict[str, Tensor] = {}
         for modality, predicted in logits.items():
             known = labels[modality] >= 0
@@ -264,5 +270,5 @@ class SiameseModule(BaseModuleClass):
 
 
 def modality_pairs(modalities: Sequence[str]) -> list[tuple[str, str]]:
-    """List every two modalities once, in order."""
+    """List each pair of modalities once, in order."""
     return [(a, b) for i, a in enumerate(modalities) for b in modalities[i + 1 :]]

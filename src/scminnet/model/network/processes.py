@@ -1,7 +1,7 @@
-"""A batch over several processes: each holds a part of its cells, and all see the whole of what the losses compare.
+"""A batch that is spread over several processes. Each holds a part of the cells, and the losses compare all cells.
 
-Every process then has the loss that one process with the whole batch would have, and the mean of their gradients, which Lightning's DDP
-takes, is that process's gradient.
+Every process then has the loss that a single process with the whole batch would have. Lightning's DDP averages the
+gradients of the processes, which gives the gradient of the single process.
 """
 
 from __future__ import annotations
@@ -14,7 +14,10 @@ from torch.nn import functional as F
 
 
 class _Gather(torch.autograd.Function):
-    """Stack what the processes hold, and send each its part of all gradients (torch's own form is deprecated)."""
+    """Stack the tensors of all processes. Each process gets the gradients of its own part, summed over all processes.
+
+    torch's own version is deprecated.
+    """
 
     @staticmethod
     def forward(ctx: Any, own: Tensor, rank: int, size: int) -> Tensor:
@@ -31,47 +34,47 @@ class _Gather(torch.autograd.Function):
 
 
 class Processes(NamedTuple):
-    """Which of how many processes this is; by default the only one."""
+    """Rank of this process, and the number of processes. By default there is only one."""
 
     rank: int = 0
     size: int = 1
 
     def sizes(self, n: int) -> list[int]:
-        """Return how many of ``n`` rows each process holds: nearly as many each, in order."""
+        """Return how many of ``n`` rows each process holds. The numbers differ by at most one."""
         return [n // self.size + (rank < n % self.size) for rank in range(self.size)]
 
     def own(self, n: int) -> slice:
-        """Return which of ``n`` rows this process holds."""
+        """Return the slice of ``n`` rows that this process holds."""
         sizes = self.sizes(n)
         start = sum(sizes[: self.rank])
         return slice(start, start + sizes[self.rank])
 
     def whole(self, own: Tensor, n: int) -> Tensor:
-        """Put the rows of all processes together, in order; gradients flow back to where they belong.
+        """Join the rows of all processes, in order. Gradients flow back to the process of each row.
 
         Parameters
         ----------
         own
             This process's rows.
         n
-            Rows of all processes.
+            Number of rows of all processes.
         """
         if self.size == 1 or n == 0:
             return own
         sizes = self.sizes(n)
-        # the exchange needs parts of one size
+        # the exchange needs parts of equal size
         parts = _Gather.apply(F.pad(own, (0, 0, 0, sizes[0] - len(own))), *self)
         return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=True)])
 
     def batch_norm(self, x: Tensor, norm: BatchNorm) -> Tensor:
-        """Normalise in training by the moments of all processes' rows; torch's ``SyncBatchNorm`` needs a GPU.
+        """Normalise in training by the moments of all processes' rows. torch's ``SyncBatchNorm`` needs a GPU.
 
         Parameters
         ----------
         x
             This process's rows x units.
         norm
-            Scales, shifts and running moments, which are moved on.
+            Scales, shifts and running moments. The running moments are updated.
         """
         n_units = x.shape[1]
         mean = x.sum(0) / max(len(x), 1)
@@ -80,7 +83,7 @@ class Processes(NamedTuple):
         counts, means, squares = parts[:, :1], parts[:, 1 : n_units + 1], parts[:, n_units + 1 :]
         n = counts.detach().sum()
         if n < 2:
-            # one cell has no variance of its own: use the running one
+            # a single cell has no variance, so the running moments are used
             return F.batch_norm(x, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps)
         mean = (counts * means).sum(0) / n
         variance = (squares + counts * (means - mean).square()).sum(0) / n
@@ -92,7 +95,7 @@ class Processes(NamedTuple):
 
 
 class BatchNorm(nn.BatchNorm1d):
-    """Batch norm that keeps running moments, which torch's need not."""
+    """Batch norm that always has running moments. In torch's class they are optional."""
 
     running_mean: Tensor
     running_var: Tensor
@@ -100,5 +103,5 @@ class BatchNorm(nn.BatchNorm1d):
     momentum: float
 
 
-#: The only process there is.
+#: The only process.
 ALONE = Processes()

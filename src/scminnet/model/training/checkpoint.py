@@ -1,4 +1,4 @@
-"""The state of a training on disk, from which an interrupted one goes on as if nothing had happened."""
+"""The state of a training on disk. An interrupted training continues from it with the same result."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ import torch
 
 from scminnet._core.files import atomic_path
 
-#: Where in Lightning's checkpoint our own part stands.
+#: Key of scminnet's part in Lightning's checkpoint.
 KEY = "scminnet"
 
 
 def describe_run(**parts: Any) -> dict[str, str]:
-    """Return what two trainings must have in common to end alike, as texts by which they are told apart."""
+    """Return, as texts, all that two trainings must share to give the same result."""
     return {"scminnet": version("scminnet")} | {name: str(part) for name, part in parts.items()}
 
 
 def digest(texts: Iterable[Any]) -> str:
-    """Return a short text that stands for a long list."""
+    """Return a short hash of a long list."""
     return hashlib.blake2b("\n".join(map(str, texts)).encode(), digest_size=8).hexdigest()
 
 
 class TrainingCheckpoint(pl.Callback):
     """Writes the state of a training to a file, whole or not at all, before each epoch but the first.
 
-    Between epochs there is nothing in flight: means are logged, schedules and early stopping are up to date, and what is drawn follows
-    from seed and epoch.
+    Between epochs the state is complete. Means are logged, and schedules and early stopping are up to date. All draws
+    follow from seed and epoch.
 
     Parameters
     ----------
     path
         The file.
     run
-        What :func:`describe_run` gave.
+        Result of :func:`describe_run`.
     earlier
-        What :func:`read_checkpoint` gave: the state to go on from.
+        Result of :func:`read_checkpoint`: the state to continue from.
     """
 
     def __init__(self, path: Path, run: Mapping[str, str], earlier: Mapping[str, Any] | None) -> None:
@@ -52,8 +52,8 @@ class TrainingCheckpoint(pl.Callback):
         self.earlier = earlier
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Put the training into the state that it was interrupted in."""
-        # by hand, for Lightning's own way (ckpt_path) takes a file that was written between epochs for the end of one, and skips the next
+        """Restore the state of the interrupted training."""
+        # by hand, because Lightning's ckpt_path takes this file for one from the end of an epoch, and skips the next
         saved, loop = self.earlier, trainer.fit_loop
         if saved is None:
             return
@@ -75,17 +75,17 @@ class TrainingCheckpoint(pl.Callback):
             history[name] = pd.DataFrame({name: values}, index=pd.Index(index, name=of), dtype=object)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write the file; of several processes the first writes for all."""
+        """Write the file. The first of several processes writes for all."""
         if trainer.current_epoch == 0:
             return
         with atomic_path(self.path) if trainer.is_global_zero else nullcontext(self.path) as partial:
-            # said, as Lightning tells each time what it takes otherwise
+            # set explicitly, because otherwise Lightning logs its default each time
             trainer.save_checkpoint(partial, weights_only=False)
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Add which run this is, and its history, as plain texts and numbers."""
+        """Add the description of the run and its history, as plain texts and numbers."""
         checkpoint[KEY] = {
             "run": self.run,
             "history": {
@@ -96,13 +96,16 @@ class TrainingCheckpoint(pl.Callback):
 
 
 def _history(trainer: pl.Trainer) -> dict[str, pd.DataFrame]:
-    """Return what scvi-tools' logger keeps, to be changed in place; nothing with other loggers or in other than the first process."""
+    """Return the history that scvi-tools' logger keeps, to be changed in place.
+
+    It is empty with another logger, and in all processes but the first.
+    """
     history = getattr(trainer.logger, "history", None) if trainer.is_global_zero else None
     return {} if history is None else history
 
 
 def check_checkpoint_path(path: str | Path) -> Path:
-    """Return the path, raising where no file can be written."""
+    """Return the path. Raise an error if no file can be written there."""
     if not isinstance(path, (str, Path)):
         raise TypeError(f"`checkpoint` is a {type(path).__name__}. Give the name of a file.")
     path = Path(path)
@@ -114,14 +117,14 @@ def check_checkpoint_path(path: str | Path) -> Path:
 
 
 def read_checkpoint(path: Path, run: Mapping[str, str]) -> dict[str, Any] | None:
-    """Return what an interrupted training wrote, or ``None`` where there is no file.
+    """Return the state that an interrupted training wrote, or ``None`` if there is no file.
 
     Parameters
     ----------
     path
         The file.
     run
-        What :func:`describe_run` gave for the training to come.
+        Result of :func:`describe_run` for the new training.
 
     Raises
     ------
@@ -135,7 +138,8 @@ def read_checkpoint(path: Path, run: Mapping[str, str]) -> dict[str, Any] | None
         saved = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, OSError, EOFError, pickle.UnpicklingError, ValueError, KeyError) as error:
         raise ValueError(
-            f"`checkpoint` {str(path)!r} can not be read ({type(error).__name__}): it is truncated or no checkpoint. {remedy}"
+            f"`checkpoint` {str(path)!r} can not be read ({type(error).__name__}): it is truncated or no checkpoint. "
+            f"{remedy}"
         ) from error
     if not isinstance(saved, dict) or KEY not in saved:
         raise ValueError(f"`checkpoint` {str(path)!r} was not written by `MinNet.train`. {remedy}")
@@ -151,6 +155,6 @@ def read_checkpoint(path: Path, run: Mapping[str, str]) -> dict[str, Any] | None
 
 
 def module_state(saved: Mapping[str, Any]) -> dict[str, torch.Tensor]:
-    """Return the network's part of what :func:`read_checkpoint` gave."""
+    """Return the network's state, a part of the result of :func:`read_checkpoint`."""
     prefix = "module."
     return {name.removeprefix(prefix): v for name, v in saved["state_dict"].items() if name.startswith(prefix)}

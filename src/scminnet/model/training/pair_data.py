@@ -1,4 +1,4 @@
-"""Reads the drawn batches, and splits the cells into training and validation."""
+"""Reading of drawn batches, and the split of the cells into training and validation."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from scminnet.model.training.pair_sampler import DrawnBatch, PairSampler, Partne
 
 
 class Pairs(NamedTuple):
-    """Pairs as the loss takes them: two modalities, row positions, distances on the margin graph.
+    """Pairs for the loss: two modalities, row positions, and distances on the margin graph.
 
-    ``distances`` is ``(l, r)`` for all pairs of rows, ``(p,)`` for row-by-row pairs.
+    ``distances`` has shape ``(l, r)`` for all pairs of rows, and ``(p,)`` for row-by-row pairs.
     """
 
     first: str
@@ -34,16 +34,16 @@ class Pairs(NamedTuple):
 
 
 class PairDataset(Dataset[dict[str, Any]]):
-    """Reads drawn batches: rows of each modality, labels, identities, pairs with their distances.
+    """Reads drawn batches: rows of each modality, labels, cell identities, and pairs with their distances.
 
     Parameters
     ----------
     matrices
-        By modality, the row matrix of its cells in the modality's own order, wherever it is stored.
+        By modality, the row matrix of its cells in the modality's own order, in memory or on disk.
     projected
-        The matrices went through the network's input layer before.
+        Whether the matrices are outputs of the network's input layer.
     positions
-        Cells of the MuData x modalities, int64: the cell's row in the modality's matrix, -1 where not measured.
+        Cells of the MuData x modalities, int64: the cell's row in the modality's matrix, -1 if not measured.
     labels
         Label code of each cell of the MuData, int64, -1 for unlabelled cells.
     geodesics
@@ -51,12 +51,12 @@ class PairDataset(Dataset[dict[str, Any]]):
     graph_rows
         Node of each cell of the MuData in ``geodesics``, -1 for cells without one.
     coupled
-        By pair of modalities, cells that a coupling joins.
+        By pair of modalities, the cells that a coupling joins.
 
     Attributes
     ----------
     processes
-        Over which each batch is spread: every process knows all cells of the batch, and reads the rows of its own.
+        Processes that share each batch. Every process knows all cells of the batch, and reads the rows of its own.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class PairDataset(Dataset[dict[str, Any]]):
             },
             "labels": {m: torch.from_numpy(self.labels[cells]) for m, cells in by_modality.items()},
             "cells": {m: torch.from_numpy(cells) for m, cells in by_modality.items()},
-            # found here, where they are known: found on the device, each batch would wait for it
+            # found here, because each batch would wait for the device if they were found there
             "labelled": {
                 m: torch.from_numpy(np.flatnonzero(self.labels[cells] >= 0)) for m, cells in by_modality.items()
             },
@@ -115,7 +115,7 @@ class PairDataset(Dataset[dict[str, Any]]):
         return blocks
 
     def _targets(self, cells: dict[str, np.ndarray], pair: tuple[str, str]) -> Tensor:
-        """Return how strongly each two cells of the batch belong together, rows x columns: 1 in a pair."""
+        """Return the weight of each two cells as partners, rows x columns. A pair has weight 1."""
         left, right = (cells[m] for m in pair)
         rows, columns = (row[c] for row, c in zip(self.coupled_rows[pair], (left, right), strict=True))
         targets = np.zeros((len(left), len(right)), dtype=np.float32)
@@ -123,7 +123,7 @@ class PairDataset(Dataset[dict[str, Any]]):
         if len(at_left) and len(at_right):
             affinities = self.coupled[pair].coupling.affinities(rows[at_left], columns[at_right])
             targets[np.ix_(at_left, at_right)] = affinities
-        # a cell measured in both modalities is its own and only partner
+        # a cell measured in both modalities is its only partner
         _, at_left, at_right = np.intersect1d(left, right, assume_unique=True, return_indices=True)
         targets[at_left], targets[:, at_right] = 0, 0
         targets[at_left, at_right] = 1
@@ -147,7 +147,7 @@ class PairDataset(Dataset[dict[str, Any]]):
 
 
 def _rows_of(found: CoupledCells, n_cells: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return by side the row of each cell in the coupling, -1 for none."""
+    """Return the row of each cell in the coupling, by side (-1: none)."""
     rows = np.full((2, n_cells), -1, dtype=np.int64)
     for side in (0, 1):
         rows[side, found.cells[side]] = np.arange(len(found.cells[side]))
@@ -155,32 +155,33 @@ def _rows_of(found: CoupledCells, n_cells: int) -> tuple[np.ndarray, np.ndarray]
 
 
 def _matches(left: np.ndarray, right: np.ndarray) -> tuple[Tensor, Tensor]:
-    """Positions of the cells that stand in both arrays, in the order of the first."""
+    """Return the positions of the cells that are in both arrays, in the order of the first."""
     _, at_left, at_right = np.intersect1d(left, right, assume_unique=True, return_indices=True)
     order = np.argsort(at_left)
     return torch.from_numpy(at_left[order]), torch.from_numpy(at_right[order])
 
 
 class PairDataModule(pl.LightningDataModule):
-    """Splits the cells and serves batches of pairs for training and validation.
+    """Splits the cells, and gives batches of pairs for training and validation.
 
     Parameters
     ----------
     present
-        Cells of the MuData x modalities: who was measured in what.
+        Cells of the MuData x modalities: whether the cell was measured in the modality.
     recipe
-        ``train_size`` and the recipe of the pairs.
+        The module uses ``train_size`` and the hyperparameters of the pairs.
     seed
         Seed of split and pairs.
 
     Attributes
     ----------
     dataset
-        Reads drawn batches; set before training, for what it reads may be fitted on the training part.
+        Reads drawn batches. It is set after the split, because its matrices may be fitted on the training cells.
     train_idx, val_idx, test_idx
-        The reference's cells of each part, sorted. All cells not in training are validated; there is no test part.
+        The reference's cells of each part, sorted. All cells outside training are for validation. The test part is
+        empty.
     train_cells, val_cells
-        Cells that batches are made of: those of the parts, unless :meth:`couple` changed them.
+        Cells that batches are made of. They are those of the parts, unless :meth:`couple` changed them.
     """
 
     trainer: pl.Trainer
@@ -202,14 +203,14 @@ class PairDataModule(pl.LightningDataModule):
         self.train_cells, self.val_cells = self.train_idx, self.val_idx
 
     def couple(self, present: np.ndarray, partners: Partners) -> None:
-        """Train on pairs and coupled cells only, and on coupled cells beyond the split: those of a query.
+        """Train on paired and coupled cells only. Coupled cells may be those of a query.
 
         Parameters
         ----------
         present
             Cells of the training x modalities: the cells of the MuData, then the query's.
         partners
-            Who brings whom into a batch, as in :class:`PairSampler`.
+            Partners of coupled cells, as in :class:`PairSampler`.
         """
         useful = present.sum(axis=1) > 1
         for row_of, _ in partners.values():
@@ -222,7 +223,7 @@ class PairDataModule(pl.LightningDataModule):
 
     @property
     def n_meeting(self) -> int:
-        """Training cells that are paired or coupled."""
+        """Number of training cells that are paired or coupled."""
         cells = self.train_cells
         meet = self.present[cells].sum(axis=1) > 1
         for row_of, _ in self.partners.values():
@@ -230,20 +231,20 @@ class PairDataModule(pl.LightningDataModule):
         return int(meet.sum())
 
     def setup(self, stage: str) -> None:
-        """Spread the batches over the processes; Lightning calls this in each."""
+        """Spread the batches over the processes. Lightning calls this in each process."""
         self.dataset.processes = Processes(self.trainer.global_rank, self.trainer.world_size)
 
     @property
     def n_train_batches(self) -> int:
-        """Batches of a training epoch."""
+        """Number of batches of a training epoch."""
         return len(self._sampler(self.train_cells, frozen=False))
 
     def _sampler(self, cells: np.ndarray, *, frozen: bool) -> PairSampler:
         return PairSampler(cells, self.present, self.recipe, seed=self.seed, frozen=frozen, partners=self.partners)
 
     def _loader(self, cells: np.ndarray, *, frozen: bool) -> DataLoader:
-        # batch_size=None: the sampler's batches reach the dataset whole. A generator of its own: the loader draws a number, unused here, from the
-        # common one when it starts, and where that falls among dropout's draws differs in a training that goes on from a checkpoint
+        # batch_size=None, so that the dataset gets whole batches
+        # own generator, because a starting loader draws a number, which would shift dropout's draws after a checkpoint
         return DataLoader(
             self.dataset,
             sampler=self._sampler(cells, frozen=frozen),
@@ -252,9 +253,9 @@ class PairDataModule(pl.LightningDataModule):
         )
 
     def train_dataloader(self) -> DataLoader:
-        """Training pairs, redrawn from (seed, epoch)."""
+        """Return the training pairs, drawn anew from (seed, epoch)."""
         return self._loader(self.train_cells, frozen=False)
 
     def val_dataloader(self) -> DataLoader | None:
-        """Validation pairs, the same in every epoch; ``None`` without validation cells."""
+        """Return the validation pairs, the same in every epoch, or ``None`` without validation cells."""
         return self._loader(self.val_cells, frozen=True) if len(self.val_cells) else None

@@ -1,4 +1,4 @@
-"""Which cells meet in a batch: draws the cells, and the pairs where not all of a batch count."""
+"""Sampling of batches: draws the cells, and the pairs if not all pairs of a batch count."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scminnet.model.recipe import Recipe
 
 
 class DrawnPairs(NamedTuple):
-    """Pairs of two modalities' cells, as positions in the batch's cells of each modality."""
+    """Pairs of two modalities' cells, as positions among the batch's cells of each modality."""
 
     first: int
     second: int
@@ -21,17 +21,17 @@ class DrawnPairs(NamedTuple):
 
 
 class DrawnBatch(NamedTuple):
-    """What a sampler draws: positions in the reference, nothing read yet."""
+    """A batch as the sampler draws it: positions in the reference. Nothing is read yet."""
 
     n_cells: int
-    """Cells of the epoch that this batch stands for."""
+    """Number of the epoch's cells that this batch stands for."""
     cells: list[np.ndarray]
-    """By modality, the cells to read."""
+    """Cells to read, by modality."""
     pairs: list[DrawnPairs] | None
-    """The pairs, or ``None`` for all cross-modality pairs of the batch."""
+    """Pairs, or ``None`` for all cross-modality pairs of the batch."""
 
 
-#: By ordered pair of modalities: row of each cell in the partners, -1 for none, and the partners, cells x draws.
+#: By ordered pair of modalities: row of each cell in the partners (-1: none), and the partners (cells x draws).
 Partners = Mapping[tuple[int, int], tuple[np.ndarray, np.ndarray]]
 
 
@@ -43,25 +43,29 @@ class PairSampler(Sampler[DrawnBatch]):
     cells
         Cells of the split, int64 positions in the MuData.
     present
-        Cells of the MuData x modalities: who was measured in what.
+        Cells of the MuData x modalities: whether the cell was measured in the modality.
     recipe
-        ``pairing``, ``pair_strategy``, ``positive_share`` and ``batch_size`` are read.
+        The sampler uses ``pairing``, ``pair_strategy``, ``positive_share`` and ``batch_size``.
     seed
         Seed of all epochs.
     frozen
-        Draw every epoch alike, as validation needs. (Lightning tells validation samplers the epoch as well.)
+        Whether all epochs have the same batches, as validation needs. Lightning sets the epoch of validation samplers,
+        too.
     partners
-        By ordered pair of modalities, the row of each cell in the partners that a coupling drew (-1: none), and these, cells
-        x draws.
+        By ordered pair of modalities, the row of each cell in the partners (-1: none), and the partners that a coupling
+        drew (cells x draws).
 
     Notes
     -----
-    ``pairing="in_batch"``: the cells are shuffled and cut into batches of nearly equal size; all pairs of a batch's
-    cells in different modalities count. A coupled cell brings a partner along, drawn anew among its partners in the split.
+    The cells are shuffled and cut into batches of nearly equal size.
 
-    ``pairing="sampled"``: besides, each cell of the batch gets, in each of its modalities, one partner: itself in another
-    of its modalities with probability ``positive_share``, else another cell of the split, uniformly; from another
-    modality with ``pair_strategy="between"``, from the same with ``"within"``.
+    ``pairing="in_batch"``: all pairs of a batch's cells in different modalities count. Each coupled cell adds one of
+    its partners in the split to the batch, drawn anew each time.
+
+    ``pairing="sampled"``: only drawn pairs count. In each of its modalities, each cell of the batch gets one partner.
+    With probability ``positive_share``, the partner is the cell itself in another of its modalities. Otherwise, it is
+    another cell of the split, drawn uniformly. With ``pair_strategy="between"`` this cell is from another modality,
+    with ``"within"`` from the same one.
     """
 
     def __init__(
@@ -86,7 +90,7 @@ class PairSampler(Sampler[DrawnBatch]):
         self.pools = [cells[present[cells, m]] for m in range(present.shape[1])]
 
     def set_epoch(self, epoch: int) -> None:
-        """Tell which epoch is drawn next; Lightning calls this."""
+        """Set the epoch to draw next. Lightning calls this."""
         if not self.frozen:
             self.epoch = epoch
 
@@ -103,7 +107,7 @@ class PairSampler(Sampler[DrawnBatch]):
                 yield self._with_partners(anchors, len(batch), rng)
 
     def _with_coupled(self, anchors: list[np.ndarray], rng: np.random.Generator) -> list[np.ndarray]:
-        """Add to each modality one partner of every coupled cell in the batch, drawn among its partners in the split."""
+        """Add one partner of every coupled cell to the batch, drawn among its partners in the split."""
         if not self.partners:
             return anchors
         cells = [[own] for own in anchors]
@@ -140,17 +144,17 @@ class PairSampler(Sampler[DrawnBatch]):
         return DrawnBatch(n_cells, needed, pairs)
 
     def _partners(self, own: np.ndarray, modality: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Draw a partner and its modality for each anchor; modality -1 where there is nobody to meet."""
+        """Draw a partner and its modality for each anchor. The modality is -1 if there is no other cell."""
         n_modalities = len(self.pools)
         others = np.array([m for m in range(n_modalities) if m != modality])
 
-        # itself, in a modality drawn among the others that it was measured in
+        # itself, in another modality that it was measured in
         measured = self.present[own][:, others]
         weights = np.where(measured, rng.random(measured.shape), -1.0)
         itself = others[weights.argmax(axis=1)]
         positive = (rng.random(len(own)) < self.recipe.positive_share) & measured.any(axis=1)
 
-        # another cell: uniform over the pool without the anchor, by skipping its place
+        # another cell: uniform over the pool, skipping the anchor's place
         if self.recipe.pair_strategy == "within":
             meets = np.full(len(own), modality)
         else:

@@ -1,4 +1,4 @@
-"""How the siamese network is trained: what is logged, optimiser and schedule."""
+"""Training plan of the siamese network: losses and logged values, optimiser and schedule."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from scvi.train import TrainingPlan
 from scminnet.model.network.module import SiameseModule
 from scminnet.model.recipe import Recipe
 
-#: Share of the steps in which the learning rate of ``lr_schedule="one_cycle"`` rises.
+#: Share of the steps during which the learning rate of ``lr_schedule="one_cycle"`` rises.
 WARM_UP = 0.15
 
 
 class EpochMeans:
-    """Means over an epoch, weighted by the batches' cells.
+    """Means over an epoch, weighted by the number of cells in each batch.
 
-    Kept here and logged once an epoch: Lightning's own log of ten values in every step takes longer than the step.
+    They are logged once an epoch, because Lightning's log of ten values in every step takes longer than the step.
     """
 
     def __init__(self) -> None:
@@ -26,24 +26,27 @@ class EpochMeans:
         self._weights: dict[str, torch.Tensor] = {}
 
     def add(self, values: dict[str, torch.Tensor], n_cells: int) -> None:
-        """Add a batch's values; one that is not a number (an accuracy where nobody counts) has no weight."""
+        """Add a batch's values. NaN, such as an accuracy over no cells, has no weight."""
         for name, value in values.items():
             value = value.detach()
             self._sums[name] = self._sums.get(name, 0) + value.nan_to_num() * n_cells
             self._weights[name] = self._weights.get(name, 0) + ~value.isnan() * n_cells
 
     def values(self) -> dict[str, torch.Tensor]:
-        """Return the means; NaN where nothing counted."""
+        """Return the means. A mean over no values is NaN."""
         return {name: total / self._weights[name] for name, total in self._sums.items()}
 
 
 class SiameseTrainingPlan(TrainingPlan):
     """Training plan of :class:`~scminnet.MinNet`.
 
-    Logs once an epoch, for training and validation: the total loss (``train_loss``, ``validation_loss``) and
-    ``classification_loss``, ``contrastive_loss``, ``infonce_loss``, ``supervised_loss`` (where these have a weight),
-    ``accuracy_<modality>`` (types called right) and ``pair_accuracy_<modality>`` (cells whose nearest cell of the other modality in the batch is themselves),
-    each with ``_train`` or ``_validation`` behind.
+    It logs values once an epoch, for training and validation. The total loss is ``train_loss`` or ``validation_loss``.
+    All other values have the suffix ``_train`` or ``_validation``:
+
+    - ``classification_loss``, ``contrastive_loss``, ``infonce_loss`` and ``supervised_loss``, if they have a weight;
+    - ``accuracy_<modality>``, the share of correctly predicted cell types;
+    - ``pair_accuracy_<modality>``, the share of cells whose nearest neighbour in the other modality, within the batch,
+      is the cell itself.
 
     Parameters
     ----------
@@ -54,7 +57,7 @@ class SiameseTrainingPlan(TrainingPlan):
     seed
         Seed of dropout.
     reduce_lr_on_plateau, lr_factor, lr_patience, lr_threshold, lr_min
-        As in :class:`scvi.train.TrainingPlan`; monitors ``validation_loss``. Needs ``lr_schedule="constant"``.
+        As in :class:`scvi.train.TrainingPlan`. They monitor ``validation_loss`` and need ``lr_schedule="constant"``.
     """
 
     def __init__(self, module: SiameseModule, *, recipe: Recipe, seed: int = 0, **kwargs: Any) -> None:
@@ -63,7 +66,7 @@ class SiameseTrainingPlan(TrainingPlan):
             module,
             lr=recipe.lr,
             weight_decay=recipe.weight_decay,
-            # Adam's own: scvi-tools' default of 0.01 is made for VAEs
+            # Adam's default, because scvi-tools' default of 0.01 is made for VAEs
             eps=1e-8,
             recipe=recipe,
             **kwargs,
@@ -72,28 +75,29 @@ class SiameseTrainingPlan(TrainingPlan):
         self.seed = seed
         if self.reduce_lr_on_plateau and recipe.lr_schedule != "constant":
             raise ValueError(
-                f"`reduce_lr_on_plateau` needs lr_schedule='constant', found {recipe.lr_schedule!r}. Choose one of the two."
+                f"`reduce_lr_on_plateau` needs lr_schedule='constant', found {recipe.lr_schedule!r}. "
+                "Choose one of the two."
             )
 
     def initialize_train_metrics(self) -> None:
-        """Start the means of a training epoch; there is no ELBO."""
+        """Start the means of a training epoch. There is no ELBO."""
         self.train_metrics = EpochMeans()
 
     def initialize_val_metrics(self) -> None:
-        """Start the means of a validation epoch; there is no ELBO."""
+        """Start the means of a validation epoch. There is no ELBO."""
         self.val_metrics = EpochMeans()
 
     def on_train_epoch_start(self) -> None:
-        """Draw dropout from seed, epoch and process alone, so that an interrupted training can go on as it would have."""
+        """Seed dropout by seed, epoch and process only, so that a continued training gives the same result."""
         state = np.random.SeedSequence((self.seed, self.current_epoch, self.global_rank)).generate_state(1, np.uint64)
         torch.manual_seed(int(state[0]))
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> torch.Tensor:
-        """Loss of a batch of training pairs."""
+        """Return the loss of a batch of training pairs."""
         return self._step(batch, "train", self.train_metrics)
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
-        """Loss of a batch of validation pairs."""
+        """Record the loss of a batch of validation pairs."""
         self._step(batch, "validation", self.val_metrics)
 
     def on_train_epoch_end(self) -> None:
@@ -117,14 +121,14 @@ class SiameseTrainingPlan(TrainingPlan):
             self.log(name, value, on_epoch=True, prog_bar=name == "train_loss", sync_dist=self.use_sync_dist)
 
     def configure_optimizers(self) -> dict[str, Any]:
-        """Adam as the recipe says, with its schedule."""
+        """Return the optimiser and the schedule of the recipe."""
         if self.recipe.lr_schedule == "constant":
             return super().configure_optimizers()
         parameters = [p for p in self.module.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(
             [
                 {"params": [p for p in parameters if p.ndim > 1], "weight_decay": self.weight_decay},
-                # biases and batch norm's scales have nothing to overfit with
+                # biases and the scales of batch norm do not overfit
                 {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
             ],
             lr=self.lr,
