@@ -35,21 +35,15 @@ OTHER_TYPE = 1.0
 RHO = 1.0
 
 
-class Settings(NamedTuple):
-    """Hyperparameters that depend on the number of links (``docs/decisions.md``)."""
+#: Entropy of the first transport, which compares linked features only, and of the later ones (``docs/decisions.md``).
+FIRST_EPSILON = 0.05
+EPSILON = 0.07
 
-    first_epsilon: float
-    """Entropy of the first transport, which compares linked features only."""
-    epsilon: float
-    """Entropy of the later transports."""
-    link_share: float
-    """Weight of the linked features in the later transports, the rest being the canonical components'."""
-    shrinkage: float
-    """A component of correlation s weighs s² / (s² + shrinkage); 0: it weighs s."""
+#: Weight of the linked features in the later transports, the rest being the canonical components'.
+LINK_SHARE = 0.5
 
-
-FEW = Settings(first_epsilon=0.05, epsilon=0.07, link_share=0.5, shrinkage=0.2)
-MANY = Settings(first_epsilon=0.05, epsilon=0.1, link_share=0.5, shrinkage=0.0)
+#: A canonical component of correlation s weighs s² / (s² + SHRINKAGE).
+SHRINKAGE = 0.2
 
 
 class Side(NamedTuple):
@@ -79,7 +73,6 @@ def couple(first: Side, second: Side, weights: np.ndarray, *, rho: float | None 
     seed
         Seed of k-means and of the links' components.
     """
-    use = FEW if len(weights) < MANY_LINKS else MANY
     cells = [_metacells(side, len(weights), seed) for side in (first, second)]
     scores = [averages(side.scores, m) for side, m in zip((first, second), cells, strict=True)]
     linked = [standardise(averages(side.linked, m)) for side, m in zip((first, second), cells, strict=True)]
@@ -88,24 +81,24 @@ def couple(first: Side, second: Side, weights: np.ndarray, *, rho: float | None 
     groups = np.intersect1d(cells[0].group, cells[1].group)
     blocks = [tuple(np.flatnonzero(m.group == g) for m in cells) for g in groups]
 
-    points: list[np.ndarray] = [np.sqrt(np.float32(1 / use.first_epsilon)) * d for d in directions]
-    epsilon = use.first_epsilon
+    points: list[np.ndarray] = [np.sqrt(np.float32(1 / FIRST_EPSILON)) * d for d in directions]
+    epsilon = FIRST_EPSILON
     starts: list[Scalings | None] = [None] * len(blocks)
     for turn in range(N_TURNS):
         plans, scalings = _transport(points, types, cells, blocks, epsilon, rho, starts)
         covariance = _covariance(scores, cells, blocks, plans)
         if turn == N_TURNS - 1:
             break
-        left, right = _weighted_components(covariance, use.shrinkage)
+        left, right = _weighted_components(covariance)
         canonical = unit_rows(scores[0] @ left), unit_rows(scores[1] @ right)
-        shares = np.sqrt(np.float32(1 - use.link_share)), np.sqrt(np.float32(use.link_share))
+        shares = np.sqrt(np.float32(1 - LINK_SHARE)), np.sqrt(np.float32(LINK_SHARE))
         points = [
-            np.hstack([shares[0] * c, shares[1] * d]) / np.sqrt(np.float32(use.epsilon))
+            np.hstack([shares[0] * c, shares[1] * d]) / np.sqrt(np.float32(EPSILON))
             for c, d in zip(canonical, directions, strict=True)
         ]
         # scalings of another epsilon are no start
-        starts = list(scalings) if epsilon == use.epsilon else [None] * len(blocks)
-        epsilon = use.epsilon
+        starts = list(scalings) if epsilon == EPSILON else [None] * len(blocks)
+        epsilon = EPSILON
     first_points, second_points = (
         Points(m.code, m.size, m.group, p, t, s)
         for m, p, t, s in zip(cells, points, types, _join(scalings, blocks, cells), strict=True)
@@ -197,11 +190,11 @@ def _covariance(
     return total
 
 
-def _weighted_components(covariance: np.ndarray, shrinkage: float) -> tuple[np.ndarray, np.ndarray]:
+def _weighted_components(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the canonical components, each weighted by its correlation."""
     u, s, vt = np.linalg.svd(covariance, full_matrices=False)
     n = min(N_CANONICAL, len(s))
-    weight = s[:n] ** 2 / (s[:n] ** 2 + shrinkage) if shrinkage else s[:n]
+    weight = s[:n] ** 2 / (s[:n] ** 2 + SHRINKAGE)
     weight = weight / max(weight[0], 1e-12)
     return (u[:, :n] * weight).astype(np.float32), (vt[:n].T * weight).astype(np.float32)
 

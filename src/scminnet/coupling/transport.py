@@ -9,7 +9,7 @@ import numpy as np
 import ot
 
 #: Iterations of Sinkhorn's algorithm, and the change of the marginals at which it stops before.
-MAX_ITERATIONS = 100
+MAX_ITERATIONS = 30
 TOLERANCE = 1e-4
 
 

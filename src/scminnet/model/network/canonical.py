@@ -35,7 +35,7 @@ RIDGE = 10.0
 
 #: Ridge of coupled cells, in units of the components' mean variance, and the number of pairs that a coupling is worth
 #: (``docs/decisions.md``).
-COUPLED_RIDGE = 0.1
+COUPLED_RIDGE = 0.05
 COUPLING_WORTH = 500
 
 #: Largest number of paired cells, and of other cells, that the components are fitted on. 100,000 cells determine the
