@@ -12,8 +12,10 @@ from mudata import MuData
 import scminnet as mn
 from scminnet import MinNet
 from scminnet.model.inference.forward_pass import project_rows
+from scminnet.model.training.coupled_cells import couple_parts
 
 from .conftest import QUIET
+from .test_bad_input import unchanged
 from .training.test_checkpoint import Stop, assert_same_model
 from .unpaired import SMALL, registered, simulated, split, true_partners_missed
 
@@ -57,13 +59,8 @@ def test_true_partners_are_near(full: MuData, paired: int, labels: str | None) -
     assert found < linear + 0.03
     assert model.evidence_["labelled_cells"]["adt"] == 0
     if labels:
-        types = model.predict("adt")
-        right = types.iloc[:, 0] if isinstance(types, pd.DataFrame) else types
-        assert (np.asarray(right).astype(str) == full.obs.loc[_bare(mdata["adt"]), "cell_type"].astype(str)).mean() > 0.6
-
-
-def _bare(adata) -> pd.Index:
-    return adata.obs_names.str.replace("_adt", "")
+        types = full.obs.loc[mdata["adt"].obs_names.str.replace("_adt", ""), "cell_type"].astype(str)
+        assert (model.predict(modality="adt") == types).mean() > 0.6
 
 
 def test_a_query_is_coupled_to_a_paired_reference(full: MuData) -> None:
@@ -154,10 +151,12 @@ def test_lazily_stored_data_give_the_same_model(full: MuData, tmp_path: Path) ->
 
 def test_couple_within_joins_cells_of_one_batch(full: MuData, monkeypatch) -> None:
     seen = []
-    from scminnet.model.training import train
 
-    couple_parts = train.couple_parts
-    monkeypatch.setattr(train, "couple_parts", lambda *a, **k: seen.append(couple_parts(*a, **k)) or seen[-1])
+    def spy(*parts, **given):
+        seen.append(couple_parts(*parts, **given))
+        return seen[-1]
+
+    monkeypatch.setattr("scminnet.model.training.train.couple_parts", spy)
     mdata = split(full)
     trained(mdata, couple_within="batch", max_epochs=1)
     batch = mdata.obs["batch"].to_numpy().astype(str)
@@ -187,7 +186,10 @@ def test_three_modalities_meet_through_pairs_and_links(full: MuData) -> None:
     assert true_partners_missed(atac, adt, names) < 0.4
 
 
-def test_a_modality_that_nothing_joins_to_others_is_no_obstacle(full: MuData) -> None:
-    model = trained(three(full, pairs=False), **EPOCHS)
-    rna, _, adt = embeddings(model, ("rna", "atac", "adt"))
-    assert true_partners_missed(rna, adt, list(full.obs_names)) < 0.3
+@pytest.mark.parametrize("order", [["rna", "atac", "adt"], ["atac", "rna", "adt"]])
+def test_a_modality_that_nothing_joins_to_others_is_refused(full: MuData, order: list[str]) -> None:
+    mdata = three(full, pairs=False)
+    MinNet.setup_mudata(mdata, order)
+    model = MinNet(mdata, **SMALL)
+    words = ("join 'atac' to another modality", "pp.feature_links(mdata, 'atac', 'rna')")
+    unchanged(mdata, lambda: model.train(**SHORT), ValueError, *words)
