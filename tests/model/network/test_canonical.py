@@ -6,9 +6,12 @@ from scipy import sparse
 
 from scminnet.model.data.moments import feature_moments
 from scminnet.model.network.canonical import (
+    COUPLING_WORTH,
     RowsAndMoments,
     canonical_rotations,
+    combine_covariances,
     fit_projections,
+    paired_covariances,
     standardised_deviation,
     whitened_components,
 )
@@ -25,6 +28,12 @@ def shared_signal(n_cells: int = 400, n_features: tuple[int, ...] = (30, 20), n_
 
 def everyone(n_cells: int, n_modalities: int = 2) -> np.ndarray:
     return np.tile(np.arange(n_cells)[:, None], (1, n_modalities))
+
+
+def rotations_of(scores: dict[str, np.ndarray], positions: np.ndarray, n_canonical: int) -> dict[str, np.ndarray]:
+    """Canonical rotations by the cells that modalities share."""
+    covariances = {pair: found for pair, (found, _) in paired_covariances(scores, positions).items()}
+    return canonical_rotations(covariances, {m: x.shape[1] for m, x in scores.items()}, n_canonical)
 
 
 @pytest.mark.parametrize("kind", [sparse.csr_matrix, np.asarray])
@@ -86,7 +95,7 @@ def test_two_modalities_are_canonical_correlations_scaled_by_themselves() -> Non
     a, b = shared_signal()
     scores = {"a": a @ whitened_components([a], 10, 0), "b": b @ whitened_components([b], 10, 0)}
     scores = {m: s - s.mean(0) for m, s in scores.items()}
-    rotations = canonical_rotations(scores, everyone(400), 5)
+    rotations = rotations_of(scores, everyone(400), 5)
     u, correlations, vt = np.linalg.svd(scores["a"].T @ scores["b"] / 399)
     for m, vectors in (("a", u), ("b", vt.T)):
         expected = vectors[:, :5] * correlations[:5]
@@ -101,17 +110,65 @@ def test_three_modalities_agree_though_no_cell_has_all() -> None:
     positions = everyone(600, 3)
     for i in range(3):
         positions[i * 200 : (i + 1) * 200, i] = -1
-    rotations = canonical_rotations(scores, positions, 3)
+    rotations = rotations_of(scores, positions, 3)
     turned = {m: s @ rotations[m] for m, s in scores.items()}
     for first, second in ("ab", "ac", "bc"):
         for k in range(3):
             assert np.corrcoef(turned[first][:, k], turned[second][:, k])[0, 1] > 0.8
 
 
+def test_covariances_are_those_of_shared_cells() -> None:
+    rng = np.random.default_rng(0)
+    scores = {m: rng.normal(size=(20, n)) for m, n in (("a", 3), ("b", 2), ("c", 4))}
+    positions = np.tile(np.arange(20)[:, None], (1, 3))
+    positions[:, 1] = positions[::-1, 1]
+    positions[:6, 0] = -1
+    positions[15:, 1] = -1
+    positions[1:, 2] = -1
+    found = paired_covariances(scores, positions)
+    assert set(found) == {("a", "b")}  # the others share one cell or none
+    covariance, n_pairs = found["a", "b"]
+    assert n_pairs == 9
+    expected = np.cov(scores["a"][6:15].T, scores["b"][5:14][::-1].T)[:3, 3:]
+    np.testing.assert_allclose(covariance, expected, atol=1e-12)
+
+
+def test_more_pairs_weigh_more_beside_a_coupling() -> None:
+    rng = np.random.default_rng(0)
+    pairs, coupled = rng.normal(size=(2, 3, 3))
+    ab, ac, bc = ("a", "b"), ("a", "c"), ("b", "c")
+    for n, share in ((1, 1 / (1 + COUPLING_WORTH)), (COUPLING_WORTH, 0.5), (10**9, 1.0)):
+        found = combine_covariances({ab: (pairs, n), ac: (pairs, n)}, {ab: coupled, bc: coupled})
+        np.testing.assert_allclose(found[ab], share * pairs + (1 - share) * coupled, atol=1e-5)
+        # one kind of evidence counts in full
+        np.testing.assert_array_equal(found[ac], pairs)
+        np.testing.assert_array_equal(found[bc], coupled)
+
+
+def test_coupled_covariances_stand_for_pairs() -> None:
+    matrices = dict(zip("ab", shared_signal(), strict=True))
+    moments = {m: feature_moments(x) for m, x in matrices.items()}
+    positions = np.full((800, 2), -1)
+    positions[:400, 0] = positions[400:, 1] = np.arange(400)
+    seen = {}
+
+    def couple(components) -> dict[tuple[str, str], np.ndarray]:
+        seen.update(components)
+        scores = {m: standardised_deviation(matrices[m], *moments[m]) @ c.weights for m, c in components.items()}
+        return {pair: found for pair, (found, _) in paired_covariances(scores, everyone(400)).items()}
+
+    fitted = fit_projections(matrices, moments, positions, n_components=10, n_canonical=3, seed=0, couple=couple)
+    assert set(seen) == {"a", "b"}
+    values = {m: np.clip((matrices[m] - mean) / std, -10, 10) for m, (mean, std) in moments.items()}
+    turned = {m: values[m] @ fitted[m][0] + fitted[m][1] for m in "ab"}
+    for k in range(3):
+        assert np.corrcoef(turned["a"][:, k], turned["b"][:, k])[0, 1] > 0.9
+
+
 def test_fewer_components_than_asked_leave_zero_columns() -> None:
     a, b = shared_signal(100, (3, 2))
     scores = {"a": a @ whitened_components([a], 10, 0), "b": b @ whitened_components([b], 10, 0)}
-    rotations = canonical_rotations(scores, everyone(100), 9)
+    rotations = rotations_of(scores, everyone(100), 9)
     assert rotations["a"].shape == (3, 9)
     assert (rotations["a"][:, 5:] == 0).all()
 

@@ -128,3 +128,38 @@ def test_pair_accuracy_worked_example() -> None:
     assert columns.item() == 0.5  # column 11 is nearest to 12; column 10 ties between 10 and 11, first wins
     nothing, _ = losses.pair_accuracy(distances, torch.tensor([1, 2, 3]), torch.tensor([4, 5, 6]))
     assert torch.isnan(nothing)
+
+
+@pytest.mark.parametrize("temperature", [0.05, 0.2])
+def test_soft_targets_of_pairs_are_info_nce(temperature: float) -> None:
+    a, b = tensors(7, 4), tensors(7, 4, seed=1)
+    same = torch.full((7,), temperature)
+    found = losses.soft_info_nce(a, b, torch.eye(7) * 3, left=same, right=same)
+    torch.testing.assert_close(found, losses.info_nce(a, b, temperature=temperature))
+
+
+def test_soft_info_nce_matches_a_loop() -> None:
+    a, b, targets = tensors(5, 3), tensors(4, 3, seed=1), tensors(5, 4, seed=2).clamp_min(0)
+    targets[1], targets[:, 2] = 0, 0  # competitors only
+    left, right = torch.linspace(0.1, 0.5, 5), torch.linspace(0.2, 0.3, 4)
+    x, y = (t.numpy() / np.linalg.norm(t.numpy(), axis=1, keepdims=True) for t in (a, b))
+    terms = []
+    for cosines, target, temperature in ((x @ y.T, targets, left), (y @ x.T, targets.T, right)):
+        rows = []
+        for row, share, t in zip(cosines, target.numpy(), temperature.numpy(), strict=True):
+            if share.sum() > 0:
+                probability = np.exp(row / t) / np.exp(row / t).sum()
+                rows.append(-(share / share.sum() * np.log(probability)).sum())
+        terms.append(np.mean(rows))
+    found = losses.soft_info_nce(a, b, targets, left=left, right=right)
+    assert float(found) == pytest.approx(np.mean(terms), rel=1e-5)
+
+
+def test_soft_info_nce_without_targets_is_zero_and_has_gradients() -> None:
+    a, b = tensors(5, 3).requires_grad_(), tensors(4, 3, seed=1)
+    half = torch.full((5,), 0.5), torch.full((4,), 0.5)
+    found = losses.soft_info_nce(a, b, torch.zeros(5, 4), left=half[0], right=half[1])
+    found.backward()
+    assert found.item() == 0
+    assert a.grad is not None
+    assert torch.isfinite(a.grad).all()

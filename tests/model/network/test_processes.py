@@ -14,14 +14,17 @@ from scipy import sparse
 
 from scminnet import MinNet
 from scminnet.model.network.processes import Processes
+from scminnet.pp import feature_links
 
 from ..conftest import QUIET, normalised, setup
 
-#: Network and training: all pairs behind the projection; sampled pairs behind a learned layer; hardly any cells of a modality.
+#: Network and training: all pairs behind the projection; sampled pairs behind a learned layer; hardly any cells of a modality; few
+#: pairs beside coupled cells.
 CASES = {
     "all pairs": ("paired", {}, {}),
     "sampled pairs": ("paired", {"input_layer": "learned"}, {"pairing": "sampled", "pair_strategy": "within"}),
     "few cells": ("partly", {}, {"batch_size": 9}),
+    "coupled cells": ("unpaired", {}, {}),
 }
 SMALL = {"n_hidden": 16, "n_components": 5, "n_canonical": 5, "hidden_dropout": 0.0}
 
@@ -57,11 +60,23 @@ def partly_paired() -> MuData:
     return mdata
 
 
+def unpaired() -> MuData:
+    """Most cells have RNA or ATAC, whose features are linked."""
+    full = normalised()
+    mdata = MuData({"rna": full["rna"][:140].copy(), "atac": full["atac"][100:].copy()})
+    mdata.obs = full.obs.loc[mdata.obs_names]
+    feature_links(mdata, "rna", "atac", annotation=full["rna"].var.rename_axis("gene").reset_index())
+    return mdata
+
+
+DATA = {"paired": normalised, "partly": partly_paired, "unpaired": unpaired}
+
+
 @pytest.fixture(scope="module")
 def of_two(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("two")
-    normalised().write(folder / "paired.h5mu")
-    partly_paired().write(folder / "partly.h5mu")
+    for name, make in DATA.items():
+        make().write(folder / f"{name}.h5mu")
     (folder / "script.py").write_text(SCRIPT)
     start = [sys.executable, "-W", "ignore", "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     given = [str(folder / "script.py"), str(folder), *map(repr, (CASES, SMALL, QUIET))]
@@ -72,13 +87,13 @@ def of_two(tmp_path_factory) -> Path:
 @pytest.mark.parametrize("case", CASES)
 def test_two_processes_train_as_one_does(of_two: Path, case: str) -> None:
     data, network, training = CASES[case]
-    mdata = setup(normalised() if data == "paired" else partly_paired())
-    one = MinNet(mdata, **SMALL, **network)
+    one = MinNet(setup(DATA[data]()), **SMALL, **network)
     one.train(**{"max_epochs": 2, "batch_size": 64, **training, **QUIET})
     first, second = (torch.load(of_two / f"{case}.{rank}") for rank in (0, 1))
     for name, weights in one.module.state_dict().items():
         assert torch.equal(first["weights"][name], second["weights"][name]), name
         torch.testing.assert_close(first["weights"][name], weights, rtol=1e-3, atol=2e-4, msg=name)
+    assert bool(one.evidence_["coupled_cells"]) == (data == "unpaired")
     assert one.history.keys() == first["losses"].keys()
     for name, frame in one.history.items():
         np.testing.assert_allclose(

@@ -3,10 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import sparse
 
 from scminnet.graph.geodesic import GeodesicIndex
 from scminnet.model import PairDataModule, PairSampler, Recipe
+from scminnet.model.training.coupled_cells import CoupledCells
 from scminnet.model.training.pair_data import PairDataset
 from scminnet.model.training.pair_sampler import DrawnBatch
 
@@ -124,3 +127,120 @@ def test_matches_and_labelled_cells_of_a_batch() -> None:
     assert left.tolist() == [0, 2, 3]  # cells 4, 3 and 0
     assert right.tolist() == [3, 2, 0]
     assert all(rows.dtype == torch.int64 for rows in (left, right))
+
+
+@st.composite
+def couplings(draw) -> tuple[np.ndarray, np.ndarray, dict]:
+    """Who was measured in what, the cells of a split, and partners: of some cells of one modality, some of the other."""
+    rng = np.random.default_rng(draw(st.integers(0, 10**6)))
+    n, n_modalities = draw(st.integers(6, 60)), draw(st.integers(2, 3))
+    present = np.eye(n_modalities, dtype=bool)[rng.integers(0, n_modalities, n)]
+    present |= rng.random(present.shape) < draw(st.sampled_from([0, 0.3]))
+    split = np.flatnonzero(rng.random(n) < draw(st.sampled_from([0.5, 1.0])))
+    partners = {}
+    for own in range(n_modalities):
+        for other in range(n_modalities):
+            left = np.flatnonzero(present[:, own] & ~present[:, other])
+            right = np.flatnonzero(present[:, other] & ~present[:, own])
+            # the third modality may be coupled to none
+            if own == other or 2 in (own, other) or not (len(left) and len(right)):
+                continue
+            row_of = np.full(n, -1)
+            row_of[left] = np.arange(len(left))
+            partners[own, other] = row_of, rng.choice(right, (len(left), 4))
+    return present, split, partners
+
+
+@given(coupling=couplings(), epoch=st.integers(0, 3))
+def test_every_coupled_cell_brings_a_partner_of_the_split(coupling, epoch: int) -> None:
+    present, split, partners = coupling
+    if not len(split):
+        return
+    given = {"cells": split, "present": present, "recipe": Recipe(batch_size=8), "seed": 0, "frozen": False}
+    alone, coupled = PairSampler(**given), PairSampler(**given, partners=partners)
+    for s in (alone, coupled):
+        s.set_epoch(epoch)
+    anchors = next(iter(alone)).cells
+    batch = next(iter(coupled)).cells
+    for m, cells in enumerate(batch):
+        # each cell once, of the split, measured in the modality; anchors are those drawn without a coupling
+        assert len(np.unique(cells)) == len(cells)
+        assert np.isin(cells, split).all()
+        assert present[cells, m].all()
+        assert np.isin(anchors[m], cells).all()
+        # nobody comes but anchors and partners of anchors
+        known = set(anchors[m])
+        for (own, other), (row_of, drawn) in partners.items():
+            if other == m:
+                known |= {p for a in anchors[own] if row_of[a] >= 0 for p in drawn[row_of[a]]}
+        assert set(cells) <= known
+    for (own, other), (row_of, drawn) in partners.items():
+        for anchor in anchors[own]:
+            usable = np.intersect1d(drawn[row_of[anchor]], split) if row_of[anchor] >= 0 else []
+            if len(usable):
+                assert np.isin(usable, batch[other]).any()
+
+
+@given(coupling=couplings())
+def test_coupled_batches_follow_from_seed_and_epoch(coupling) -> None:
+    present, split, partners = coupling
+
+    def epoch(number: int) -> list[list[int]]:
+        s = PairSampler(split, present, Recipe(batch_size=8), seed=0, frozen=False, partners=partners)
+        s.set_epoch(number)
+        return [cells.tolist() for batch in s for cells in batch.cells]
+
+    if len(split):
+        assert epoch(1) == epoch(1)
+
+
+def test_partners_are_drawn_evenly_among_those_of_the_split() -> None:
+    present = np.zeros((10, 2), dtype=bool)
+    present[0, 0] = present[1:, 1] = True
+    row_of = np.full(10, -1)
+    row_of[0] = 0
+    drawn = np.array([[1, 2, 2, 3, 9]])  # 9 is not in the split
+    recipe = Recipe(batch_size=2)
+    s = PairSampler(np.arange(4), present, recipe, seed=0, frozen=False, partners={(0, 1): (row_of, drawn)})
+    counts = np.zeros(10)
+    for number in range(1200):
+        anchors = s._with_coupled([np.array([0]), np.array([], dtype=np.int64)], np.random.default_rng(number))
+        assert len(anchors[1]) == 1
+        counts[anchors[1]] += 1
+    np.testing.assert_allclose(counts[1:4] / 1200, [0.25, 0.5, 0.25], atol=0.05)
+    assert counts[9] == 0
+
+
+def test_a_data_module_trains_on_cells_that_meet_others() -> None:
+    present = np.zeros((60, 2), dtype=bool)
+    present[:20] = True  # paired
+    present[20:40, 0] = present[40:, 1] = True
+    module = PairDataModule(present[:50], Recipe(train_size=0.8), seed=0)
+    row_of = np.full((2, 60), -1)
+    row_of[0, 20:30] = row_of[1, 40:60] = 0  # of one modality a half is coupled, and the query
+    partners = {(0, 1): (row_of[0], np.array([[45]])), (1, 0): (row_of[1], np.array([[25]]))}
+    module.couple(present, partners)
+    useful = np.r_[:30, 40:60]
+    np.testing.assert_array_equal(
+        module.train_cells, np.intersect1d(useful, np.concatenate([module.train_idx, np.arange(50, 60)]))
+    )
+    np.testing.assert_array_equal(module.val_cells, np.intersect1d(useful, module.val_idx))
+    assert module.n_meeting == len(module.train_cells)
+
+
+def test_targets_are_affinities_and_pairs_are_their_own() -> None:
+    class Affinities:
+        def affinities(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+            return (0.01 + first[:, None] + 10 * second).astype(np.float32)
+
+    # cell 0 is paired, 1 and 2 are of the first modality, 3 and 4 of the second
+    positions = np.array([[0, 0], [1, -1], [2, -1], [-1, 1], [-1, 2]])
+    found = CoupledCells(Affinities(), (np.array([2, 1]), np.array([3])), (None, None))  # type: ignore[arg-type]  # partners are not read
+    matrices = {"rna": np.ones((3, 3), np.float32), "atac": np.ones((3, 2), np.float32)}
+    graph = GeodesicIndex(sparse.csr_matrix(1.0 - np.eye(5)))
+    dataset = PairDataset(
+        matrices, positions, np.zeros(5, np.int64), graph, np.arange(5), projected=True, coupled={("rna", "atac"): found}
+    )
+    batch = dataset[DrawnBatch(5, [np.array([0, 1, 2]), np.array([0, 3, 4])], None)]
+    targets = batch["targets"]["rna", "atac"]
+    torch.testing.assert_close(targets, torch.tensor([[1, 0, 0], [0, 1.01, 0], [0, 0.01, 0]]))

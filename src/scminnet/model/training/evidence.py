@@ -122,7 +122,8 @@ def gather_evidence(
     Raises
     ------
     ValueError
-        There are neither pairs nor feature links, or too few cells to couple; ``links_key`` is not there.
+        There are neither pairs nor feature links, for a modality or at all, or too few cells to couple; ``links_key`` is
+        not there.
     """
     measured = positions >= 0
     names = list(modalities)
@@ -155,6 +156,8 @@ def gather_evidence(
             coupled[a, b] = Coupled(links, sampled)
     if not coupled and not any(n_pairs.values()):
         raise ValueError(_nothing(mdata, names, links_key, can_couple, few))
+    if coupled:
+        _check_all_joined(names, n_pairs, coupled)
     in_training = np.zeros(len(positions), dtype=bool)
     in_training[train] = True
     labelled = in_training & (labels >= 0)
@@ -181,6 +184,20 @@ def _nothing(mdata: MuData, names: list[str], links_key: str | None, can_couple:
         f"{no_pairs}, and mdata.uns has no links between their features. Link the features that both measure: {call}; or, for "
         "paired data, give one cell the same obs_names in each of its modalities."
     )
+
+
+def _check_all_joined(
+    names: list[str], n_pairs: Mapping[ModalityPair, int], coupled: Mapping[ModalityPair, Coupled]
+) -> None:
+    """Raise if cells of a modality meet those of no other."""
+    joined = {m for pair in coupled for m in pair} | {m for pair, n in n_pairs.items() if n for m in pair}
+    alone = [m for m in names if m not in joined]
+    if alone:
+        other = next(m for m in names if m in joined)
+        raise ValueError(
+            f"neither pairs nor feature links join {shorten(alone)} to another modality. Link its features: "
+            f"`scminnet.pp.feature_links(mdata, {alone[0]!r}, {other!r})`; or leave it out of `modalities`."
+        )
 
 
 def _starts_of_query(query: Mapping[str, RowsAndMoments], n_reference: int) -> dict[str, int]:

@@ -441,7 +441,10 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin, EmbeddingMixin):
             labels=digest(self._label_codes(mdata)),
             batches=digest(mdata.obs[BATCH_COLUMN]),
             query=None if query is None else digest(query.obs_names),
-            feature_links=[digest(found.links.tocoo().data) for found in evidence.coupled.values()],
+            feature_links=[
+                digest([*links.indptr, *links.indices, *links.data])
+                for links in (found.links for found in evidence.coupled.values())
+            ],
             couple_within=couple_within,
         )
 

@@ -1,0 +1,210 @@
+"""Who is coupled, by which values, and who is drawn."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import sparse
+
+from scminnet.model.data.moments import feature_moments
+from scminnet.model.network.canonical import Components, RowsAndMoments
+from scminnet.model.training import coupled_cells
+from scminnet.model.training.coupled_cells import (
+    MIN_CELLS,
+    N_PARTNERS,
+    CoupledCells,
+    LinkedFeatures,
+    Part,
+    _common_groups,
+    couple_parts,
+    join_query,
+    nodes_of_partners,
+    partner_table,
+    sample_parts,
+)
+
+
+def links_of(entries: dict[tuple[int, int], float], shape: tuple[int, int]) -> sparse.csr_matrix:
+    rows, columns = zip(*entries, strict=True)
+    return sparse.csr_matrix((np.float32(list(entries.values())), (rows, columns)), shape=shape)
+
+
+def test_peaks_of_a_gene_are_summed_by_weight() -> None:
+    # two genes, of 4; five peaks, of 6
+    links = links_of({(1, 0): 1.0, (1, 2): 0.5, (3, 3): 0.2, (3, 4): 0.1, (3, 5): 0.1}, (4, 6))
+    found = LinkedFeatures.of(links)
+    np.testing.assert_allclose(found.weights, [1.0, 0.2])
+    genes, peaks = np.arange(8.0).reshape(2, 4), np.arange(12.0).reshape(2, 6)
+    np.testing.assert_allclose(genes @ found.of_side(0), genes[:, [1, 3]])
+    expected = np.stack(
+        [peaks[:, 0] + 0.5 * peaks[:, 2], 0.2 * peaks[:, 3] + 0.1 * peaks[:, 4] + 0.1 * peaks[:, 5]], 1
+    )
+    np.testing.assert_allclose(peaks @ found.of_side(1), expected, rtol=1e-6)
+
+
+def test_genes_of_a_complex_are_summed_by_weight() -> None:
+    # three genes make one protein, a fourth gene the other
+    links = links_of({(0, 1): 1.0, (1, 1): 1.0, (2, 1): 0.5, (4, 0): 0.1}, (5, 3))
+    found = LinkedFeatures.of(links)
+    np.testing.assert_allclose(found.weights, [0.1, 1.0])
+    genes, proteins = np.arange(10.0).reshape(2, 5), np.arange(6.0).reshape(2, 3)
+    np.testing.assert_allclose(proteins @ found.of_side(1), proteins[:, :2])
+    np.testing.assert_allclose(
+        genes @ found.of_side(0), np.stack([0.1 * genes[:, 4], genes[:, 0] + genes[:, 1] + 0.5 * genes[:, 2]], 1)
+    )
+
+
+def test_either_order_of_the_modalities_compares_the_same_values() -> None:
+    rng = np.random.default_rng(0)
+    links = sparse.random(7, 12, density=0.2, format="csr", random_state=0, dtype=np.float32)
+    found, turned = LinkedFeatures.of(links), LinkedFeatures.of(links.T.tocsr())
+    x, y = rng.random((3, 7)), rng.random((3, 12))
+    np.testing.assert_allclose(x @ found.first, x @ turned.second)
+    np.testing.assert_allclose(y @ found.second, y @ turned.first)
+    np.testing.assert_array_equal(found.weights, turned.weights)
+
+
+def part(n: int, start: int = 0, group: int = 0) -> Part:
+    at = np.arange(n)
+    return Part(np.zeros((n, 2), np.float32), None, at, start + at, np.full(n, group), at % 3)
+
+
+def test_few_cells_are_all_taken() -> None:
+    parts = [part(30), part(20, 100)]
+    for own, taken in zip(parts, sample_parts(parts, links_of({(0, 0): 1.0}, (2, 2)), (0, 0)), strict=True):
+        np.testing.assert_array_equal(own.cells, taken.cells)
+
+
+@pytest.mark.parametrize(
+    ("n_links", "limit"), [(5, "MAX_CELLS_FEW_LINKS"), (60, "MAX_CELLS_MANY_LINKS")], ids=["few", "many"]
+)
+def test_a_sample_is_drawn_of_all_parts_together(n_links: int, limit: str, monkeypatch) -> None:
+    monkeypatch.setattr(coupled_cells, limit, 200)
+    links = links_of({(i, i): 1.0 for i in range(n_links)}, (n_links, n_links))
+    parts = [part(1000, 0, 1), part(10, 5000, 2), part(500, 7000, 3)]
+    sampled = sample_parts(parts, links, (0, 0))
+    assert [len(p.rows) for p in sampled][0] > [len(p.rows) for p in sampled][2] > len(sampled[1].rows)
+    assert sum(len(p.rows) for p in sampled) == 200
+    for own, taken in zip(parts, sampled, strict=True):
+        # what tells of a cell stays together, in order, each once
+        assert (np.diff(taken.rows) > 0).all()
+        np.testing.assert_array_equal(taken.cells, own.cells[taken.rows])
+        np.testing.assert_array_equal(taken.types, own.types[taken.rows])
+        np.testing.assert_array_equal(taken.groups, own.groups[taken.rows])
+    again, other = sample_parts(parts, links, (0, 0)), sample_parts(parts, links, (0, 1))
+    np.testing.assert_array_equal(again[0].rows, sampled[0].rows)
+    assert not np.array_equal(other[0].rows[:20], sampled[0].rows[:20])
+
+
+def grouped(first: dict[int, int], second: dict[int, int]) -> list[np.ndarray]:
+    return _common_groups([np.repeat(list(counts), list(counts.values())) for counts in (first, second)])
+
+
+def test_groups_that_both_modalities_have_are_kept() -> None:
+    first, second = grouped({0: 80, 1: 60, 2: 90}, {0: 50, 1: 49, 3: 70})
+    np.testing.assert_array_equal(first, np.repeat([0, -1], [80, 150]))
+    np.testing.assert_array_equal(second, np.repeat([0, -1], [50, 119]))
+
+
+def test_too_few_cells_of_the_rest_join_the_largest_group() -> None:
+    first, second = grouped({0: 80, 1: 100, 2: 10}, {0: 90, 1: 150, 3: 200})
+    np.testing.assert_array_equal(first, np.repeat([0, 1, 1], [80, 100, 10]))
+    np.testing.assert_array_equal(second, np.repeat([0, 1, 1], [90, 150, 200]))
+
+
+def test_no_common_group_makes_one_of_all() -> None:
+    first, second = grouped({0: 80, 1: 20}, {2: 90})
+    assert set(first) == set(second) == {-1}
+
+
+counts = st.dictionaries(st.integers(0, 4), st.integers(1, 120), min_size=1, max_size=5)
+
+
+@given(first=counts, second=counts)
+def test_every_group_has_cells_of_both_sides(first: dict[int, int], second: dict[int, int]) -> None:
+    if min(sum(first.values()), sum(second.values())) < MIN_CELLS:
+        return
+    sides = grouped(first, second)
+    assert set(sides[0]) == set(sides[1])
+    for side in sides:
+        assert min(np.unique(side, return_counts=True)[1]) >= MIN_CELLS
+
+
+def sides(n: int = 120, *, constant: int = 0) -> tuple[list[Part], list[Part], tuple[Components, Components]]:
+    """Two modalities of the same cells, of which the first ``constant`` features of the second do not vary."""
+    rng = np.random.default_rng(0)
+    latent = rng.normal(size=(n, 3))
+    parts, fitted = [], []
+    for start, n_features in ((0, 6), (1000, 8)):
+        x = (latent @ np.eye(3, n_features) * 2 + rng.random((n, n_features)) + 9).astype(np.float32)
+        if start:
+            x[:, :constant] = 4
+        own = np.arange(n)
+        parts.append([Part(x, None, own, start + own, np.zeros(n, np.int64), np.full(n, -1))])
+        weights = np.eye(n_features, 5, dtype=np.float32)
+        fitted.append(Components(weights, feature_moments(x)))
+    return parts[0], parts[1], (fitted[0], fitted[1])
+
+
+def test_partners_are_numbers_of_the_training_and_true_ones_are_frequent() -> None:
+    first, second, fitted = sides()
+    links = links_of({(i, i): 1.0 for i in range(3)}, (6, 8))
+    found = couple_parts(first, second, fitted, links, names=("a", "b"), rho=1.0, seed=0)
+    np.testing.assert_array_equal(found.cells[0], np.arange(120))
+    np.testing.assert_array_equal(found.cells[1], 1000 + np.arange(120))
+    assert found.partners[0].shape == (120, N_PARTNERS)
+    assert np.isin(found.partners[0], found.cells[1]).all()
+    assert np.isin(found.partners[1], found.cells[0]).all()
+    values = second[0].matrix[:, :3]
+    apart = np.linalg.norm(values[:, None] - values[found.partners[0] - 1000], axis=2)
+    chance = np.linalg.norm(values[:, None] - values[::-1][:, None], axis=2)
+    assert apart.mean() < 0.6 * chance.mean()
+
+
+def test_links_of_constant_features_are_left_out_or_refused() -> None:
+    links = links_of({(i, i): 1.0 for i in range(4)}, (6, 8))
+    first, second, fitted = sides(constant=1)
+    found = couple_parts(first, second, fitted, links, names=("a", "b"), rho=1.0, seed=0)
+    assert found.coupling.agreement.shape == (3,)
+    first, second, fitted = sides(constant=2)
+    with pytest.raises(ValueError, match=r"2 of 4 links between 'a' and 'b' join features that vary.*at least 3"):
+        couple_parts(first, second, fitted, links, names=("a", "b"), rho=1.0, seed=0)
+
+
+def test_a_part_is_centred_by_itself() -> None:
+    first, second, fitted = sides()
+    links = links_of({(i, i): 1.0 for i in range(3)}, (6, 8))
+    own, half = second[0], np.arange(120) < 60
+    covariances = []
+    for shift in (0, 50):
+        # half of the cells are a query's, whose values are shifted as a whole
+        x = own.matrix + np.float32(shift)
+        query = own.take(~half)._replace(matrix=x, moments=feature_moments(x))
+        found = couple_parts(first, [own.take(half), query], fitted, links, names=("a", "b"), rho=1.0, seed=0)
+        covariances.append(found.coupling.covariance)
+    np.testing.assert_allclose(*covariances, atol=0.1)
+
+
+def coupled(cells: tuple[list[int], list[int]], partners: tuple[list[list[int]], list[list[int]]]) -> CoupledCells:
+    return CoupledCells(None, tuple(map(np.array, cells)), tuple(map(np.array, partners)))  # type: ignore[arg-type]  # not used
+
+
+def test_partner_table_and_nodes() -> None:
+    found = coupled(([0, 3], [4, 5]), ([[4, 5], [5, 5]], [[3, 0], [0, 3]]))
+    table = partner_table({(0, 1): found}, 6)
+    assert set(table) == {(0, 1), (1, 0)}
+    np.testing.assert_array_equal(table[0, 1][0], [0, -1, -1, 1, -1, -1])
+    np.testing.assert_array_equal(table[1, 0][0], [-1, -1, -1, -1, 0, 1])
+    np.testing.assert_array_equal(table[1, 0][1], found.partners[1])
+    # cells 4 and 5 are not on the graph: they stand where their first partners do
+    np.testing.assert_array_equal(nodes_of_partners(np.array([7, 8, -1, 9, -1, -1]), table), [7, 8, -1, 9, 9, 7])
+
+
+def test_query_cells_are_numbered_after_the_reference() -> None:
+    positions = np.array([[0, 1], [1, -1], [-1, 0]])
+    query = {"b": RowsAndMoments(np.zeros((3, 2)), None), "a": RowsAndMoments(np.zeros((1, 4)), None)}  # type: ignore[arg-type]  # not read
+    found = join_query(positions, query, ["a", "b"], {"a": 2, "b": 2})
+    np.testing.assert_array_equal(found[:3], positions)
+    np.testing.assert_array_equal(found[3:], [[-1, 2], [-1, 3], [-1, 4], [2, -1]])
