@@ -232,7 +232,9 @@ def test_the_demo_hides_pairs_and_types_of_the_second_modality() -> None:
     assert (cells["atac"].X != truth["atac"][own].X).nnz == 0
 
 
-@pytest.mark.parametrize("more", [["--data", "x.h5mu", "--modalities", "a", "b", "--labels-key", "c"], ["--preset", "paper"]])
+@pytest.mark.parametrize(
+    "more", [["--data", "x.h5mu", "--modalities", "a", "b", "--labels-key", "c"], ["--preset", "paper"]]
+)
 def test_demo_without_pairs_is_simulated(more, capsys) -> None:
     with pytest.raises(SystemExit) as stopped:
         run("demo", "--unpaired", *more)

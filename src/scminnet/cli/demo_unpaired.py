@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from mudata import MuData
 
 from scminnet import datasets, metrics, pl
 from scminnet._core.keys import EMBEDDING_KEY
+from scminnet.cli.figures import write_figures
 from scminnet.cli.integrate_steps import TRANSFERRED, embedded_only, integrate
-from scminnet.pl._style import save_figure
 
 #: The simulated modalities.
 MODALITIES = ("rna", "atac")
@@ -79,9 +78,7 @@ def run(
         measured["atac"].obs[TRANSFERRED],
         title="labels from rna to atac",
     )
-    for ending in ("png", "pdf"):
-        save_figure(axes.figure, folder / "figures" / f"confusion.{ending}")
-    plt.close(axes.figure)
+    write_figures({"confusion": axes}, folder / "figures")
     return report
 
 

@@ -94,7 +94,9 @@ def _check(given: argparse.Namespace) -> None:
     if names is not None and len(set(names)) < len(names):
         given.parser.error(f"--modalities names one modality twice: {' '.join(names)}")
     if len(files) > 1 and len(files) != len(names):
-        given.parser.error(f"{len(files)} files, but {len(names)} --modalities: give one file per modality, or one .h5mu")
+        given.parser.error(
+            f"{len(files)} files, but {len(names)} --modalities: give one file per modality, or one .h5mu"
+        )
     if len(files) == 1 and files[0].suffix == ".h5ad":
         given.parser.error(f"{files[0]} holds one modality: give one file per modality, or one .h5mu file")
     if given.links is not None and names is not None and len(names) > 2:

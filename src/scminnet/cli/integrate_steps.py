@@ -8,7 +8,6 @@ from itertools import permutations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from anndata import AnnData
@@ -18,10 +17,10 @@ from scminnet import pl, tl
 from scminnet._core.arguments import shorten
 from scminnet._core.keys import EMBEDDING_KEY
 from scminnet._core.obs import obs_column
+from scminnet.cli.figures import write_figures
 from scminnet.cli.normalisation import normalise_counts
 from scminnet.coupling.feature_links import FEATURE_LINKS_KEY, has_feature_links, read_feature_links
 from scminnet.model import Diagnosis, MinNet
-from scminnet.pl._style import save_figure
 from scminnet.pp import feature_links, select_features
 from scminnet.pp._kinds import GENES, PEAKS, infer_kind
 
@@ -63,7 +62,9 @@ def modalities_of(path: Path) -> list[str]:
     """Return the modalities of a file that has two. Raise if it has another number."""
     names = list(read_h5mu(path, backed="r").mod)
     if len(names) != 2:
-        raise ValueError(f"{path.name} has {len(names)} modalities: {shorten(names)}. Name those to use in --modalities.")
+        raise ValueError(
+            f"{path.name} has {len(names)} modalities: {shorten(names)}. Name those to use in --modalities."
+        )
     return names
 
 
@@ -199,12 +200,7 @@ def draw(
         "embedding": pl.embedding(shown, modalities, [*label, "modality", *batch], seed=seed),
         "history": pl.history(model),
     }
-    for name, axes in drawn.items():
-        figure = np.asarray(axes).flat[0].figure
-        for ending in ("png", "pdf"):
-            save_figure(figure, folder / f"{name}.{ending}")
-        plt.close(figure)
-    return tuple(drawn)
+    return write_figures(drawn, folder)
 
 
 def _pairs_of(names: Sequence[str]) -> list[tuple[str, str]]:
@@ -229,7 +225,9 @@ def _check_labels(cells: MuData, names: Sequence[str], labels: pd.Series, key: s
             )
 
 
-def _working_copy(cells: MuData, names: Sequence[str], obs: Mapping[str, pd.Series], labels: pd.Series | None) -> MuData:
+def _working_copy(
+    cells: MuData, names: Sequence[str], obs: Mapping[str, pd.Series], labels: pd.Series | None
+) -> MuData:
     """Return the modalities with the columns that are used, so that the user's values stay as they are."""
     data = MuData({m: AnnData(cells[m].X.copy(), obs=cells[m].obs[[]], var=cells[m].var.copy()) for m in names})
     for column in obs.values():
@@ -306,7 +304,11 @@ def _select(
         return
     keep: set[str] = set()
     for a, b in _pairs_of(names):
-        if {found[a], found[b]} & {GENES} and not {found[a], found[b]} <= {GENES, PEAKS} and has_feature_links(data, a, b):
+        if (
+            {found[a], found[b]} & {GENES}
+            and not {found[a], found[b]} <= {GENES, PEAKS}
+            and has_feature_links(data, a, b)
+        ):
             linked = read_feature_links(data, a, b)
             side = 0 if found[a] == GENES else 1
             keep |= set(data[(a, b)[side]].var_names[np.flatnonzero(linked.getnnz(axis=1 - side))])
