@@ -53,7 +53,7 @@ BESIDE = {
 }
 
 HOLDS = {
-    "cli": "the command scminnet: fit, embed, links, demo",
+    "cli": "the command scminnet: integrate, fit, embed, links, demo",
     "scminnet": "public names, mdata.minnet, mu.tl",
     "model": "MinNet, the class",
     "model/training": "train, pairs, resuming",

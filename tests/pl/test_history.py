@@ -65,3 +65,17 @@ def test_a_trained_model_is_needed() -> None:
         pl.history(Fresh())
     with pytest.raises(ValueError, match="it has elbo"):
         pl.history(Other())
+
+
+def test_what_has_no_value_is_left_out() -> None:
+    class Unpaired:
+        history = {
+            "train_loss": pd.DataFrame({"loss": [1.0, 0.5]}),
+            "accuracy_rna_train": pd.DataFrame({"a": [0.5, 0.6]}),
+            "accuracy_atac_train": pd.DataFrame({"a": [np.nan, np.nan]}),
+            "pair_accuracy_rna_train": pd.DataFrame({"a": [np.nan, np.nan]}),
+        }
+
+    axes = pl.history(Unpaired())
+    assert len(axes) == 2
+    assert [line.get_label() for line in axes[1].lines] == ["rna training"]

@@ -6,9 +6,12 @@ import argparse
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from scminnet.cli import demo, embed, fit, links
+from scminnet.cli import demo, embed, fit, integrate, links
 
 EPILOG = """\
+integrate cells of two modalities, with or without paired cells:
+  scminnet integrate cells.h5mu --modalities rna atac --tss genes.gtf.gz -o out
+
 train a model on a paired reference, embed a query, link genes and peaks:
   scminnet fit reference.h5mu --modalities rna atac --labels-key cell_type -o model
   scminnet embed model query.h5mu -o embedded.h5mu
@@ -29,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"scminnet {version('scminnet')}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (fit, embed, links, demo):
+    for command in (integrate, fit, embed, links, demo):
         command.add(commands)
     given = parser.parse_args(arguments)
     return given.run(given)

@@ -15,8 +15,13 @@ Without --data, a paired reference (RNA + ATAC) and a query from other batches a
 The model is trained with the query (semi-supervised, without the query's labels and pairs). Each
 modality of the query is embedded separately. With --data, your own paired cells are used.
 
+With --unpaired, no cell is measured twice and there is no reference: cells are coupled through
+linked features, as in `scminnet integrate`. Only the RNA has cell types. Accuracy is measured
+against the simulated truth.
+
 examples:
   scminnet demo
+  scminnet demo --unpaired
   scminnet demo --data cells.h5mu --modalities rna adt --labels-key cell_type --batch-key donor
 """
 
@@ -38,6 +43,7 @@ def add(commands: Any) -> None:
         help="the query: .h5mu with other cells, or a text file with the names of cells of --data to hold out; "
         "default: 30 %% of the cells, in whole batches if there are at least four",
     )
+    demo.add_argument("--unpaired", action="store_true", help="simulate cells without pairs and without a reference")
     demo.add_argument("--out", type=Path, default=Path("minnet-demo"), help="folder for the results (%(default)s)")
     demo.add_argument("--cells", type=at_least(200), default=4000, help="cells to simulate (%(default)s)")
     demo.add_argument("--preset", choices=["default", "paper"], default="default", help="hyperparameters (%(default)s)")
@@ -52,7 +58,11 @@ def _demo(given: argparse.Namespace) -> None:
         given.parser.error("--modalities, --labels-key, --batch-key and --test describe --data, which is missing")
     if given.data is not None and (len(given.modalities or []) < 2 or given.labels_key is None):
         given.parser.error("--data needs --modalities (two names or more) and --labels-key")
+    if given.unpaired and (given.data is not None or given.preset != "default"):
+        given.parser.error("--unpaired simulates cells, with the default preset. Run `scminnet integrate` on your data")
     check_paths(given, given.data, given.test)
+    if given.unpaired:
+        return _demo_unpaired(given)
     with quiet(given.threads):
         from scminnet.cli import demo_steps as job
 
@@ -73,4 +83,23 @@ def _demo(given: argparse.Namespace) -> None:
     print(
         f"results are in {given.out.resolve()}: report.csv, query.h5mu, model, "
         "and umap, confusion and history as .png and .pdf"
+    )
+
+
+def _demo_unpaired(given: argparse.Namespace) -> None:
+    with quiet(given.threads):
+        from scminnet.cli import demo_unpaired
+
+        report = demo_unpaired.run(
+            given.cells,
+            given.out,
+            say,
+            max_epochs=given.max_epochs,
+            progress=not given.no_progress,
+            seed=given.seed,
+        )
+    print(report.to_string(index=False, float_format="{:.3f}".format))
+    print(
+        f"results are in {given.out.resolve()}: report.csv, integrated.h5mu, model, and figures: "
+        "embedding, confusion and history as .png and .pdf"
     )

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from mudata import MuData, read_h5mu
@@ -15,9 +14,9 @@ from scminnet import datasets, metrics, pl, tl
 from scminnet._core.arguments import shorten
 from scminnet._core.mdata import check_modalities
 from scminnet._core.obs import obs_column
+from scminnet.cli.figures import write_figures
 from scminnet.cli.normalisation import normalise_counts
 from scminnet.model import MinNet
-from scminnet.pl._style import save_figure
 
 #: Share of the cells held out as query by default.
 TEST_SHARE = 0.3
@@ -167,9 +166,5 @@ def run(
         ),
         "history": pl.history(model),
     }
-    for name, axes in drawn.items():
-        figure = np.asarray(axes).flat[0].figure
-        for ending in ("png", "pdf"):
-            save_figure(figure, folder / f"{name}.{ending}")
-        plt.close(figure)
+    write_figures(drawn, folder)
     return report

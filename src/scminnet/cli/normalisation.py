@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from mudata import MuData
 
@@ -14,12 +14,17 @@ from scminnet.pp._kinds import GENES, infer_kind
 WORDS = {"log": "log-normalised", "clr": "CLR-transformed", "tfidf": "TF-IDF-transformed"}
 
 
-def normalise_counts(mdata: MuData, modalities: Sequence[str]) -> list[str]:
-    """Normalise the modalities that hold counts, in place. Return one text per modality that says what was done."""
+def normalise_counts(mdata: MuData, modalities: Sequence[str], kinds: Mapping[str, str] | None = None) -> list[str]:
+    """Normalise the modalities that hold counts, in place. Return one text per modality that says what was done.
+
+    ``kinds`` says what modalities measure, as in :func:`scminnet.pp.normalize`. Others of unknown kind are genes.
+    """
+    given = dict(kinds or {})
     counts = [m for m in modalities if looks_like_counts(mdata.mod[m].X)]
-    unknown = [m for m in counts if infer_kind(mdata.mod[m], m) is None]
+    unknown = [m for m in counts if m not in given and infer_kind(mdata.mod[m], m) is None]
     if counts:
-        normalize(mdata, counts, kinds=dict.fromkeys(unknown, GENES))
+        known = {m: kind for m, kind in given.items() if m in counts}
+        normalize(mdata, counts, kinds=known | dict.fromkeys(unknown, GENES))
     done = []
     for m in modalities:
         if m in counts:

@@ -96,6 +96,8 @@ def _panels(recorded: dict[str, pd.DataFrame]) -> dict[str, dict[tuple[str, str]
     """Titles to lines: (modality, part of the data) to values; losses are of no modality."""
     panels: dict[str, dict[tuple[str, str], pd.DataFrame]] = {title: {} for title in [*LOSSES.values(), *SHARES]}
     parts = {"train": "training", "validation": "validation"}
+    # accuracies without labelled or paired cells are missing values
+    recorded = {key: values for key, values in recorded.items() if values.notna().to_numpy().any()}
     for loss, title in LOSSES.items():
         for suffix, part in parts.items():
             key = f"{suffix}_loss" if loss == "loss" else f"{loss}_{suffix}"

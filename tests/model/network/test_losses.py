@@ -163,3 +163,21 @@ def test_soft_info_nce_without_targets_is_zero_and_has_gradients() -> None:
     assert found.item() == 0
     assert a.grad is not None
     assert torch.isfinite(a.grad).all()
+
+
+def test_partners_share_the_weight_of_a_cell() -> None:
+    targets = torch.tensor([[0.2, 0.6, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.5]])
+    weights = losses.shares_of_partners(targets)
+    # cell 0 divides one half by 1 : 3, and is the only partner of columns 0 and 1
+    torch.testing.assert_close(weights, torch.tensor([[0.625, 0.875, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 1.0]]))
+    torch.testing.assert_close(losses.shares_of_partners(torch.eye(4)), torch.eye(4))
+
+
+@pytest.mark.parametrize("form", ["code", "text"])
+def test_pairs_as_attraction_are_positive_pairs(form: str) -> None:
+    squared, margin = tensors(30).square(), tensors(30, seed=1).square()
+    for same in (torch.arange(30) % 7 == 0, torch.zeros(30, dtype=torch.bool)):
+        given = {"form": form, "positive_share": 0.25}
+        expected = losses.contrastive_loss(squared, same, margin, **given)
+        found = losses.contrastive_loss(squared, same, margin, **given, attraction=same.float())
+        torch.testing.assert_close(found, expected)

@@ -38,9 +38,7 @@ def test_peaks_of_a_gene_are_summed_by_weight() -> None:
     np.testing.assert_allclose(found.weights, [1.0, 0.2])
     genes, peaks = np.arange(8.0).reshape(2, 4), np.arange(12.0).reshape(2, 6)
     np.testing.assert_allclose(genes @ found.of_side(0), genes[:, [1, 3]])
-    expected = np.stack(
-        [peaks[:, 0] + 0.5 * peaks[:, 2], 0.2 * peaks[:, 3] + 0.1 * peaks[:, 4] + 0.1 * peaks[:, 5]], 1
-    )
+    expected = np.stack([peaks[:, 0] + 0.5 * peaks[:, 2], 0.2 * peaks[:, 3] + 0.1 * peaks[:, 4] + 0.1 * peaks[:, 5]], 1)
     np.testing.assert_allclose(peaks @ found.of_side(1), expected, rtol=1e-6)
 
 

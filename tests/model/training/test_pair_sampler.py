@@ -239,7 +239,13 @@ def test_targets_are_affinities_and_pairs_are_their_own() -> None:
     matrices = {"rna": np.ones((3, 3), np.float32), "atac": np.ones((3, 2), np.float32)}
     graph = GeodesicIndex(sparse.csr_matrix(1.0 - np.eye(5)))
     dataset = PairDataset(
-        matrices, positions, np.zeros(5, np.int64), graph, np.arange(5), projected=True, coupled={("rna", "atac"): found}
+        matrices,
+        positions,
+        np.zeros(5, np.int64),
+        graph,
+        np.arange(5),
+        projected=True,
+        coupled={("rna", "atac"): found},
     )
     batch = dataset[DrawnBatch(5, [np.array([0, 1, 2]), np.array([0, 3, 4])], None)]
     targets = batch["targets"]["rna", "atac"]

@@ -50,7 +50,15 @@ def margins(distances: Tensor, left: Tensor, right: Tensor, *, m0: float, c: flo
     return m0 * (distances + c * differ)
 
 
-def contrastive_loss(squared: Tensor, same: Tensor, margin: Tensor, *, form: str, positive_share: float) -> Tensor:
+def contrastive_loss(
+    squared: Tensor,
+    same: Tensor,
+    margin: Tensor,
+    *,
+    form: str,
+    positive_share: float,
+    attraction: Tensor | None = None,
+) -> Tensor:
     r"""Contrastive loss with one margin for each pair.
 
     Parameters
@@ -70,6 +78,9 @@ def contrastive_loss(squared: Tensor, same: Tensor, margin: Tensor, *, form: str
         share of positives, the loss is the mean over all drawn pairs. If all pairs of a batch count, positives are
         rare, and the weight makes the loss comparable. If a batch has pairs of one kind only, their mean counts in
         full.
+    attraction
+        Weights of the pairs in the mean over positive pairs, at least 0. ``None``: 1 for positive pairs, 0 for others.
+        Coupled cells attract each other too. Without them, nothing would bring modalities without pairs together.
     """
     if form == "code":
         attract = 0.5 * (squared + EPSILON)
@@ -79,9 +90,13 @@ def contrastive_loss(squared: Tensor, same: Tensor, margin: Tensor, *, form: str
         repel = F.relu(margin - squared)
     n_same = same.sum()
     n_differ = same.numel() - n_same
-    positive = torch.where(same, attract, 0.0).sum() / n_same.clamp_min(1)
+    if attraction is None:
+        total, positive = n_same, torch.where(same, attract, 0.0).sum() / n_same.clamp_min(1)
+    else:
+        total = attraction.sum()
+        positive = (attraction * attract).sum() / torch.where(total > 0, total, 1.0)
     negative = torch.where(same, 0.0, repel).sum() / n_differ.clamp_min(1)
-    share = torch.where(n_differ == 0, 1.0, torch.where(n_same == 0, 0.0, positive_share))
+    share = torch.where(n_differ == 0, 1.0, torch.where(total == 0, 0.0, positive_share))
     return share * positive + (1 - share) * negative
 
 
@@ -128,6 +143,18 @@ def soft_info_nce(a: Tensor, b: Tensor, targets: Tensor, *, left: Tensor, right:
         log_probability = (logits / temperature.unsqueeze(1)).log_softmax(1)
         terms.append(-(share * log_probability).sum() / known.sum().clamp_min(1))
     return 0.5 * (terms[0] + terms[1])
+
+
+def shares_of_partners(targets: Tensor) -> Tensor:
+    """Return weights of pairs of cells, of which each cell with a target divides one half among its partners.
+
+    Parameters
+    ----------
+    targets
+        As in :func:`soft_info_nce`. Where cells are their own only partners, each pair has the weight 1.
+    """
+    rows, columns = targets.sum(1, keepdim=True), targets.sum(0, keepdim=True)
+    return 0.5 * (targets / torch.where(rows > 0, rows, 1.0) + targets / torch.where(columns > 0, columns, 1.0))
 
 
 def supervised_contrast(a: Tensor, b: Tensor, left: Tensor, right: Tensor, *, temperature: float) -> Tensor:

@@ -183,7 +183,7 @@ class SiameseModule(BaseModuleClass):
 
     def _contrastive_loss(self, embedding: Mapping[str, Tensor], tensors: dict[str, Any], recipe: Recipe) -> Tensor:
         labels, cells = tensors["labels"], tensors["cells"]
-        squared, same, margin = [], [], []
+        squared, same, margin, attraction = [], [], [], []
         for pairs in tensors["pairs"]:
             left, right = (pairs.first, pairs.left), (pairs.second, pairs.right)
             a, b = (embedding[modality][rows] for modality, rows in (left, right))
@@ -194,6 +194,9 @@ class SiameseModule(BaseModuleClass):
                 label_a, cell_a = label_a.unsqueeze(1), cell_a.unsqueeze(1)
             squared.append(losses.squared_distances(a, b, outer=outer).flatten())
             same.append((cell_a == cell_b).flatten())
+            targets = tensors["targets"].get((pairs.first, pairs.second))
+            together = same[-1] if targets is None else losses.shares_of_partners(targets).flatten()
+            attraction.append(together.to(squared[-1].dtype))
             margin.append(losses.margins(pairs.distances, label_a, label_b, m0=recipe.m0, c=recipe.c).flatten())
         if not squared:
             return torch.zeros((), device=self.device)
@@ -203,6 +206,7 @@ class SiameseModule(BaseModuleClass):
             torch.cat(margin),
             form=recipe.loss_form,
             positive_share=recipe.positive_share,
+            attraction=torch.cat(attraction) if tensors["targets"] else None,
         )
 
     def _infonce_loss(
