@@ -32,7 +32,7 @@ class Recipe:
     own statistics also uses them for batch norm), ``normalise``, ``initialisation``.
     Pairs: ``pairing``, ``pair_strategy``, ``positive_share``, ``batch_size``.
     Loss: ``loss_form``, ``contrastive_weight`` (the paper's λ), ``m0``, ``c``, ``infonce_weight``,
-    ``supervised_weight``, ``temperature``, ``coupled_temperature``, ``classification_weight``.
+    ``supervised_weight``, ``temperature``, ``coupled_temperature`` and ``linear_share`` (where cells are coupled), ``classification_weight``.
     Optimisation: ``lr``, ``weight_decay``, ``lr_schedule``, ``max_epochs`` (``None``: enough for ``max_steps``, at most
     ``MAX_EPOCHS``), ``max_steps``, ``train_size``.
     """
@@ -63,6 +63,7 @@ class Recipe:
     supervised_weight: float = 0.3
     temperature: float = 0.2
     coupled_temperature: float = 0.1
+    linear_share: float = 0.5
     classification_weight: float = 1.0
 
     lr: float = 2e-3

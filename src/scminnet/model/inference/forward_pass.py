@@ -138,8 +138,8 @@ def embed_projected(
     Embedding (cells x n_latent) and probabilities of cell types (cells x n_labels), float32.
     """
     module.eval()
-    n_latent, n_labels = module.embedding_head.out_features, module.n_labels
-    embedding, probabilities = (np.empty((len(projected), n), dtype=np.float32) for n in (n_latent, n_labels))
+    n_labels = module.n_labels
+    embedding, probabilities = (np.empty((len(projected), n), dtype=np.float32) for n in (module.n_embedding, n_labels))
     given = None if moments is None else {modality: moments}
     for rows in _batches(len(projected), batch_size):
         out = module.inference({modality: torch.from_numpy(projected[rows])}, projected=True, moments=given)

@@ -43,10 +43,31 @@ class SiameseModule(BaseModuleClass):
             Encoder(n, recipe) for n in n_features.values()
         )
         self.embedding_head = nn.Linear(recipe.n_hidden, recipe.n_latent)
+        #: Share of the canonical components beside the learned embedding; 0: the learned embedding alone.
+        self.register_buffer("linear_share", torch.zeros(()))
+        self._linear_share = 0.0
         #: ``None`` if the reference has no labels.
         self.label_head = nn.Linear(recipe.n_hidden, n_labels) if n_labels else None
         if recipe.initialisation == "published":
             self._initialise_as_published()
+
+    def set_linear_share(self, share: float) -> None:
+        """Put the canonical components beside the learned embedding with this share of the cosine; 0: leave them out."""
+        self.linear_share.fill_(share)
+        self._linear_share = share
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
+        # models saved by 0.1 had no linear part
+        share = state_dict.setdefault(f"{prefix}linear_share", torch.zeros(()))
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+        # read once, because reading it from the device would make every batch wait
+        self._linear_share = float(share)
+
+    @property
+    def n_embedding(self) -> int:
+        """Dimensions of the embedding."""
+        n_latent = self.embedding_head.out_features
+        return n_latent + self.encoders[0].input.weight.shape[1] if self._linear_share else n_latent
 
     def _initialise_as_published(self) -> None:
         """Draw matrices by Xavier's uniform rule and vectors from N(0, 1), as the published code does."""
@@ -96,22 +117,31 @@ class SiameseModule(BaseModuleClass):
 
         Returns
         -------
-        ``embedding`` (cells x n_latent) and ``logits`` (cells x n_labels), each a dictionary by modality. ``logits`` is
-        empty without labels.
+        ``embedding`` (cells x n_embedding) and ``logits`` (cells x n_labels), each a dictionary by modality.
+        ``logits`` is empty without labels.
         """
         embedding, logits = {}, {}
         for modality, rows in x.items():
             # also without cells, because every process must take part in the exchange of every modality
+            components: Tensor = rows if projected else self.project(modality, rows)  # type: ignore[assignment]
             hidden = self.encoder(modality).hidden(
-                rows if projected else self.project(modality, rows),  # type: ignore[arg-type]  # dense if projected
+                components,
                 None if moments is None else moments[modality],
                 dropout=self.hidden_dropout,
                 processes=processes,
             )
-            embedding[modality] = self.embedding_head(hidden)
+            embedding[modality] = self._beside_linear(components, self.embedding_head(hidden))
             if self.label_head is not None:
                 logits[modality] = self.label_head(hidden)
         return {"embedding": embedding, "logits": logits}
+
+    def _beside_linear(self, components: Tensor, learned: Tensor) -> Tensor:
+        """Put the canonical components beside the learned embedding: the cosine of two cells is a mean of both."""
+        share = self._linear_share
+        if not share:
+            return learned
+        parts = share**0.5 * F.normalize(components, dim=1), (1 - share) ** 0.5 * F.normalize(learned, dim=1)
+        return torch.cat(parts, dim=1)
 
     def position(self, embedding: Tensor) -> Tensor:
         """Return the positions that users see. They are on the unit sphere if the model normalises embeddings."""

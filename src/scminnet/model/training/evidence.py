@@ -234,7 +234,7 @@ def _unpaired_parts(
 
 
 def coupling_groups(
-    mdata: MuData, modalities: Sequence[str], couple_within: str | None, batches: np.ndarray, positions: np.ndarray
+    mdata: MuData, modalities: Sequence[str], couple_within: str | None, positions: np.ndarray
 ) -> np.ndarray:
     """Return the group of each cell, within which cells are coupled.
 
@@ -245,9 +245,7 @@ def coupling_groups(
     modalities
         The model's modalities.
     couple_within
-        Column of the groups; ``None``: the registered batches.
-    batches
-        Registered batch of each cell.
+        Column of the groups; ``None``: all cells are one group.
     positions
         Cells x modalities: row in the modality, -1 where not measured.
 
@@ -259,7 +257,7 @@ def coupling_groups(
         Cells have no group, or no group has cells of two modalities.
     """
     if couple_within is None:
-        return np.unique(batches, return_inverse=True)[1]
+        return np.zeros(len(positions), dtype=np.int64)
     column = obs_column(mdata, couple_within, list(modalities), "couple_within")
     missing = column.index[column.isna()]
     if len(missing):

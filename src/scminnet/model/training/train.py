@@ -59,6 +59,8 @@ TRAINING_FIELDS = {
     "infonce_weight",
     "supervised_weight",
     "temperature",
+    "coupled_temperature",
+    "linear_share",
     "classification_weight",
     "positive_share",
     "lr",
@@ -153,7 +155,7 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin, EmbeddingMixin):
             ``None``: do not couple.
         couple_within
             Column (donor, batch) within whose values cells are coupled, where a value has at least 50 cells of both
-            modalities. ``None``: the registered batches.
+            modalities. ``None``: all cells together, which is better where groups have only a few hundred cells.
         early_stopping
             Stop when ``validation_loss`` no longer falls; ``early_stopping_patience`` and others are taken as well. The default
             preset's learning rate comes down towards the last epoch, which is then not reached:
@@ -222,7 +224,7 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin, EmbeddingMixin):
             self._label_codes(mdata),
             len(self.labels),
             query_parts,
-            coupling_groups(mdata, self.modalities, couple_within, batches, positions),
+            coupling_groups(mdata, self.modalities, couple_within, positions),
             links_key=feature_links,
             can_couple=recipe.input_layer == "canonical" and recipe.pairing == "in_batch",
             seed=seed,
@@ -244,6 +246,9 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin, EmbeddingMixin):
             mdata, matrices, positions, query_parts, recipe, coupled, datamodule, geodesics, graph_rows
         )
         self.module.hidden_dropout = recipe.dropout(datamodule.n_meeting)
+        if not self.is_trained_:
+            # a coupling is a guess that the network must not lose
+            self.module.set_linear_share(recipe.linear_share if coupled else 0.0)
 
         # what an earlier training kept does not fit this one's checkpoints
         self.reference_range_ = None
