@@ -149,7 +149,8 @@ class MinNet(SiameseTrainingMixin, DiagnoseMixin, EmbeddingMixin, QueryMixin, Sa
         ----------
         mdata
             Cells may be measured in all modalities, in some or in one. Each modality may have its own order of cells. A
-            reference needs cells that were measured in two modalities.
+            reference needs cells that were measured in two modalities, or feature links (see
+            :func:`scminnet.pp.feature_links`).
         modalities
             At least two modalities. The margins come from the graph of the first (see :meth:`train`).
         labels_key

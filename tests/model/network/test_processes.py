@@ -18,8 +18,8 @@ from scminnet.pp import feature_links
 
 from ..conftest import QUIET, normalised, setup
 
-#: Network and training: all pairs behind the projection; sampled pairs behind a learned layer; hardly any cells of a modality; few
-#: pairs beside coupled cells.
+#: Data, network and training: all pairs behind the projection; sampled pairs behind a learned layer; hardly any cells of
+#: a modality; few pairs beside coupled cells.
 CASES = {
     "all pairs": ("paired", {}, {}),
     "sampled pairs": ("paired", {"input_layer": "learned"}, {"pairing": "sampled", "pair_strategy": "within"}),
@@ -38,7 +38,8 @@ for case, (data, network, training) in cases.items():
     mdata = read_h5mu(f"{folder}/{data}.h5mu")
     MinNet.setup_mudata(mdata, ["rna", "atac"], labels_key="cell_type", batch_key="batch")
     model = MinNet(mdata, **small, **network)
-    given = {"max_epochs": 2, "batch_size": 64, "devices": 2, "strategy": "ddp", "checkpoint": f"{folder}/{case}.ckpt", **training, **quiet}
+    given = {"max_epochs": 2, "batch_size": 64, "devices": 2, "strategy": "ddp", **training, **quiet}
+    given["checkpoint"] = f"{folder}/{case}.ckpt"
     model.train(**given)
     rank = torch.distributed.get_rank()
     losses = {name: frame[name].astype(float).tolist() for name, frame in model.history.items()}

@@ -185,8 +185,18 @@ def test_a_part_is_centred_by_itself() -> None:
     np.testing.assert_allclose(*covariances, atol=0.1)
 
 
+def test_values_are_summed_by_the_weights_of_links() -> None:
+    first, _, fitted = sides()
+    links = links_of({(0, 0): 1.0, (1, 0): 0.25, (2, 1): 0.5}, (6, 2))
+    _, linked = coupled_cells._read(first[0], fitted[0], links)
+    x = first[0].matrix
+    expected = np.stack([x[:, 0] + 0.25 * x[:, 1], x[:, 2]], axis=1)
+    np.testing.assert_allclose(linked, (expected - expected.mean(0)) / expected.std(0), atol=1e-3)
+
+
 def coupled(cells: tuple[list[int], list[int]], partners: tuple[list[list[int]], list[list[int]]]) -> CoupledCells:
-    return CoupledCells(None, tuple(map(np.array, cells)), tuple(map(np.array, partners)))  # type: ignore[arg-type]  # not used
+    arrays = [tuple(map(np.array, given)) for given in (cells, partners)]
+    return CoupledCells(None, *arrays)  # type: ignore[arg-type]  # the coupling is not used
 
 
 def test_partner_table_and_nodes() -> None:
@@ -202,7 +212,9 @@ def test_partner_table_and_nodes() -> None:
 
 def test_query_cells_are_numbered_after_the_reference() -> None:
     positions = np.array([[0, 1], [1, -1], [-1, 0]])
-    query = {"b": RowsAndMoments(np.zeros((3, 2)), None), "a": RowsAndMoments(np.zeros((1, 4)), None)}  # type: ignore[arg-type]  # not read
+    shapes = {"b": (3, 2), "a": (1, 4)}
+    moments = np.zeros(1), np.ones(1)
+    query = {m: RowsAndMoments(np.zeros(shape), moments) for m, shape in shapes.items()}
     found = join_query(positions, query, ["a", "b"], {"a": 2, "b": 2})
     np.testing.assert_array_equal(found[:3], positions)
     np.testing.assert_array_equal(found[3:], [[-1, 2], [-1, 3], [-1, 4], [2, -1]])

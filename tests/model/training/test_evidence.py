@@ -60,18 +60,48 @@ def nothing(mdata: MuData) -> None:
 
 #: Change of the data, arguments of the model, of the training, error, and what it says.
 CASES: dict[str, tuple[Callable[[MuData], object], dict, dict, type[Exception], tuple[str, ...]]] = {
-    "neither pairs nor links": (without_links, {}, {}, ValueError, ("no cell", "pp.feature_links(mdata, 'rna', 'adt')")),
+    "neither pairs nor links": (
+        without_links,
+        {},
+        {},
+        ValueError,
+        ("no cell", "pp.feature_links(mdata, 'rna', 'adt')"),
+    ),
     "links not used": (nothing, {}, {"feature_links": None}, ValueError, ("`feature_links` is None",)),
-    "no such key": (nothing, {}, {"feature_links": "mine"}, ValueError, ("`feature_links` is 'mine'", "key_added='mine'")),
-    "learned input layer": (nothing, {"input_layer": "learned"}, {}, ValueError, ("input_layer='canonical'", "obs_names")),
+    "no such key": (
+        nothing,
+        {},
+        {"feature_links": "mine"},
+        ValueError,
+        ("`feature_links` is 'mine'", "key_added='mine'"),
+    ),
+    "learned input layer": (
+        nothing,
+        {"input_layer": "learned"},
+        {},
+        ValueError,
+        ("input_layer='canonical'", "obs_names"),
+    ),
     "sampled pairs": (nothing, {}, {"pairing": "sampled"}, ValueError, ("pairing='in_batch'", "obs_names")),
     "negative weight": (lambda m: set_weights(m, -1), {}, {}, ValueError, ("1 of 40 weights", "negative", "0 or more")),
     "NaN for a weight": (lambda m: set_weights(m, np.nan), {}, {}, ValueError, ("1 of 40 weights", "no numbers")),
     "unknown features": (unknown_features, {}, {}, ValueError, ("no link between 'rna' and 'adt' is left", "unknown")),
-    "disjoint donors": (donors, {}, {"couple_within": "donor"}, ValueError, ("`couple_within` is 'donor'", "rna: 'a'; adt: 'b'")),
-    "missing donors": (donors, {}, {"couple_within": "partly"}, ValueError, ("`couple_within`='partly'", "7 cells", "Give every cell")),
+    "disjoint donors": (
+        donors,
+        {},
+        {"couple_within": "donor"},
+        ValueError,
+        ("`couple_within` is 'donor'", "rna: 'a'; adt: 'b'"),
+    ),
+    "missing donors": (
+        donors,
+        {},
+        {"couple_within": "partly"},
+        ValueError,
+        ("`couple_within`='partly'", "7 cells", "Give every cell"),
+    ),
     "unknown column": (nothing, {}, {"couple_within": "site"}, KeyError, ("`couple_within`", "'site'")),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", CASES)

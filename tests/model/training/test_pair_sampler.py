@@ -131,7 +131,7 @@ def test_matches_and_labelled_cells_of_a_batch() -> None:
 
 @st.composite
 def couplings(draw) -> tuple[np.ndarray, np.ndarray, dict]:
-    """Who was measured in what, the cells of a split, and partners: of some cells of one modality, some of the other."""
+    """Who was measured in what, the cells of a split, and the partners of unpaired cells."""
     rng = np.random.default_rng(draw(st.integers(0, 10**6)))
     n, n_modalities = draw(st.integers(6, 60)), draw(st.integers(2, 3))
     present = np.eye(n_modalities, dtype=bool)[rng.integers(0, n_modalities, n)]
@@ -235,7 +235,8 @@ def test_targets_are_affinities_and_pairs_are_their_own() -> None:
 
     # cell 0 is paired, 1 and 2 are of the first modality, 3 and 4 of the second
     positions = np.array([[0, 0], [1, -1], [2, -1], [-1, 1], [-1, 2]])
-    found = CoupledCells(Affinities(), (np.array([2, 1]), np.array([3])), (None, None))  # type: ignore[arg-type]  # partners are not read
+    cells = np.array([2, 1]), np.array([3])
+    found = CoupledCells(Affinities(), cells, (None, None))  # type: ignore[arg-type]  # partners are not read
     matrices = {"rna": np.ones((3, 3), np.float32), "atac": np.ones((3, 2), np.float32)}
     graph = GeodesicIndex(sparse.csr_matrix(1.0 - np.eye(5)))
     dataset = PairDataset(

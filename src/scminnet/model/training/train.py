@@ -185,8 +185,10 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin, EmbeddingMixin):
             ``checkpoint`` beside Lightning's ``ckpt_path``.
         ValueError
             The model has no data; ``query`` for a model that was trained before or whose input layer is learned, or a query that
-            :meth:`embed` refuses; an argument is out of range; no cell of the training part was measured in two modalities; early
-            stopping without validation cells; no such graph; a batch with a single cell, which ComBat can not correct; processes that
+            :meth:`embed` refuses; an argument is out of range; no cell of the training part was measured in two modalities, and
+            features are not linked, hardly any linked feature varies, or a modality has fewer than 50 cells to couple;
+            neither pairs nor links join a modality to others; ``couple_within`` has missing values or no value of two
+            modalities; early stopping without validation cells; no such graph; a batch with a single cell, which ComBat can not correct; processes that
             are spawned (``strategy="ddp_spawn"``); ``checkpoint`` is unreadable or of a training with other data or arguments.
         FileNotFoundError, IsADirectoryError
             ``checkpoint`` has no folder to be written into, or is one.
