@@ -32,7 +32,8 @@ class Recipe:
     own statistics also uses them for batch norm), ``normalise``, ``initialisation``.
     Pairs: ``pairing``, ``pair_strategy``, ``positive_share``, ``batch_size``.
     Loss: ``loss_form``, ``contrastive_weight`` (the paper's λ), ``m0``, ``c``, ``infonce_weight``,
-    ``supervised_weight``, ``temperature``, ``coupled_temperature`` and ``linear_share`` (where cells are coupled), ``classification_weight``.
+    ``supervised_weight``, ``temperature``, ``classification_weight``; and for coupled cells ``coupled_temperature`` and
+    ``linear_share`` (of the canonical components in the cosine).
     Optimisation: ``lr``, ``weight_decay``, ``lr_schedule``, ``max_epochs`` (``None``: enough for ``max_steps``, at most
     ``MAX_EPOCHS``), ``max_steps``, ``train_size``.
     """

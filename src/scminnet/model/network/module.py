@@ -52,7 +52,7 @@ class SiameseModule(BaseModuleClass):
             self._initialise_as_published()
 
     def set_linear_share(self, share: float) -> None:
-        """Put the canonical components beside the learned embedding with this share of the cosine; 0: leave them out."""
+        """Put the canonical components beside the learned embedding, with this share of the cosine."""
         self.linear_share.fill_(share)
         self._linear_share = share
 
