@@ -66,6 +66,7 @@ _python = "abc collections os pathlib types typing".split()
 _builtins = [
     "Any",
     "Axes",
+    "Ellipsis",
     "None",
     "Tensor",
     "bool",
@@ -84,6 +85,8 @@ _builtins = [
 nitpick_ignore_regex = [
     (r"py:.*", rf"({'|'.join(_external + _python)})\..*"),
     (r"py:.*", rf"({'|'.join(_builtins)})"),
+    # named in signatures, but of no use to a reader
+    (r"py:.*", r"scminnet\.(coupling\.antibodies\.Anti(gen|body)|model\.training\.coupled_cells\.CoupledCells)"),
 ]
 
 

@@ -169,7 +169,7 @@ def test_a_warning_is_told_by_its_text_alone(tmp_path, paired_file: Path, capsys
     path = tmp_path / "one_rare.h5mu"
     mdata.write(path)
     assert fit(path, tmp_path / "model") == 0
-    warned = [line for line in capsys.readouterr().err.splitlines() if "arning" in line]
+    warned = [line for line in capsys.readouterr().err.splitlines() if "arning:" in line]
     assert len(warned) == 1
     assert warned[0].startswith("warning: `labels_key`: cell types with fewer than 3 cells")
 
@@ -265,7 +265,7 @@ def test_wrong_arguments_of_the_commands_exit_with_2(arguments: list[str], words
     assert words in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["fit", "embed", "links"])
+@pytest.mark.parametrize("command", ["integrate", "fit", "embed", "links"])
 def test_help_of_each_command_has_an_example(command: str, capsys) -> None:
     with pytest.raises(SystemExit):
         run(command, "--help")
