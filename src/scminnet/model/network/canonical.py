@@ -117,7 +117,9 @@ def _sums(part: Block) -> np.ndarray:
     return reduce(np.add, map(sums_of_products, dense))
 
 
-def whitened_components(parts: Sequence[Block], n_components: int, seed: int, *, ridge: float = 0.0) -> np.ndarray:
+def whitened_components(
+    parts: Sequence[Block], n_components: int, seed: int, *, ridge: float = 0.0, by_all: bool = False
+) -> np.ndarray:
     """Return the weights of the principal components, each of at most unit variance over the first part's cells.
 
     Parameters
@@ -133,6 +135,8 @@ def whitened_components(parts: Sequence[Block], n_components: int, seed: int, *,
     ridge
         A component of variance v is divided by the root of v + ridge times the total variance of the components. 0
         whitens. A larger ridge shrinks components of small variance, which few cells estimate poorly.
+    by_all
+        Whiten by the variance of all parts' cells, if the other parts' cells are coupled as well.
 
     Returns
     -------
@@ -142,7 +146,7 @@ def whitened_components(parts: Sequence[Block], n_components: int, seed: int, *,
     whole = n_features <= MAX_COVARIANCE_FEATURES
     n_components = min(n_components, sum(part.shape[0] for part in parts) - 1, n_features if whole else n_features - 1)
     variance, directions = leading_components(parts, n_components, seed)
-    if len(parts) > 1:
+    if len(parts) > 1 and not by_all:
         scores = parts[0] @ directions
         axes = principal_axes(sums_of_products(scores), *scores.shape)
         variance, directions = axes.variances, directions @ axes.loadings
@@ -232,6 +236,22 @@ def combine_covariances(
     return combined
 
 
+def _shrink_pairs(
+    paired: Mapping[tuple[str, str], tuple[np.ndarray, int]], scores: Mapping[str, np.ndarray], ridge: float
+) -> dict[tuple[str, str], tuple[np.ndarray, int]]:
+    """Return the covariances as if whitened with the ridge of the pairs alone, which is larger than ``ridge``.
+
+    A component's variance over the scores is v / (v + ridge), v its share of the total variance.
+    """
+    variances = {m: np.minimum(s.var(axis=0), 1 - 1e-6) for m, s in scores.items()}
+    shrunk = {}
+    for (a, b), (covariance, n) in paired.items():
+        own = max(RIDGE / n, ridge)
+        left, right = (np.sqrt(ridge / (ridge * v + own * (1 - v))) for v in (variances[a], variances[b]))
+        shrunk[a, b] = left[:, None] * covariance * right, n
+    return shrunk
+
+
 class Components(NamedTuple):
     """Whitened principal components of a modality. The scores are ``(z - z0) @ weights``."""
 
@@ -294,16 +314,18 @@ def fit_projections(
         parts = [values]
         if query and modality in query:
             parts.append(_drawn_rows(*query[modality], seed))
-        ridge = _ridge(n_paired, min(n_components, matrix.shape[1]), coupled=couple is not None)
-        components[modality] = Components(
-            whitened_components(parts, n_components, seed, ridge=ridge), moments[modality]
-        )
+        ridge = _ridge(n_paired, n_components, coupled=couple is not None)
+        fitted = whitened_components(parts, n_components, seed, ridge=ridge, by_all=couple is not None)
+        components[modality] = Components(fitted, moments[modality])
         scores[modality] = values @ components[modality].weights
         centres[modality] = scores[modality].mean(axis=0)
-    covariances = combine_covariances(
-        paired_covariances(scores, local), couple(components) if couple is not None else {}
-    )
+    paired = paired_covariances(scores, local)
+    if couple is not None:
+        paired = _shrink_pairs(paired, scores, _ridge(n_paired, n_components, coupled=True))
+    covariances = combine_covariances(paired, couple(components) if couple is not None else {})
     rotations = canonical_rotations(covariances, {m: s.shape[1] for m, s in scores.items()}, n_canonical)
+    if couple is not None:
+        rotations = _scaled_to_unit(rotations)
     weights = {modality: components[modality].weights @ rotation for modality, rotation in rotations.items()}
     # a flipped component changes the trained embedding, so all storages and machines must give the same signs
     signs = signs_of(next(iter(weights.values())))
@@ -314,6 +336,15 @@ def fit_projections(
         bias = -(centres[modality] @ rotations[modality] + zero @ weight)
         projections[modality] = (weight * signs, bias * signs)
     return projections
+
+
+def _scaled_to_unit(rotations: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Scale all components together so that the first has about unit variance, as those of pairs have.
+
+    Correlations of coupled cells are lower than those of pairs, because each cell has many partners.
+    """
+    largest = max(float(np.linalg.norm(rotation[:, 0])) for rotation in rotations.values())
+    return {m: rotation / np.float32(largest) if largest > 0 else rotation for m, rotation in rotations.items()}
 
 
 def _ridge(n_paired: int, n_components: int, *, coupled: bool) -> float:
