@@ -30,7 +30,7 @@ HOLDS, MAY_HOLD = 0.01, 0.1
 #: Cells of a cluster, and the price above the typical one from which a cluster has no partner (``docs/decisions.md``).
 CELLS_PER_CLUSTER = 60
 MAX_CLUSTERS = 40
-NO_PARTNER = 0.3
+NO_PARTNER = 0.25
 
 
 class LinkAgreement(NamedTuple):
@@ -112,9 +112,7 @@ def _derangement(n: int, rng: np.random.Generator) -> np.ndarray:
     return moved
 
 
-def _left_out(
-    first: Side, second: Side, weights: np.ndarray, n_parts: int, rho: float | None, seed: int
-) -> np.ndarray:
+def _left_out(first: Side, second: Side, weights: np.ndarray, n_parts: int, rho: float | None, seed: int) -> np.ndarray:
     """Return the agreement of each link, across cells coupled without it and a part of the others."""
     sides = first, second
     part = np.random.default_rng(seed).permutation(len(weights)) % n_parts

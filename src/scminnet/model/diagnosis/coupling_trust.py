@@ -66,7 +66,7 @@ def unmatched_table(kept: Mapping[str, PairSummary]) -> pd.DataFrame:
     """Return one row for each coupled cell, modality and other modality, indexed by the cells' names."""
     columns = ["modality", "other", "price", "unmatched"]
     tables = []
-    for pair, summary in kept.items():
+    for summary in kept.values():
         first, second = summary["sides"]
         for own, other in ((first, second), (second, first)):
             side = summary["sides"][own]

@@ -82,7 +82,7 @@ class DiagnoseMixin(EmbeddingMixin):
         -------
         One row for each coupled cell, indexed by its name. Columns: ``modality``, ``other`` (modality), ``price`` (how
         much more its partners differ from it than the typical cell's; costs are between 0 and 2) and ``unmatched``
-        (whether the price is above 0.3). Cells of a ``query`` in the training are included, paired cells are not.
+        (whether the price is above 0.25). Cells of a ``query`` in the training are included, paired cells are not.
 
         Raises
         ------
@@ -96,8 +96,7 @@ class DiagnoseMixin(EmbeddingMixin):
         >>> cells = model.unmatched_cells().query("modality == 'rna' and unmatched")
         >>> mdata["rna"].obs["no_partner"] = mdata["rna"].obs_names.isin(cells.index)
         """
-        if not self.is_trained_:
-            raise RuntimeError("the model is not trained. Call `train` first.")
+        self._check_if_trained(message="the model is not trained. Call `train` first.")
         if not self.coupling_:
             raise ValueError(
                 "the training coupled no cells, so none lacks a partner. A coupling needs unpaired cells and feature links "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from scminnet.model.training.coupled_cells import CoupledCells
 def summarise_coupling(
     found: CoupledCells,
     modalities: tuple[str, str],
-    features: Mapping[str, Sequence[str]],
+    features: Mapping[str, np.ndarray],
     cell_names: np.ndarray,
     types: np.ndarray,
     batches: np.ndarray,
@@ -96,4 +96,9 @@ def _log(summary: PairSummary, modalities: tuple[str, str]) -> None:
     for m, side in summary["sides"].items():
         if side["unmatched"].any() and summary["verdict"] != "fails":
             n = int(side["unmatched"].sum())
-            logger.info("%s of %s coupled cells of %s have no partner (`model.unmatched_cells()`)", f"{n:,}", f"{len(side['cells']):,}", m)
+            logger.info(
+                "%s of %s coupled cells of %s have no partner (`model.unmatched_cells()`)",
+                f"{n:,}",
+                f"{len(side['cells']):,}",
+                m,
+            )

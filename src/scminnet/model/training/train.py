@@ -283,7 +283,9 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin, EmbeddingMixin):
         names = mdata.obs_names.to_numpy(str)
         if query is not None:
             # numbered as by `join_query`
-            names = np.concatenate([names, *(query.mod[m].obs_names.to_numpy(str) for m in self.modalities if m in query.mod)])
+            names = np.concatenate(
+                [names, *(query.mod[m].obs_names.to_numpy(str) for m in self.modalities if m in query.mod)]
+            )
         known = np.array([*self.labels, ""], dtype=str)
         codes = self._label_codes(mdata)
         features = self.get_var_names()
