@@ -96,7 +96,7 @@ class DiagnoseMixin(EmbeddingMixin):
         >>> cells = model.unmatched_cells().query("modality == 'rna' and unmatched")
         >>> mdata["rna"].obs["no_partner"] = mdata["rna"].obs_names.isin(cells.index)
         """
-        self._check_if_trained(message="the model is not trained. Call `train` first.")
+        self._check_if_trained(warn=False, message="the model is not trained. Call `train` first.")
         if not self.coupling_:
             raise ValueError(
                 "the training coupled no cells, so none lacks a partner. A coupling needs unpaired cells and feature links "
