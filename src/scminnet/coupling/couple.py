@@ -105,6 +105,7 @@ def couple(first: Side, second: Side, weights: np.ndarray, *, rho: float | None 
     )
     return Coupling(
         points=(first_points, second_points),
+        epsilon=epsilon,
         type_cost=OTHER_TYPE / epsilon,
         covariance=covariance,
         unmatched=(_unmatched(plans, blocks, cells, 0), _unmatched(plans, blocks, cells, 1)),

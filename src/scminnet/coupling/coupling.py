@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from scminnet.coupling.metacells import Metacells, averages
+
 #: Rows of the plan that are computed at a time.
 _BLOCK = 1024
 
@@ -36,6 +38,8 @@ class Coupling:
     ----------
     points
         Metacells of both sides.
+    epsilon
+        Unit of the logarithm of the mass, in units of the cost.
     type_cost
         Taken from the logarithm of the mass between cells of different types.
     covariance
@@ -47,6 +51,7 @@ class Coupling:
     """
 
     points: tuple[Points, Points]
+    epsilon: float
     type_cost: float
     covariance: np.ndarray
     unmatched: tuple[np.ndarray, np.ndarray]
@@ -99,6 +104,33 @@ class Coupling:
             within = np.floor(rng.random(metacell.shape) * other.size[metacell]).astype(np.int64)
             partners[start : start + _BLOCK] = by_metacell[starts[metacell] + within]
         return partners
+
+    def partner_means(self, side: int, values: np.ndarray) -> np.ndarray:
+        """Return the mean of the other side's values over the partners of each cell, float32.
+
+        Parameters
+        ----------
+        side
+            0 or 1: whose partners.
+        values
+            Cells of the other side x features.
+
+        Returns
+        -------
+        Cells of the side x features.
+        """
+        own, other = self.points[side], self.points[1 - side]
+        means = averages(values, Metacells(other.code, other.size, other.group))
+        everyone = np.arange(len(other.size))
+        result = np.empty((len(own.size), values.shape[1]), np.float32)
+        for start in range(0, len(own.size), _BLOCK):
+            rows = np.arange(start, min(start + _BLOCK, len(own.size)))
+            affinity = (
+                self._between_metacells(rows, everyone) if side == 0 else self._between_metacells(everyone, rows).T
+            )
+            mass = affinity * other.size
+            result[rows] = mass @ means / np.maximum(mass.sum(axis=1, keepdims=True), np.float32(1e-30))
+        return result[own.code]
 
     def _between_metacells(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         first, second = self.points

@@ -79,7 +79,24 @@ CHECKS: dict[str, Check] = {
         "paired cells match as well as in the reference",
         "paired cells match less well than in the reference: the modalities are not aligned for these cells",
     ),
+    "links": Check(
+        False,
+        (1.0, 1.0),
+        "feature links that were left out of the coupling agree",
+        "feature links that were left out of the coupling do not agree clearly better than shuffled links: check "
+        "tissue, species and links of both modalities, link more features, or add cells",
+    ),
+    "partners": Check(
+        True,
+        (0.95, 0.0),
+        "nearly all coupled cells have a partner",
+        "many coupled cells have no partner: the other modality may lack their cell types; leave out the cells that "
+        "model.unmatched_cells() names, or use their labels with care",
+    ),
 }  # fmt: skip
+
+#: Checks of the model's own coupling.
+COUPLING_CHECKS = ("links", "partners")
 
 #: Text of a check that can not be judged.
 UNKNOWN = (

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from mudata import MuData
 
 from scminnet._core.matrices import read_rows
@@ -13,6 +14,7 @@ from scminnet._core.mdata import layer_matrix
 from scminnet.metrics.foscttm import foscttm
 from scminnet.model.data.moments import feature_moments
 from scminnet.model.data.sparse_rows import as_row_matrix
+from scminnet.model.diagnosis.coupling_trust import PairSummary, coupling_findings, unmatched_table
 from scminnet.model.diagnosis.reference_range import (
     MIN_HELD_OUT,
     QUANTILE,
@@ -66,6 +68,42 @@ class DiagnoseMixin(EmbeddingMixin):
     #: Range of the reference, set when training ends. ``None`` before, in checkpoints and in models of older versions.
     reference_range_: ReferenceRange | None = None
 
+    #: By pair of modalities (``"rna, adt"``), what the last training found of its coupling: see
+    #: :class:`~scminnet.model.diagnosis.coupling_trust.PairSummary`. ``None`` or empty without a coupling.
+    coupling_: dict[str, PairSummary] | None = None
+
+    def unmatched_cells(self) -> pd.DataFrame:
+        """Tell which of the training's coupled cells lack a partner in the other modality.
+
+        Cells lack a partner if the other modality has no cells like them, for example because it lacks their cell type.
+        Their embedding relies on the wrong cells.
+
+        Returns
+        -------
+        One row for each coupled cell, indexed by its name. Columns: ``modality``, ``other`` (modality), ``price`` (how
+        much more its partners differ from it than the typical cell's; costs are between 0 and 2) and ``unmatched``
+        (whether the price is above 0.25). Cells of a ``query`` in the training are included, paired cells are not.
+
+        Raises
+        ------
+        RuntimeError
+            The model is not trained.
+        ValueError
+            The training coupled no cells.
+
+        Examples
+        --------
+        >>> cells = model.unmatched_cells().query("modality == 'rna' and unmatched")
+        >>> mdata["rna"].obs["no_partner"] = mdata["rna"].obs_names.isin(cells.index)
+        """
+        self._check_if_trained(warn=False, message="the model is not trained. Call `train` first.")
+        if not self.coupling_:
+            raise ValueError(
+                "the training coupled no cells, so none lacks a partner. A coupling needs unpaired cells and feature links "
+                "(`scminnet.pp.feature_links`)."
+            )
+        return unmatched_table(self.coupling_)
+
     def diagnose(self, mdata: MuData | None = None, *, statistics: Statistics = "query", seed: int = 0) -> Diagnosis:
         """Check whether a query lies within the range of the reference, so that its embedding can be trusted.
 
@@ -114,6 +152,15 @@ class DiagnoseMixin(EmbeddingMixin):
             For two modalities with at least 20 cells in common: their FOSCTTM (lower is better). Expected: that of the
             held-out cells.
 
+        Two more checks judge the coupling, if ``mdata`` is ``None`` and the model was trained with one.
+
+        ``links``
+            Mean correlation of linked features across cells that were coupled without these links. Expected: more than
+            with shuffled links, of which the largest value is shown. ``"inside"``: shuffled links agree as well with a
+            probability below 0.01. ``"borderline"``: below 0.1.
+        ``partners``
+            Share of a modality's coupled cells with a partner (see :meth:`unmatched_cells`). Expected: 1.
+
         How well each check works is measured in ``benchmarks/results/diagnose.md``.
 
         Raises
@@ -153,6 +200,8 @@ class DiagnoseMixin(EmbeddingMixin):
             findings += found
         for a, b in modality_pairs(modalities):
             findings += _pair_findings(self.reference_range_, a, b, samples, drawn, seed=seed)
+        if mdata is None and self.coupling_:
+            findings += coupling_findings(self.coupling_)
         return summarise(findings, {m: data.mod[m].n_obs for m in modalities}, statistics)
 
 

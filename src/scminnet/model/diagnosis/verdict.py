@@ -38,6 +38,8 @@ class Finding(NamedTuple):
     modality: str
     value: float | None
     expected: float | None
+    verdict: str | None = None
+    """``None``: by value and expectation, see :func:`judge`."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -48,7 +50,7 @@ class Diagnosis:
     ----------
     verdict
         ``"outside"``: at least one of ``signal``, ``near``, ``confidence``, ``mixing`` and ``pairs`` is far from the
-        reference. ``levels`` also counts if the query is standardised by its own statistics. ``"inside"``: everything
+        reference, or ``links`` that were left out of the coupling do not agree. ``levels`` also counts if the query is standardised by its own statistics. ``"inside"``: everything
         that can be judged is as in the reference. ``"unknown"``: too few cells for any of the first five checks.
         ``"borderline"``: all other cases.
     table
@@ -76,6 +78,9 @@ class Diagnosis:
         return f"<p>{self._headline()}</p>\n{table}"
 
     def _headline(self) -> str:
+        links = self.table.loc[self.table["check"] == "links", "verdict"]
+        if VERDICTS[2] in set(links):
+            return "The coupling can not be trusted."
         cells = ", ".join(f"{n:,} cells of {m}" for m, n in self.n_cells.items())
         where = {
             "inside": "lies inside the reference's range",
@@ -105,10 +110,10 @@ def summarise(findings: list[Finding], n_cells: Mapping[str, int], statistics: s
     order = list(CHECKS)
     rows = []
     for finding in sorted(findings, key=lambda f: order.index(f.check)):
-        verdict = judge(finding.check, finding.value, finding.expected)
+        verdict = finding.verdict or judge(finding.check, finding.value, finding.expected)
         check = CHECKS[finding.check]
         text = UNKNOWN if verdict == "unknown" else check.fine if verdict == VERDICTS[0] else check.advice
-        rows.append((*finding, verdict, text.format(other=other)))
+        rows.append((*finding[:4], verdict, text.format(other=other)))
     table = pd.DataFrame(rows, columns=COLUMNS).astype({"value": float, "expected": float})
     return Diagnosis(_overall(table, statistics), table, dict(n_cells))
 

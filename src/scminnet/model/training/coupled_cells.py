@@ -11,6 +11,7 @@ from scipy import sparse
 from scminnet._core.matrices import Block, read_rows
 from scminnet.coupling.couple import MANY_LINKS, Side, couple, standardise
 from scminnet.coupling.coupling import Coupling
+from scminnet.coupling.trust import LinkAgreement, link_agreement, partner_prices
 from scminnet.model.network.canonical import Components, RowsAndMoments, standardised_deviation
 
 #: Cells of each modality that are coupled. With many links single cells are coupled, whose plan takes their square in
@@ -54,6 +55,18 @@ class Part(NamedTuple):
         )
 
 
+class Trust(NamedTuple):
+    """How far a coupling can be trusted."""
+
+    links: LinkAgreement
+    prices: tuple[np.ndarray, np.ndarray]
+    """By side, price of each coupled cell's partners, float32."""
+    link_side: int
+    """Side whose features name the links."""
+    link_features: np.ndarray
+    """Feature of that side of each link, int64."""
+
+
 class CoupledCells(NamedTuple):
     """Two modalities' coupled cells."""
 
@@ -62,6 +75,7 @@ class CoupledCells(NamedTuple):
     """By side, the number of each coupled cell in the training, int64."""
     partners: tuple[np.ndarray, np.ndarray]
     """By side, numbers of drawn partners, int64, (cells, N_PARTNERS)."""
+    trust: Trust
 
 
 def couple_parts(
@@ -96,6 +110,40 @@ def couple_parts(
     ValueError
         Hardly any linked feature varies.
     """
+    prepared = prepare_sides(first, second, components, links, names=names)
+    coupling = couple(*prepared.sides, prepared.weights, rho=rho, seed=seed)
+    left, right = (np.concatenate([part.cells for part in parts]) for parts in (first, second))
+    partners = right[coupling.draw_partners(0, N_PARTNERS, seed)], left[coupling.draw_partners(1, N_PARTNERS, seed)]
+    trust = Trust(
+        link_agreement(*prepared.sides, prepared.weights, rho=rho, seed=seed),
+        partner_prices(coupling, prepared.sides, seed),
+        prepared.link_side,
+        prepared.link_features,
+    )
+    return CoupledCells(coupling, (left, right), partners, trust)
+
+
+class Prepared(NamedTuple):
+    """Two modalities' cells as they are coupled, and what links them."""
+
+    sides: tuple[Side, Side]
+    weights: np.ndarray
+    """Weight of each link, float32."""
+    link_side: int
+    """Side whose features name the links."""
+    link_features: np.ndarray
+    """Feature of that side of each link, int64."""
+
+
+def prepare_sides(
+    first: Sequence[Part],
+    second: Sequence[Part],
+    components: tuple[Components, Components],
+    links: sparse.csr_matrix,
+    *,
+    names: tuple[str, str],
+) -> Prepared:
+    """Read the cells of two modalities, as they are coupled. Arguments and errors as in :func:`couple_parts`."""
     anchors = LinkedFeatures.of(links)
     sampled = first, second
     values = [
@@ -120,10 +168,7 @@ def couple_parts(
         )
         for own, x, group, parts in zip(values, linked, groups, sampled, strict=True)
     ]
-    coupling = couple(sides[0], sides[1], anchors.weights[varies], rho=rho, seed=seed)
-    left, right = (np.concatenate([part.cells for part in parts]) for parts in sampled)
-    partners = right[coupling.draw_partners(0, N_PARTNERS, seed)], left[coupling.draw_partners(1, N_PARTNERS, seed)]
-    return CoupledCells(coupling, (left, right), partners)
+    return Prepared((sides[0], sides[1]), anchors.weights[varies], anchors.side, anchors.features[varies])
 
 
 class LinkedFeatures(NamedTuple):
@@ -138,6 +183,10 @@ class LinkedFeatures(NamedTuple):
     """Features of the second modality x linked features."""
     weights: np.ndarray
     """Largest weight of each linked feature, float32."""
+    side: int
+    """The side of which each linked feature is one feature."""
+    features: np.ndarray
+    """That feature, int64."""
 
     @classmethod
     def of(cls, links: sparse.csr_matrix) -> LinkedFeatures:
@@ -145,9 +194,9 @@ class LinkedFeatures(NamedTuple):
         rows, columns = (np.flatnonzero(links.getnnz(axis=axis)) for axis in (1, 0))
         if len(rows) <= len(columns):
             weights = links[rows].max(axis=1).toarray().ravel()
-            return cls(_selection(rows, links.shape[0]), links[rows].T.tocsr(), weights)
+            return cls(_selection(rows, links.shape[0]), links[rows].T.tocsr(), weights, 0, rows)
         weights = links[:, columns].max(axis=0).toarray().ravel()
-        return cls(links[:, columns].tocsr(), _selection(columns, links.shape[1]), weights)
+        return cls(links[:, columns].tocsr(), _selection(columns, links.shape[1]), weights, 1, columns)
 
     def of_side(self, side: int) -> sparse.csr_matrix:
         """Return the matrix of a side."""

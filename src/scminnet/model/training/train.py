@@ -25,6 +25,7 @@ from scminnet.model.data.cell_index import rows_in_modalities
 from scminnet.model.data.moments import feature_moments
 from scminnet.model.data.registration import check_matrices
 from scminnet.model.data.sparse_rows import as_row_matrix
+from scminnet.model.diagnosis.coupling_trust import PairSummary
 from scminnet.model.diagnosis.reference_range import fit_reference_range
 from scminnet.model.inference.embed import EmbeddingMixin
 from scminnet.model.inference.forward_pass import project_rows
@@ -45,6 +46,7 @@ from scminnet.model.training.coupled_cells import (
     nodes_of_partners,
     partner_table,
 )
+from scminnet.model.training.coupling_summary import summarise_coupling
 from scminnet.model.training.evidence import Evidence, coupling_groups, gather_evidence
 from scminnet.model.training.pair_data import PairDataModule, PairDataset
 from scminnet.model.training.training_plan import SiameseTrainingPlan
@@ -253,7 +255,7 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin, EmbeddingMixin):
             self.module.set_linear_share(recipe.linear_share if coupled else 0.0)
 
         # what an earlier training kept does not fit this one's checkpoints
-        self.reference_range_ = None
+        self.reference_range_ = self.coupling_ = None
         # Lightning trains a module in the mode it finds it in
         self.module.train()
         self._set_trainer_defaults(trainer_kwargs, path, run, earlier)
@@ -272,9 +274,32 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin, EmbeddingMixin):
             )
         self.recipe_ = recipe.as_dict()
         self.evidence_ = evidence.as_dict()
+        self.coupling_ = self._coupling_summary(mdata, query, coupled, batches)
         self.reference_range_ = fit_reference_range(
             self.module, matrices, positions, datamodule.train_idx, datamodule.val_idx, batches, seed=seed
         )
+
+    def _coupling_summary(
+        self,
+        mdata: MuData,
+        query: MuData | None,
+        coupled: Mapping[tuple[str, str], CoupledCells],
+        batches: np.ndarray,
+    ) -> dict[str, PairSummary]:
+        """Summarise the couplings, and log how far each can be trusted."""
+        names = mdata.obs_names.to_numpy(str)
+        if query is not None:
+            # numbered as by `join_query`
+            names = np.concatenate(
+                [names, *(query.mod[m].obs_names.to_numpy(str) for m in self.modalities if m in query.mod)]
+            )
+        known = np.array([*self.labels, ""], dtype=str)
+        codes = self._label_codes(mdata)
+        features = self.get_var_names()
+        return {
+            f"{a}, {b}": summarise_coupling(found, (a, b), features, names, known[codes], batches)
+            for (a, b), found in coupled.items()
+        }
 
     def _training_recipe(self, plan_kwargs: dict[str, Any], trainer_kwargs: Mapping[str, Any], **given: Any) -> Recipe:
         """Return the recipe with what the call changes; the changes are taken out of ``plan_kwargs``."""

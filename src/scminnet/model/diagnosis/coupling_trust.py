@@ -1,0 +1,75 @@
+"""What a model keeps of its coupling, and what ``diagnose`` says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypedDict
+
+import numpy as np
+import pandas as pd
+
+from scminnet.model.diagnosis.verdict import VERDICTS, Finding
+
+#: Verdicts on links as the table of a diagnosis words them.
+_WORDS = dict(zip(("holds", "uncertain", "fails"), VERDICTS, strict=True))
+
+
+class SideSummary(TypedDict):
+    """One modality's coupled cells."""
+
+    cells: np.ndarray
+    """Names of the coupled cells, of the query too."""
+    price: np.ndarray
+    """How much dearer each cell's partners are than the typical cell's, float32, in units of the cost (0 to 2)."""
+    unmatched: np.ndarray
+    """Whether each cell lacks a partner, bool."""
+    with_partner: float
+    """Share of cells with a partner."""
+    with_partner_by_type: dict[str, float]
+    """The same for each known cell type."""
+    with_partner_by_batch: dict[str, float]
+    """The same for each batch of the reference."""
+
+
+class PairSummary(TypedDict):
+    """The coupling of two modalities: plain values and arrays, saved with the model."""
+
+    verdict: str
+    """Whether left-out links agree: ``"holds"``, ``"uncertain"`` or ``"fails"``."""
+    agreement: float
+    """Mean correlation of left-out links."""
+    shuffled: np.ndarray
+    """The same for each set of shuffled links, float64."""
+    p_value: float
+    """Probability of the agreement with shuffled links."""
+    links: dict[str, float]
+    """Correlation by link, named by a feature of the modality with fewer linked features."""
+    sides: dict[str, SideSummary]
+    """By modality."""
+
+
+def coupling_findings(kept: Mapping[str, PairSummary]) -> list[Finding]:
+    """Return the rows of a diagnosis."""
+    found = []
+    for pair, summary in kept.items():
+        word = _WORDS[summary["verdict"]]
+        found.append(Finding("links", pair, summary["agreement"], float(summary["shuffled"].max()), word))
+        if word != VERDICTS[2]:
+            found += [
+                Finding("partners", f"{m} of {pair}" if len(kept) > 1 else m, side["with_partner"], 1.0)
+                for m, side in summary["sides"].items()
+            ]
+    return found
+
+
+def unmatched_table(kept: Mapping[str, PairSummary]) -> pd.DataFrame:
+    """Return one row for each coupled cell, modality and other modality, indexed by the cells' names."""
+    columns = ["modality", "other", "price", "unmatched"]
+    tables = []
+    for summary in kept.values():
+        first, second = summary["sides"]
+        for own, other in ((first, second), (second, first)):
+            side = summary["sides"][own]
+            rows = pd.DataFrame({"price": side["price"], "unmatched": side["unmatched"]}, index=side["cells"])
+            tables.append(rows.assign(modality=own, other=other)[columns])
+    return pd.concat(tables) if tables else pd.DataFrame(columns=columns)
