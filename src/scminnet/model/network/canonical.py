@@ -237,17 +237,21 @@ def combine_covariances(
 
 
 def _shrink_pairs(
-    paired: Mapping[tuple[str, str], tuple[np.ndarray, int]], scores: Mapping[str, np.ndarray], ridge: float
+    paired: Mapping[tuple[str, str], tuple[np.ndarray, int]],
+    scores: Mapping[str, np.ndarray],
+    ridges: Mapping[str, float],
 ) -> dict[tuple[str, str], tuple[np.ndarray, int]]:
-    """Return the covariances as if whitened with the ridge of the pairs alone, which is larger than ``ridge``.
+    """Return the covariances as if whitened with the ridge of the pairs alone, which is larger than ``ridges``.
 
     A component's variance over the scores is v / (v + ridge), v its share of the total variance.
     """
     variances = {m: np.minimum(s.var(axis=0), 1 - 1e-6) for m, s in scores.items()}
     shrunk = {}
     for (a, b), (covariance, n) in paired.items():
-        own = max(RIDGE / n, ridge)
-        left, right = (np.sqrt(ridge / (ridge * v + own * (1 - v))) for v in (variances[a], variances[b]))
+        left, right = (
+            np.sqrt(ridges[m] / (ridges[m] * variances[m] + max(RIDGE / n, ridges[m]) * (1 - variances[m])))
+            for m in (a, b)
+        )
         shrunk[a, b] = left[:, None] * covariance * right, n
     return shrunk
 
@@ -306,7 +310,7 @@ def fit_projections(
     positions = positions[_drawn(positions, seed)]
     n_paired = int(((positions >= 0).sum(axis=1) > 1).sum())
     components: dict[str, Components] = {}
-    scores, local, centres = {}, np.full_like(positions, -1), {}
+    scores, local, centres, ridges = {}, np.full_like(positions, -1), {}, {}
     for i, (modality, matrix) in enumerate(matrices.items()):
         measured = positions[:, i] >= 0
         local[measured, i] = np.arange(measured.sum())
@@ -314,14 +318,14 @@ def fit_projections(
         parts = [values]
         if query and modality in query:
             parts.append(_drawn_rows(*query[modality], seed))
-        ridge = _ridge(n_paired, n_components, coupled=couple is not None)
-        fitted = whitened_components(parts, n_components, seed, ridge=ridge, by_all=couple is not None)
+        ridges[modality] = _ridge(n_paired, min(n_components, matrix.shape[1]), coupled=couple is not None)
+        fitted = whitened_components(parts, n_components, seed, ridge=ridges[modality], by_all=couple is not None)
         components[modality] = Components(fitted, moments[modality])
         scores[modality] = values @ components[modality].weights
         centres[modality] = scores[modality].mean(axis=0)
     paired = paired_covariances(scores, local)
     if couple is not None:
-        paired = _shrink_pairs(paired, scores, _ridge(n_paired, n_components, coupled=True))
+        paired = _shrink_pairs(paired, scores, ridges)
     covariances = combine_covariances(paired, couple(components) if couple is not None else {})
     rotations = canonical_rotations(covariances, {m: s.shape[1] for m, s in scores.items()}, n_canonical)
     if couple is not None:
