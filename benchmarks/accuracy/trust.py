@@ -50,6 +50,10 @@ class Case(NamedTuple):
     """``"shuffled"``: each linked feature has the links of another."""
 
 
+#: What a coupling is called.
+VERDICTS = ("holds", "uncertain", "fails")
+
+
 def read(folder: Path, name: str) -> MuData:
     """Read training cells of a set, normalised."""
     cells = read_h5mu(folder / f"{name}.h5mu")
@@ -212,18 +216,21 @@ def page(table: pd.DataFrame) -> str:
         fails=("verdict", lambda v: (v == "fails").sum()),
     ).reset_index()
     right, wrong = (table[table["coupling"] == name] for name in ("right", "wrong"))
+    called = {v: (int((wrong["verdict"] == v).sum()), int((right["verdict"] == v).sum())) for v in VERDICTS}
     return (
         "# Can a coupling be trusted?\n\n"
         "A part of the feature links is left out, the cells are coupled by the others, and the left-out features are "
-        "compared across\ncoupled cells. `agreement` is the mean correlation, `shuffled` and `largest` are mean and "
-        f"largest value with shuffled links. `p` is\nthe probability of the agreement with shuffled links: below {HOLDS} "
-        f"the coupling holds, below {MAY_HOLD} it is uncertain, otherwise it fails.\n`holds`, `uncertain`, `fails`: "
-        'number of seeds. `cells` are those at hand, of which at most 1,000 of each side are coupled. "marrow: RNA, ATAC" was first listed '
-        "as right.\nIts true pairs then showed that the coupling is chance (FOSCTTM 0.48 to 0.51), so it is listed as wrong. Written by `python -m benchmarks.accuracy.trust`.\n\n"
+        "compared across coupled cells. `agreement` is the mean correlation, `shuffled` and `largest` are mean and "
+        "largest value with shuffled links. `p` is the probability of the agreement with shuffled links: below "
+        f"{HOLDS} the coupling holds, below {MAY_HOLD} it is uncertain, otherwise it fails. `holds`, `uncertain`, "
+        "`fails`: number of seeds. `cells` are those at hand, of which at most 1,000 of each side are coupled. "
+        '"marrow: RNA, ATAC" was first listed as right. Its true pairs then showed that the coupling is chance '
+        "(FOSCTTM 0.48 to 0.51), so it is listed as wrong.\n\n"
+        "Written by `python -m benchmarks.accuracy.trust --data FOLDER`.\n\n"
         + rows.to_markdown(index=False, floatfmt=("", "", "d", "d", ".3f", ".3f", ".3f", "", "d", "d", "d"))
-        + f"\n\nOf {len(wrong)} wrong couplings, {(wrong['verdict'] == 'holds').sum()} are called right and "
-        f"{(wrong['verdict'] == 'uncertain').sum()} uncertain. Of {len(right)} right ones, "
-        f"{(right['verdict'] == 'fails').sum()} are called wrong and {(right['verdict'] == 'uncertain').sum()} uncertain.\n"
+        + f"\n\nOf {len(wrong)} wrong couplings, {called['holds'][0]} are called right and {called['uncertain'][0]} "
+        f"uncertain. Of {len(right)} right ones, {called['fails'][1]} are called wrong and {called['uncertain'][1]} "
+        "uncertain.\n"
     )
 
 

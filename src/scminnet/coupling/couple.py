@@ -42,6 +42,10 @@ EPSILON = 0.07
 #: Weight of the linked features in the later transports, the rest being the canonical components'.
 LINK_SHARE = 0.5
 
+#: A coupling knows as much as this number of pairs per component of the modalities. Pairs estimate the more poorly, the
+#: more components there are (``docs/decisions.md``).
+PAIRS_PER_COMPONENT = 15
+
 #: A canonical component of correlation s weighs s² / (s² + SHRINKAGE).
 SHRINKAGE = 0.2
 
@@ -59,7 +63,34 @@ class Side(NamedTuple):
     """Cell type, int64, -1 where unknown."""
 
 
-def couple(first: Side, second: Side, weights: np.ndarray, *, rho: float | None = RHO, seed: int = 0) -> Coupling:
+class Pairs(NamedTuple):
+    """What cells measured in both modalities say of the components."""
+
+    covariance: np.ndarray
+    """Covariance of the pairs' whitened scores, components x components."""
+    n: int
+    """Number of pairs."""
+
+    def combined(self, covariance: np.ndarray) -> np.ndarray:
+        """Average the covariances of pairs and of coupled cells."""
+        share = self.n / (self.n + worth_in_pairs(*covariance.shape))
+        return share * self.covariance + (1 - share) * covariance
+
+
+def worth_in_pairs(n_first: int, n_second: int) -> float:
+    """Return the number of pairs that know as much of so many components as a coupling does."""
+    return PAIRS_PER_COMPONENT * float(np.sqrt(n_first * n_second))
+
+
+def couple(
+    first: Side,
+    second: Side,
+    weights: np.ndarray,
+    *,
+    pairs: Pairs | None = None,
+    rho: float | None = RHO,
+    seed: int = 0,
+) -> Coupling:
     """Couple the cells of two modalities.
 
     Parameters
@@ -68,6 +99,8 @@ def couple(first: Side, second: Side, weights: np.ndarray, *, rho: float | None 
         The cells. Every group has cells of both sides.
     weights
         Weight of each link, above 0, float32.
+    pairs
+        Pairs beside these cells, which guide the coupling.
     rho
         Price of a cell without a partner. ``None``: every cell finds one.
     seed
@@ -87,6 +120,8 @@ def couple(first: Side, second: Side, weights: np.ndarray, *, rho: float | None 
     for turn in range(N_TURNS):
         plans, scalings = _transport(points, types, cells, blocks, epsilon, rho, starts)
         covariance = _covariance(scores, cells, blocks, plans)
+        if pairs is not None:
+            covariance = pairs.combined(covariance)
         if turn == N_TURNS - 1:
             break
         left, right = _weighted_components(covariance)

@@ -43,7 +43,7 @@ class Coupling:
     type_cost
         Taken from the logarithm of the mass between cells of different types.
     covariance
-        Covariance of coupled cells' scores, components x components, float64.
+        Covariance of coupled cells' scores, and of the pairs' if there were any, components x components, float64.
     unmatched
         By side, the share of each cell's mass without a partner, in [0, 1], float32.
     agreement

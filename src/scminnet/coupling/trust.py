@@ -1,7 +1,8 @@
 """How far a coupling can be trusted, judged without any truth.
 
 Feature links that are left out of a coupling tell whether it holds: a left-out feature must agree with its linked
-feature across coupled cells, and more so than by shuffled links. The transport's prices tell which cells lack a partner.
+feature across coupled cells, and more so than by shuffled links. The transport's prices tell which cells lack a
+partner.
 """
 
 from __future__ import annotations
@@ -132,8 +133,8 @@ def _left_out(first: Side, second: Side, weights: np.ndarray, n_parts: int, rho:
 def partner_prices(coupling: Coupling, sides: tuple[Side, Side], seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Return by side how much dearer than typical a cell's partners are, float32, in units of the cost.
 
-    The transport gives each cell a price (its dual variable). It is high if similar cells of the other side are missing,
-    or serve others. Prices of single cells are noisy, so each cell has the mean of a cluster of similar cells.
+    The transport gives each cell a price (its dual variable). It is high if similar cells of the other side are
+    missing, or serve others. Prices of single cells are noisy, so each cell has the mean of a cluster of similar cells.
     """
     found = []
     for points, side in zip(coupling.points, sides, strict=True):

@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from scminnet.coupling.couple import Pairs, worth_in_pairs
 from scminnet.model.data.moments import feature_moments
 from scminnet.model.network.canonical import (
-    COUPLING_WORTH,
     RowsAndMoments,
     canonical_rotations,
-    combine_covariances,
     fit_projections,
     paired_covariances,
     standardised_deviation,
@@ -136,13 +135,10 @@ def test_covariances_are_those_of_shared_cells() -> None:
 def test_more_pairs_weigh_more_beside_a_coupling() -> None:
     rng = np.random.default_rng(0)
     pairs, coupled = rng.normal(size=(2, 3, 3))
-    ab, ac, bc = ("a", "b"), ("a", "c"), ("b", "c")
-    for n, share in ((1, 1 / (1 + COUPLING_WORTH)), (COUPLING_WORTH, 0.5), (10**9, 1.0)):
-        found = combine_covariances({ab: (pairs, n), ac: (pairs, n)}, {ab: coupled, bc: coupled})
-        np.testing.assert_allclose(found[ab], share * pairs + (1 - share) * coupled, atol=1e-5)
-        # one kind of evidence counts in full
-        np.testing.assert_array_equal(found[ac], pairs)
-        np.testing.assert_array_equal(found[bc], coupled)
+    worth = worth_in_pairs(3, 3)
+    for n, share in ((1, 1 / (1 + worth)), (worth, 0.5), (10**9, 1.0)):
+        found = Pairs(pairs, n).combined(coupled)
+        np.testing.assert_allclose(found, share * pairs + (1 - share) * coupled, atol=1e-5)
 
 
 def test_coupled_covariances_stand_for_pairs() -> None:
@@ -152,7 +148,7 @@ def test_coupled_covariances_stand_for_pairs() -> None:
     positions[:400, 0] = positions[400:, 1] = np.arange(400)
     seen = {}
 
-    def couple(components) -> dict[tuple[str, str], np.ndarray]:
+    def couple(components, paired) -> dict[tuple[str, str], np.ndarray]:
         seen.update(components)
         scores = {m: standardised_deviation(matrices[m], *moments[m]) @ c.weights for m, c in components.items()}
         return {pair: found for pair, (found, _) in paired_covariances(scores, everyone(400)).items()}

@@ -99,8 +99,8 @@ class DiagnoseMixin(EmbeddingMixin):
         self._check_if_trained(warn=False, message="the model is not trained. Call `train` first.")
         if not self.coupling_:
             raise ValueError(
-                "the training coupled no cells, so none lacks a partner. A coupling needs unpaired cells and feature links "
-                "(`scminnet.pp.feature_links`)."
+                "the training coupled no cells, so none lacks a partner. A coupling needs unpaired cells and feature "
+                "links (`scminnet.pp.feature_links`)."
             )
         return unmatched_table(self.coupling_)
 

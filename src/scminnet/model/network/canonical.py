@@ -33,10 +33,8 @@ MIN_RELATIVE_DEVIATION = 1e-3
 #: total variance per paired cell to each component's variance (the search: ``benchmarks/accuracy/recipe_search``).
 RIDGE = 10.0
 
-#: Ridge of coupled cells, in units of the components' mean variance, and the number of pairs that a coupling is worth
-#: (``docs/decisions.md``).
+#: Ridge of coupled cells, in units of the components' mean variance (``docs/decisions.md``).
 COUPLED_RIDGE = 0.05
-COUPLING_WORTH = 500
 
 #: Largest number of paired cells, and of other cells, that the components are fitted on. 100,000 cells determine the
 #: components of thousands of features to a few percent. Their values fit into memory for a reference of any size.
@@ -225,17 +223,6 @@ def canonical_rotations(
     return rotations
 
 
-def combine_covariances(
-    paired: Mapping[tuple[str, str], tuple[np.ndarray, int]], coupled: Mapping[tuple[str, str], np.ndarray]
-) -> dict[tuple[str, str], np.ndarray]:
-    """Average the covariances of paired and coupled cells, weighted by the pairs' number and ``COUPLING_WORTH``."""
-    combined = dict(coupled)
-    for pair, (covariance, n_pairs) in paired.items():
-        share = n_pairs / (n_pairs + COUPLING_WORTH) if pair in coupled else 1.0
-        combined[pair] = share * covariance + ((1 - share) * coupled[pair] if pair in coupled else 0)
-    return combined
-
-
 def _shrink_pairs(
     paired: Mapping[tuple[str, str], tuple[np.ndarray, int]],
     scores: Mapping[str, np.ndarray],
@@ -265,8 +252,12 @@ class Components(NamedTuple):
     """Mean and standard deviation of each feature, which standardise the reference's values."""
 
 
-#: Couples cells by the components of each modality. Returns the covariance of coupled cells by pair of modalities.
-Couple = Callable[[Mapping[str, Components]], Mapping[tuple[str, str], np.ndarray]]
+#: Covariance of the scores of cells measured in two modalities, and the number of these cells, by pair of modalities.
+PairedCovariances = Mapping[tuple[str, str], tuple[np.ndarray, int]]
+
+#: Couples cells by the components of each modality and what pairs say of these. Returns the covariance of coupled
+#: cells, and of pairs if there are any, by coupled pair of modalities.
+Couple = Callable[[Mapping[str, Components], PairedCovariances], Mapping[tuple[str, str], np.ndarray]]
 
 
 def fit_projections(
@@ -324,9 +315,9 @@ def fit_projections(
         scores[modality] = values @ components[modality].weights
         centres[modality] = scores[modality].mean(axis=0)
     paired = paired_covariances(scores, local)
+    covariances = {pair: covariance for pair, (covariance, _) in paired.items()}
     if couple is not None:
-        paired = _shrink_pairs(paired, scores, ridges)
-    covariances = combine_covariances(paired, couple(components) if couple is not None else {})
+        covariances |= couple(components, _shrink_pairs(paired, scores, ridges))
     rotations = canonical_rotations(covariances, {m: s.shape[1] for m, s in scores.items()}, n_canonical)
     if couple is not None:
         rotations = _scaled_to_unit(rotations)

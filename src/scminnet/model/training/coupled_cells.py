@@ -9,7 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from scminnet._core.matrices import Block, read_rows
-from scminnet.coupling.couple import MANY_LINKS, Side, couple, standardise
+from scminnet.coupling.couple import MANY_LINKS, Pairs, Side, couple, standardise
 from scminnet.coupling.coupling import Coupling
 from scminnet.coupling.trust import LinkAgreement, link_agreement, partner_prices
 from scminnet.model.network.canonical import Components, RowsAndMoments, standardised_deviation
@@ -85,6 +85,7 @@ def couple_parts(
     links: sparse.csr_matrix,
     *,
     names: tuple[str, str],
+    pairs: Pairs | None = None,
     rho: float | None,
     seed: int,
 ) -> CoupledCells:
@@ -100,6 +101,8 @@ def couple_parts(
         Features of the first x features of the second, weights of the links.
     names
         The modalities, for error texts.
+    pairs
+        What the cells measured in both modalities say of the components.
     rho
         Price of a cell without a partner, as in :func:`scminnet.coupling.couple.couple`.
     seed
@@ -111,7 +114,7 @@ def couple_parts(
         Hardly any linked feature varies.
     """
     prepared = prepare_sides(first, second, components, links, names=names)
-    coupling = couple(*prepared.sides, prepared.weights, rho=rho, seed=seed)
+    coupling = couple(*prepared.sides, prepared.weights, pairs=pairs, rho=rho, seed=seed)
     left, right = (np.concatenate([part.cells for part in parts]) for parts in (first, second))
     partners = right[coupling.draw_partners(0, N_PARTNERS, seed)], left[coupling.draw_partners(1, N_PARTNERS, seed)]
     trust = Trust(

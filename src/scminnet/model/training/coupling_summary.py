@@ -79,7 +79,10 @@ def _shares(values: np.ndarray, cells: np.ndarray, unmatched: np.ndarray) -> dic
 def _log(summary: PairSummary, modalities: tuple[str, str]) -> None:
     first, second = modalities
     lowest, highest = summary["shuffled"].min(), summary["shuffled"].max()
-    figures = f"left-out feature links agree with r = {summary['agreement']:.2f}, shuffled links with {lowest:.2f} to {highest:.2f}"
+    figures = (
+        f"left-out feature links agree with r = {summary['agreement']:.2f}, shuffled links with {lowest:.2f} to "
+        f"{highest:.2f}"
+    )
     if summary["verdict"] == "holds":
         logger.info("the coupling of %s and %s holds: %s", first, second, figures)
     elif summary["verdict"] == "uncertain":
@@ -90,9 +93,12 @@ def _log(summary: PairSummary, modalities: tuple[str, str]) -> None:
     else:
         logger.warning(
             "the coupling of %s and %s can not be trusted: %s. Check that both are of the same tissue and species, and "
-            "that the links (`scminnet.pp.feature_links`) join the right features. Few cells or links can be the cause, too.",
-            first, second, figures,
-        )  # fmt: skip
+            "that the links (`scminnet.pp.feature_links`) join the right features. Few cells or links can be the "
+            "cause, too.",
+            first,
+            second,
+            figures,
+        )
     for m, side in summary["sides"].items():
         if side["unmatched"].any() and summary["verdict"] != "fails":
             n = int(side["unmatched"].sum())

@@ -18,7 +18,7 @@ from scminnet._core.keys import BATCH_COLUMN, MARGIN_GRAPH_KEY
 from scminnet._core.logging import logger
 from scminnet._core.matrices import read_rows
 from scminnet._core.mdata import layer_matrix
-from scminnet.coupling.couple import RHO
+from scminnet.coupling.couple import RHO, Pairs
 from scminnet.coupling.feature_links import FEATURE_LINKS_KEY
 from scminnet.graph.geodesic import GeodesicIndex
 from scminnet.model.data.cell_index import rows_in_modalities
@@ -29,7 +29,7 @@ from scminnet.model.diagnosis.coupling_trust import PairSummary
 from scminnet.model.diagnosis.reference_range import fit_reference_range
 from scminnet.model.inference.embed import EmbeddingMixin
 from scminnet.model.inference.forward_pass import project_rows
-from scminnet.model.network.canonical import Components, RowsAndMoments, fit_projections
+from scminnet.model.network.canonical import Components, PairedCovariances, RowsAndMoments, fit_projections
 from scminnet.model.recipe import Recipe
 from scminnet.model.training.checkpoint import (
     TrainingCheckpoint,
@@ -361,10 +361,14 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin, EmbeddingMixin):
             return coupled
         moments = {m: feature_moments(matrix) for m, matrix in matrices.items()}
 
-        def couple(components: Mapping[str, Components]) -> dict[tuple[str, str], np.ndarray]:
+        def couple(
+            components: Mapping[str, Components], paired: PairedCovariances
+        ) -> dict[tuple[str, str], np.ndarray]:
             for (a, b), found in evidence.coupled.items():
-                fitted = components[a], components[b]
-                coupled[a, b] = couple_parts(*found.parts, fitted, found.links, names=(a, b), rho=RHO, seed=seed)
+                fitted, pairs = (components[a], components[b]), Pairs(*paired[a, b]) if (a, b) in paired else None
+                coupled[a, b] = couple_parts(
+                    *found.parts, fitted, found.links, names=(a, b), pairs=pairs, rho=RHO, seed=seed
+                )
             return {pair: found.coupling.covariance for pair, found in coupled.items()}
 
         fitted = {}
