@@ -70,7 +70,7 @@ def add(commands: Any) -> None:
     coupling.add_argument(
         "--couple-within",
         metavar="COLUMN",
-        help="couple cells within the values of this column (default: within batches that the modalities share)",
+        help="couple cells within the values of this column (default: all cells together)",
     )
     coupling.add_argument("--max-epochs", type=at_least(1), help="training epochs (default: the preset's)")
     coupling.add_argument("--no-progress", action="store_true", help="no progress bar")
