@@ -116,7 +116,7 @@ def _presets() -> str:
 
     from scminnet import MinNet
     from scminnet.model import PRESETS
-    from scminnet.model.training.train import TRAINING_FIELDS
+    from scminnet.model.training.train_arguments import TRAINING_FIELDS
 
     def place(field: str) -> str:
         if field in TRAINING_FIELDS:

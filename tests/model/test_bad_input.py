@@ -241,7 +241,9 @@ def test_train_refuses(reference: MuData, arguments: dict, words: str) -> None:
     ],
 )
 def test_train_refuses_names_before_work_begins(reference: MuData, monkeypatch, arguments: dict, words: str) -> None:
-    monkeypatch.setattr("scminnet.model.training.train.build_margin_graph", lambda *_, **__: pytest.fail("work began"))
+    monkeypatch.setattr(
+        "scminnet.model.training.margin_distances.build_margin_graph", lambda *_, **__: pytest.fail("work began")
+    )
     with pytest.raises(TypeError, match=words):
         MinNet(setup(reference)).train(**{**QUIET, **arguments})
 

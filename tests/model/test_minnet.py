@@ -194,7 +194,7 @@ def test_a_stored_margin_graph_is_used(reference: MuData, monkeypatch) -> None:
     setup(reference)
     scminnet.pp.margin_graph(reference, n_neighbors=8, key_added="mine")
     monkeypatch.setattr(
-        "scminnet.model.training.train.build_margin_graph", lambda *_, **__: pytest.fail("a graph was built")
+        "scminnet.model.training.margin_distances.build_margin_graph", lambda *_, **__: pytest.fail("a graph was built")
     )
     fit(reference, margin_graph="mine")
 

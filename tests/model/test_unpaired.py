@@ -156,7 +156,7 @@ def test_couple_within_joins_cells_of_one_batch(full: MuData, monkeypatch) -> No
         seen.append(couple_parts(*parts, **given))
         return seen[-1]
 
-    monkeypatch.setattr("scminnet.model.training.train.couple_parts", spy)
+    monkeypatch.setattr("scminnet.model.training.input_layers.couple_parts", spy)
     mdata = split(full)
     trained(mdata, couple_within="batch", max_epochs=1)
     batch = mdata.obs["batch"].to_numpy().astype(str)

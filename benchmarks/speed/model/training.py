@@ -116,7 +116,7 @@ def training(rows: Rows, data: str | None, device: str, seed: int, preset: str, 
         for modality in modalities:
             mdata.mod[modality].X = mdata.mod[modality].X.toarray()
     mn.MinNet.setup_mudata(mdata, modalities, labels_key=labels_key, batch_key=batch_key)
-    module = importlib.import_module("scminnet.model.training.train")
+    module = importlib.import_module("scminnet.model.training.margin_distances")
     index = module.GeodesicIndex
 
     def exact_index(graph: sparse.csr_matrix, **kwargs: Any) -> Any:

@@ -11,6 +11,7 @@ from scipy import sparse
 from scminnet.model.data.moments import feature_moments
 from scminnet.model.network.canonical import Components, RowsAndMoments
 from scminnet.model.training import coupled_cells
+from scminnet.model.training.cell_numbers import join_query, nodes_of_partners, partner_table
 from scminnet.model.training.coupled_cells import (
     MIN_CELLS,
     N_PARTNERS,
@@ -19,9 +20,6 @@ from scminnet.model.training.coupled_cells import (
     Part,
     _common_groups,
     couple_parts,
-    join_query,
-    nodes_of_partners,
-    partner_table,
     sample_parts,
 )
 

@@ -25,8 +25,13 @@ def full() -> MuData:
 
 
 def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("build_margin_graph", "fit_projections", "feature_moments"):
-        monkeypatch.setattr(f"scminnet.model.training.train.{name}", lambda *_, **__: pytest.fail("work began"))
+    for name in (
+        "margin_distances.build_margin_graph",
+        "input_layers.fit_projections",
+        "input_layers.feature_moments",
+        "train.feature_moments",
+    ):
+        monkeypatch.setattr(f"scminnet.model.training.{name}", lambda *_, **__: pytest.fail("work began"))
 
 
 def set_weights(mdata: MuData, value: float) -> None:

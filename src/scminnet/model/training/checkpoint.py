@@ -4,24 +4,80 @@ from __future__ import annotations
 
 import hashlib
 import pickle
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+import numpy as np
 import pandas as pd
 import torch
+from mudata import MuData
 
 from scminnet._core.files import atomic_path
+from scminnet._core.keys import BATCH_COLUMN
+from scminnet.model.recipe import Recipe
+from scminnet.model.training.evidence import Evidence
 
 #: Key of scminnet's part in Lightning's checkpoint.
 KEY = "scminnet"
 
 
-def describe_run(**parts: Any) -> dict[str, str]:
-    """Return, as texts, all that two trainings must share to give the same result."""
+def describe_training(
+    mdata: MuData,
+    modalities: Sequence[str],
+    features: Mapping[str, Iterable[str]],
+    labels: np.ndarray,
+    query: MuData | None,
+    recipe: Recipe,
+    evidence: Evidence,
+    *,
+    plan_kwargs: Mapping[str, Any],
+    margin_graph: str | None,
+    early_stopping: bool,
+    couple_within: str | None,
+    seed: int,
+) -> dict[str, str]:
+    """Return what a training must share with the interrupted one. Cells and features are compared by name.
+
+    Parameters
+    ----------
+    mdata, query
+        The reference, and the query if there is one.
+    modalities
+        The model's modalities.
+    features
+        By modality, names of the features.
+    labels
+        Code of each cell's type, -1 if unlabelled.
+    recipe
+        The hyperparameters.
+    evidence
+        Its feature links are compared.
+    plan_kwargs, margin_graph, early_stopping, couple_within, seed
+        Arguments of ``train``.
+    """
+    parts = {
+        **recipe.as_dict(),
+        "plan_kwargs": sorted(plan_kwargs.items()),
+        "margin_graph": margin_graph,
+        "early_stopping": early_stopping,
+        "seed": seed,
+        "modalities": modalities,
+        "cells": digest(mdata.obs_names),
+        **{f"cells of {m}": digest(mdata.mod[m].obs_names) for m in modalities if m in mdata.mod},
+        **{f"features of {m}": digest(features[m]) for m in modalities},
+        "labels": digest(labels),
+        "batches": digest(mdata.obs[BATCH_COLUMN]),
+        "query": None if query is None else digest(query.obs_names),
+        "feature_links": [
+            digest([*links.indptr, *links.indices, *links.data])
+            for links in (found.links for found in evidence.coupled.values())
+        ],
+        "couple_within": couple_within,
+    }
     return {"scminnet": version("scminnet")} | {name: str(part) for name, part in parts.items()}
 
 
@@ -41,7 +97,7 @@ class TrainingCheckpoint(pl.Callback):
     path
         The file.
     run
-        Result of :func:`describe_run`.
+        Result of :func:`describe_training`.
     earlier
         Result of :func:`read_checkpoint`: the state to continue from.
     """
@@ -124,7 +180,7 @@ def read_checkpoint(path: Path, run: Mapping[str, str]) -> dict[str, Any] | None
     path
         The file.
     run
-        Result of :func:`describe_run` for the new training.
+        Result of :func:`describe_training` for the new training.
 
     Raises
     ------

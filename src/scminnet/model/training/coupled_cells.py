@@ -1,8 +1,8 @@
-"""Couples the unpaired cells of a training: which cells take part, what they are compared by, and who meets whom."""
+"""Couples the unpaired cells of a training: samples them, reads what is compared, and draws their partners."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,20 +12,20 @@ from scminnet._core.matrices import Block, read_rows
 from scminnet.coupling.couple import MANY_LINKS, Pairs, Side, couple, standardise
 from scminnet.coupling.coupling import Coupling
 from scminnet.coupling.trust import LinkAgreement, link_agreement, partner_prices
-from scminnet.model.network.canonical import Components, RowsAndMoments, standardised_deviation
+from scminnet.model.network.canonical import Components, standardised_deviation
 
-#: Cells of each modality that are coupled. With many links single cells are coupled, whose plan takes their square in
-#: memory; with few links metacells.
+#: Largest number of cells of each modality to couple. With many links single cells are coupled, and memory grows with
+#: the square of their number. With few links metacells are coupled.
 MAX_CELLS_MANY_LINKS = 10_000
 MAX_CELLS_FEW_LINKS = 50_000
 
-#: Fewer cells of a modality than this are no sample of its cell types.
+#: Fewest cells of a modality to couple. Fewer do not represent its cell types.
 MIN_CELLS = 50
 
-#: Fewest links whose features vary in both modalities.
+#: Fewest links to couple by. Only links whose features vary in both modalities count.
 MIN_LINKS = 3
 
-#: Partners drawn of each cell.
+#: Partners drawn for each cell.
 N_PARTNERS = 32
 
 
@@ -35,18 +35,18 @@ class Part(NamedTuple):
     matrix: Any
     """Row matrix of the modality, wherever it is stored."""
     moments: tuple[np.ndarray, np.ndarray] | None
-    """Mean and standard deviation of each feature, to standardise by; ``None``: the reference's."""
+    """Mean and standard deviation of each feature, to standardise by. ``None``: the reference's."""
     rows: np.ndarray
     """Rows of the cells in the matrix, int64."""
     cells: np.ndarray
     """Numbers of the cells in the training, int64."""
     groups: np.ndarray
-    """Group of each cell, int64: cells are coupled within groups that both modalities have."""
+    """Group of each cell, int64. Cells are coupled within groups that both modalities have."""
     types: np.ndarray
-    """Cell type, int64, -1 where unknown."""
+    """Type of each cell, int64, -1 where unknown."""
 
     def take(self, chosen: np.ndarray) -> Part:
-        """Return some of the cells."""
+        """Return the part with the chosen cells only."""
         return self._replace(
             rows=self.rows[chosen],
             cells=self.cells[chosen],
@@ -60,7 +60,7 @@ class Trust(NamedTuple):
 
     links: LinkAgreement
     prices: tuple[np.ndarray, np.ndarray]
-    """By side, price of each coupled cell's partners, float32."""
+    """By side, price of the partners of each coupled cell, float32."""
     link_side: int
     """Side whose features name the links."""
     link_features: np.ndarray
@@ -68,13 +68,13 @@ class Trust(NamedTuple):
 
 
 class CoupledCells(NamedTuple):
-    """Two modalities' coupled cells."""
+    """The coupled cells of two modalities."""
 
     coupling: Coupling
     cells: tuple[np.ndarray, np.ndarray]
     """By side, the number of each coupled cell in the training, int64."""
     partners: tuple[np.ndarray, np.ndarray]
-    """By side, numbers of drawn partners, int64, (cells, N_PARTNERS)."""
+    """By side, the numbers of the drawn partners, int64, (cells, N_PARTNERS)."""
     trust: Trust
 
 
@@ -94,15 +94,15 @@ def couple_parts(
     Parameters
     ----------
     first, second
-        Cells of either modality, as :func:`sample_parts` gave them.
+        Cells of each modality, as :func:`sample_parts` returned them.
     components
-        Principal components of either modality.
+        Principal components of each modality.
     links
-        Features of the first x features of the second, weights of the links.
+        Weights of the links: features of the first modality x features of the second.
     names
         The modalities, for error texts.
     pairs
-        What the cells measured in both modalities say of the components.
+        Covariances of the components among the cells measured in both modalities. ``None``: there are no such cells.
     rho
         Price of a cell without a partner, as in :func:`scminnet.coupling.couple.couple`.
     seed
@@ -111,7 +111,7 @@ def couple_parts(
     Raises
     ------
     ValueError
-        Hardly any linked feature varies.
+        Fewer than ``MIN_LINKS`` links join features that vary in both modalities.
     """
     prepared = prepare_sides(first, second, components, links, names=names)
     coupling = couple(*prepared.sides, prepared.weights, pairs=pairs, rho=rho, seed=seed)
@@ -127,7 +127,7 @@ def couple_parts(
 
 
 class Prepared(NamedTuple):
-    """Two modalities' cells as they are coupled, and what links them."""
+    """The cells of two modalities, ready to couple, and their links."""
 
     sides: tuple[Side, Side]
     weights: np.ndarray
@@ -146,7 +146,7 @@ def prepare_sides(
     *,
     names: tuple[str, str],
 ) -> Prepared:
-    """Read the cells of two modalities, as they are coupled. Arguments and errors as in :func:`couple_parts`."""
+    """Read what is compared of two modalities' cells. Arguments and errors as in :func:`couple_parts`."""
     anchors = LinkedFeatures.of(links)
     sampled = first, second
     values = [
@@ -157,9 +157,9 @@ def prepare_sides(
     varies = np.asarray(linked[0].any(axis=0) & linked[1].any(axis=0))
     if varies.sum() < MIN_LINKS:
         raise ValueError(
-            f"{int(varies.sum())} of {len(varies)} links between {names[0]!r} and {names[1]!r} join features that vary in both "
-            f"modalities, at least {MIN_LINKS} are needed. Link more features (`scminnet.pp.feature_links`), or keep the linked "
-            "ones when selecting features."
+            f"{int(varies.sum())} of {len(varies)} links between {names[0]!r} and {names[1]!r} join features that vary "
+            f"in both modalities, but at least {MIN_LINKS} are needed. Link more features "
+            "(`scminnet.pp.feature_links`), or keep the linked ones when selecting features."
         )
     groups = _common_groups([np.concatenate([part.groups for part in parts]) for parts in sampled])
     sides = [
@@ -175,9 +175,10 @@ def prepare_sides(
 
 
 class LinkedFeatures(NamedTuple):
-    """Pairs of values that are compared: features of the side with fewer linked ones, and what they are linked to.
+    """The linked features, by which cells are compared: those of the modality with fewer, and the sums linked to them.
 
-    A peak says little of its gene, so all peaks of a gene are summed; all genes of a protein complex likewise.
+    All peaks of a gene are summed, because a single peak is hardly correlated with its gene. All genes of a protein
+    complex are summed too.
     """
 
     first: sparse.csr_matrix
@@ -187,9 +188,9 @@ class LinkedFeatures(NamedTuple):
     weights: np.ndarray
     """Largest weight of each linked feature, float32."""
     side: int
-    """The side of which each linked feature is one feature."""
+    """Side on which each linked feature is a single feature."""
     features: np.ndarray
-    """That feature, int64."""
+    """The feature of that side, int64."""
 
     @classmethod
     def of(cls, links: sparse.csr_matrix) -> LinkedFeatures:
@@ -212,7 +213,7 @@ def _selection(chosen: np.ndarray, n: int) -> sparse.csr_matrix:
 
 
 def sample_parts(parts: Sequence[Part], links: sparse.csr_matrix, seed: tuple[int, int]) -> list[Part]:
-    """Draw as many cells as a coupling by these links can take, of all parts together, in their order."""
+    """Draw as many cells as can be coupled by these links, from all parts together. The order is kept."""
     many = len(LinkedFeatures.of(links).weights) >= MANY_LINKS
     n = MAX_CELLS_MANY_LINKS if many else MAX_CELLS_FEW_LINKS
     sizes = [len(part.rows) for part in parts]
@@ -228,7 +229,7 @@ def sample_parts(parts: Sequence[Part], links: sparse.csr_matrix, seed: tuple[in
 
 
 def _read(part: Part, components: Components, links: sparse.csr_matrix) -> tuple[np.ndarray, np.ndarray]:
-    """Return centred scores and standardised linked features of a part's cells."""
+    """Return the centred scores and the standardised linked features of the cells of a part."""
     values = read_rows(part.matrix, part.rows)
     scores = standardised_deviation(values, *(part.moments or components.moments)) @ components.weights
     linked = _dense(values @ links)
@@ -240,64 +241,12 @@ def _dense(block: Block) -> np.ndarray:
 
 
 def _common_groups(groups: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Return the group of each cell. Cells of groups that one modality lacks, or has hardly any cells of, are one group."""
+    """Return the group of each cell. Groups with fewer than ``MIN_CELLS`` cells of either modality are joined."""
     counts = [dict(zip(*np.unique(g, return_counts=True), strict=True)) for g in groups]
     common = [g for g in counts[0] if min(counts[0][g], counts[1].get(g, 0)) >= MIN_CELLS]
     own = [np.isin(g, common) for g in groups]
     rest = -1
-    # too few cells for a group of their own join the largest
+    # if the joined group is too small itself, its cells go to the largest group
     if common and any((~o).sum() < MIN_CELLS for o in own):
         rest = max(common, key=lambda g: counts[0][g] + counts[1][g])
     return [np.where(o, g, rest).astype(np.int64) for o, g in zip(own, groups, strict=True)]
-
-
-def partner_table(
-    coupled: Mapping[tuple[int, int], CoupledCells], n_cells: int
-) -> dict[tuple[int, int], tuple[np.ndarray, np.ndarray]]:
-    """Return by ordered pair of modalities the row of each cell of the training in the partners, -1 for none, and these."""
-    table = {}
-    for (a, b), found in coupled.items():
-        for side, pair in ((0, (a, b)), (1, (b, a))):
-            row = np.full(n_cells, -1, dtype=np.int64)
-            row[found.cells[side]] = np.arange(len(found.cells[side]))
-            table[pair] = row, found.partners[side]
-    return table
-
-
-def join_query(
-    positions: np.ndarray, query: Mapping[str, RowsAndMoments], modalities: Sequence[str], n_rows: Mapping[str, int]
-) -> np.ndarray:
-    """Number the query's cells after the reference's, those of each modality by themselves: its pairs are not used.
-
-    Parameters
-    ----------
-    positions
-        Cells of the reference x modalities: row in the modality, -1 where not measured.
-    query
-        By modality, the query's rows.
-    modalities
-        The columns of ``positions``.
-    n_rows
-        By modality, rows of the reference, after which those of the query are counted.
-
-    Returns
-    -------
-    Cells of the training x modalities.
-    """
-    blocks = [positions]
-    for m, part in query.items():
-        block = np.full((part.matrix.shape[0], len(modalities)), -1, dtype=np.int64)
-        block[:, list(modalities).index(m)] = n_rows[m] + np.arange(len(block))
-        blocks.append(block)
-    return np.concatenate(blocks)
-
-
-def nodes_of_partners(
-    nodes: np.ndarray, partners: Mapping[tuple[int, int], tuple[np.ndarray, np.ndarray]]
-) -> np.ndarray:
-    """Give each coupled cell without a node of the margin graph that of a partner, so that margins follow distances."""
-    result = nodes.copy()
-    for row_of, drawn in partners.values():
-        cells = np.flatnonzero((row_of >= 0) & (nodes < 0))
-        result[cells] = nodes[drawn[row_of[cells], 0]]
-    return result

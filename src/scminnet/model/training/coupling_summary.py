@@ -12,6 +12,20 @@ from scminnet.model.diagnosis.coupling_trust import PairSummary, SideSummary
 from scminnet.model.training.coupled_cells import CoupledCells
 
 
+def summarise_couplings(
+    coupled: Mapping[tuple[str, str], CoupledCells],
+    cell_names: np.ndarray,
+    features: Mapping[str, np.ndarray],
+    types: np.ndarray,
+    batches: np.ndarray,
+) -> dict[str, PairSummary]:
+    """Summarise each coupling, and log how far it can be trusted. Arguments as in :func:`summarise_coupling`."""
+    return {
+        f"{a}, {b}": summarise_coupling(found, (a, b), features, cell_names, types, batches)
+        for (a, b), found in coupled.items()
+    }
+
+
 def summarise_coupling(
     found: CoupledCells,
     modalities: tuple[str, str],

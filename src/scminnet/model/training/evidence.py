@@ -1,4 +1,4 @@
-"""What a training learns from: pairs of cells, feature links, cell types."""
+"""Finds what a training learns from: pairs of cells, feature links and cell types."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from scminnet.model.network.module import modality_pairs
 from scminnet.model.recipe import N_COMPONENTS
 from scminnet.model.training.coupled_cells import MIN_CELLS, Part, sample_parts
 
-#: Unpaired cells per modality from which a coupling has its full worth in pairs (``docs/decisions.md``).
+#: With this many unpaired cells of each modality, a coupling has its full worth in pairs (``docs/decisions.md``).
 CELLS_OF_FULL_WORTH = 5000
 
 ModalityPair = tuple[str, str]
 
 
 class Coupled(NamedTuple):
-    """Two modalities that are coupled: their links, and the unpaired cells of either."""
+    """Two modalities to couple: their feature links, and the unpaired cells of each."""
 
     links: sparse.csr_matrix
     parts: tuple[list[Part], list[Part]]
@@ -36,16 +36,16 @@ class Evidence(NamedTuple):
     """What a training learns from."""
 
     n_pairs: dict[ModalityPair, int]
-    """By pair of modalities, training cells measured in both."""
+    """By pair of modalities, number of training cells measured in both."""
     coupled: dict[ModalityPair, Coupled]
-    """By pair of modalities, what is coupled without pairs."""
+    """By pair of modalities, the unpaired cells to couple."""
     n_labelled: dict[str, int]
-    """By modality, labelled training cells."""
+    """By modality, number of labelled training cells."""
     n_types: int
-    """Cell types."""
+    """Number of cell types."""
 
     def cells_in_training(self, positions: np.ndarray) -> np.ndarray:
-        """Return which cells of the reference meet others: those measured in two modalities, and coupled ones."""
+        """Return which cells of the reference are in pairs: those measured in two modalities, and the coupled ones."""
         chosen = (positions >= 0).sum(axis=1) > 1
         for found in self.coupled.values():
             for part in (*found.parts[0], *found.parts[1]):
@@ -53,10 +53,11 @@ class Evidence(NamedTuple):
         return chosen
 
     def sentence(self) -> str:
-        """Say in one line what the training learns from."""
+        """Return in one line what the training learns from."""
         found = [f"{n:,} cells measured in {a} and {b}" for (a, b), n in self.n_pairs.items() if n]
         found += [
-            f"{_n_cells(c.parts[0]):,} cells of {a} and {_n_cells(c.parts[1]):,} of {b}, coupled by {c.links.nnz:,} feature links"
+            f"{_n_cells(c.parts[0]):,} cells of {a} and {_n_cells(c.parts[1]):,} of {b}, "
+            f"coupled by {c.links.nnz:,} feature links"
             for (a, b), c in self.coupled.items()
         ]
         if self.n_types:
@@ -65,7 +66,7 @@ class Evidence(NamedTuple):
         return "; ".join(found)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the evidence as plain values, which a saved model keeps."""
+        """Return the evidence as plain values for the saved model."""
         return {
             "pairs": {f"{a}, {b}": n for (a, b), n in self.n_pairs.items()},
             "coupled_cells": {f"{a}, {b}": [_n_cells(part) for part in c.parts] for (a, b), c in self.coupled.items()},
@@ -95,7 +96,9 @@ def gather_evidence(
     can_couple: bool,
     seed: int,
 ) -> Evidence:
-    """Find what there is to learn from, or raise if it is nothing.
+    """Find what there is to learn from, or raise if there is nothing.
+
+    Two modalities are coupled if links join them, unless their pairs are worth more than the coupling.
 
     Parameters
     ----------
@@ -108,15 +111,15 @@ def gather_evidence(
     positions
         Cells x modalities: row in the modality, -1 where not measured.
     train
-        Cells of the training part, whose pairs and labels are used.
+        Training cells. Only their pairs and labels are used.
     labels
         Code of each cell's type, -1 if unlabelled.
     n_types
         Number of cell types.
     query
-        By modality, the query's rows and moments. Numbered after the reference's cells, modality by modality.
+        By modality, the query's rows and moments. Its cells are numbered after the reference's, modality by modality.
     groups
-        Group of each cell of the reference: cells are coupled within groups.
+        Group of each cell of the reference. Cells are coupled within groups.
     links_key
         Key of the feature links in ``uns``; ``None``: do not couple.
     can_couple
@@ -127,8 +130,8 @@ def gather_evidence(
     Raises
     ------
     ValueError
-        There are neither pairs nor feature links, for a modality or at all, or too few cells to couple; ``links_key`` is
-        not there.
+        There are neither pairs nor feature links, for one modality or for all; there are too few cells to couple;
+        ``uns`` lacks ``links_key``.
     """
     measured = positions >= 0
     names = list(modalities)
@@ -157,7 +160,7 @@ def gather_evidence(
                 few += [f"{m} has {n}" for m, n in sizes.items() if n < MIN_CELLS]
                 continue
             if n_pairs[a, b] > _rule_from(min(sizes.values()), *(mdata.mod[m].n_vars for m in (a, b))):
-                logger.info("%s pairs of %s and %s tell more than coupled cells: not coupled", n_pairs[a, b], a, b)
+                logger.info("not coupling %s and %s: %s pairs are more informative", a, b, f"{n_pairs[a, b]:,}")
                 continue
             links = read_feature_links(mdata, a, b, links_key, unknown="drop")
             sampled = sample_parts(first, links, (seed, 0)), sample_parts(second, links, (seed, 1))
@@ -176,46 +179,53 @@ def gather_evidence(
 
 
 def _rule_from(n_unpaired: int, n_first: int, n_second: int) -> float:
-    """Return the number of pairs from which a coupling of so many cells and features adds nothing."""
+    """Return the number of pairs above which a coupling of so many cells and features adds nothing."""
     worth = worth_in_pairs(min(n_first, N_COMPONENTS), min(n_second, N_COMPONENTS))
     return worth * min(1.0, n_unpaired / CELLS_OF_FULL_WORTH)
 
 
 def _nothing(mdata: MuData, names: list[str], links_key: str | None, can_couple: bool, few: list[str]) -> str:
-    """Say why there is nothing to learn from, and what to do."""
-    no_pairs = f"no cell of the training part was measured in two of the modalities {names}"
+    """Return why there is nothing to learn from, and what to do."""
+    no_pairs = f"no cell of the training part of `mdata` was measured in two of the modalities {names}"
     call = f"`scminnet.pp.feature_links(mdata, {names[0]!r}, {names[1]!r})`"
     if not can_couple:
         return (
-            f"{no_pairs}. Feature links can replace pairs only with input_layer='canonical' and pairing='in_batch', the defaults; "
-            "give one cell the same obs_names in each of its modalities, or use the default preset."
+            f"{no_pairs}. Give one cell the same obs_names in each of its modalities. Or use the default preset: "
+            "feature links replace pairs only with input_layer='canonical' and pairing='in_batch'."
         )
     if few:
-        return f"{no_pairs}, and there are too few unpaired cells to couple: {shorten(few)}, at least {MIN_CELLS} are needed. Add cells."
+        return (
+            f"{no_pairs}, and there are too few unpaired cells to couple: {shorten(few)}, but at least {MIN_CELLS} are "
+            "needed. Add cells."
+        )
     if links_key is None:
-        return f"{no_pairs}, and `feature_links` is None. Leave it out, or give one cell the same obs_names in each of its modalities."
+        return (
+            f"{no_pairs}, and `feature_links` is None. Leave `feature_links` out, or give one cell the same "
+            "obs_names in each of its modalities."
+        )
     return (
-        f"{no_pairs}, and mdata.uns has no links between their features. Link the features that both measure: {call}; or, for "
-        "paired data, give one cell the same obs_names in each of its modalities."
+        f"{no_pairs}, and mdata.uns has no links between their features. Link the features: {call}. If the data are "
+        "paired, give one cell the same obs_names in each of its modalities."
     )
 
 
 def _check_all_joined(
     names: list[str], n_pairs: Mapping[ModalityPair, int], coupled: Mapping[ModalityPair, Coupled]
 ) -> None:
-    """Raise if cells of a modality meet those of no other."""
+    """Raise if neither pairs nor links join a modality to another."""
     joined = {m for pair in coupled for m in pair} | {m for pair, n in n_pairs.items() if n for m in pair}
     alone = [m for m in names if m not in joined]
     if alone:
         other = next(m for m in names if m in joined)
         raise ValueError(
-            f"neither pairs nor feature links join {shorten(alone)} to another modality. Link its features: "
-            f"`scminnet.pp.feature_links(mdata, {alone[0]!r}, {other!r})`; or leave it out of `modalities`."
+            f"neither pairs nor feature links of `mdata` join {shorten(alone)} to another modality. "
+            f"Link its features: `scminnet.pp.feature_links(mdata, {alone[0]!r}, {other!r})`. "
+            "Or leave it out of `modalities`."
         )
 
 
 def _starts_of_query(query: Mapping[str, RowsAndMoments], n_reference: int) -> dict[str, int]:
-    """Return the number of the first query cell of each modality. A query's pairs are not used, so cells count per modality."""
+    """Return by modality the number of the first query cell. Pairs of the query are not used."""
     starts, start = {}, n_reference
     for m, part in query.items():
         starts[m] = start
@@ -234,10 +244,10 @@ def _unpaired_parts(
     starts: Mapping[str, int],
     groups: np.ndarray,
 ) -> list[Part]:
-    """Return the cells of a modality that were not measured in the other: the reference's and the query's."""
+    """Return the unpaired cells of a modality: those of the reference not measured in the other, and the query's."""
     i, j = names.index(own), names.index(other)
     cells = np.flatnonzero((positions[:, i] >= 0) & (positions[:, j] < 0))
-    # the reference's moments are known once its input layers are fitted
+    # the moments of the reference come with the fitted components
     parts = [Part(matrices[own], None, positions[cells, i], cells, groups[cells], labels[cells])] if len(cells) else []
     if own in query:
         matrix, moments = query[own]
@@ -250,7 +260,7 @@ def _unpaired_parts(
 def coupling_groups(
     mdata: MuData, modalities: Sequence[str], couple_within: str | None, positions: np.ndarray
 ) -> np.ndarray:
-    """Return the group of each cell, within which cells are coupled.
+    """Return the group of each cell. Cells are coupled within groups.
 
     Parameters
     ----------
@@ -259,7 +269,7 @@ def coupling_groups(
     modalities
         The model's modalities.
     couple_within
-        Column of the groups; ``None``: all cells are one group.
+        Column of the groups. ``None``: all cells are one group.
     positions
         Cells x modalities: row in the modality, -1 where not measured.
 
@@ -276,15 +286,15 @@ def coupling_groups(
     missing = column.index[column.isna()]
     if len(missing):
         raise ValueError(
-            f"`couple_within`={couple_within!r} has no value for {len(missing):,} cells, e.g. {shorten(missing, 3)}. Give every cell a "
-            "value."
+            f"`couple_within`={couple_within!r} has no value for {len(missing):,} cells, e.g. {shorten(missing, 3)}. "
+            "Give every cell a value."
         )
     values = column.map(str).to_numpy()
     present = [set(values[positions[:, i] >= 0]) for i in range(len(modalities))]
     if not any(a & b for k, a in enumerate(present) for b in present[k + 1 :]):
         found = "; ".join(f"{m}: {shorten(sorted(v))}" for m, v in zip(modalities, present, strict=True))
         raise ValueError(
-            f"`couple_within` is {couple_within!r}, of which no value has cells of two modalities ({found}). Name a column that the "
-            "modalities share, or leave it out."
+            f"`couple_within` is {couple_within!r}, but none of its values has cells of two modalities ({found}). "
+            "Name a column whose values the modalities share, or leave `couple_within` out."
         )
     return np.unique(values, return_inverse=True)[1]

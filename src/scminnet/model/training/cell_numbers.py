@@ -1,0 +1,71 @@
+"""Numbers the cells of a training, and finds partners and graph nodes by these numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from mudata import MuData
+
+from scminnet.model.network.canonical import RowsAndMoments
+from scminnet.model.training.coupled_cells import CoupledCells
+
+
+def partner_table(
+    coupled: Mapping[tuple[int, int], CoupledCells], n_cells: int
+) -> dict[tuple[int, int], tuple[np.ndarray, np.ndarray]]:
+    """Return, by ordered pair of modalities, each training cell's row in the partners (-1: none), and the partners."""
+    table = {}
+    for (a, b), found in coupled.items():
+        for side, pair in ((0, (a, b)), (1, (b, a))):
+            row = np.full(n_cells, -1, dtype=np.int64)
+            row[found.cells[side]] = np.arange(len(found.cells[side]))
+            table[pair] = row, found.partners[side]
+    return table
+
+
+def join_query(
+    positions: np.ndarray, query: Mapping[str, RowsAndMoments], modalities: Sequence[str], n_rows: Mapping[str, int]
+) -> np.ndarray:
+    """Number the cells of the query after those of the reference, modality by modality. Its pairs are not used.
+
+    Parameters
+    ----------
+    positions
+        Cells of the reference x modalities: row in the modality, -1 where not measured.
+    query
+        By modality, the query's rows.
+    modalities
+        The columns of ``positions``.
+    n_rows
+        By modality, number of rows of the reference. The rows of the query are counted after these.
+
+    Returns
+    -------
+    Cells of the training x modalities.
+    """
+    blocks = [positions]
+    for m, part in query.items():
+        block = np.full((part.matrix.shape[0], len(modalities)), -1, dtype=np.int64)
+        block[:, list(modalities).index(m)] = n_rows[m] + np.arange(len(block))
+        blocks.append(block)
+    return np.concatenate(blocks)
+
+
+def join_query_names(mdata: MuData, query: MuData | None, modalities: Sequence[str]) -> np.ndarray:
+    """Return the names of the training's cells, in the order of :func:`join_query`."""
+    names = mdata.obs_names.to_numpy(str)
+    if query is None:
+        return names
+    return np.concatenate([names, *(query.mod[m].obs_names.to_numpy(str) for m in modalities if m in query.mod)])
+
+
+def nodes_of_partners(
+    nodes: np.ndarray, partners: Mapping[tuple[int, int], tuple[np.ndarray, np.ndarray]]
+) -> np.ndarray:
+    """Give each coupled cell without a node of the margin graph the node of a partner."""
+    result = nodes.copy()
+    for row_of, drawn in partners.values():
+        cells = np.flatnonzero((row_of >= 0) & (nodes < 0))
+        result[cells] = nodes[drawn[row_of[cells], 0]]
+    return result

@@ -1,0 +1,100 @@
+"""Fits the input layers of a training, and couples the unpaired cells by the principal components."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from scminnet.coupling.couple import RHO, Pairs
+from scminnet.model.data.moments import feature_moments
+from scminnet.model.network.canonical import Components, PairedCovariances, RowsAndMoments, fit_projections
+from scminnet.model.network.module import SiameseModule
+from scminnet.model.recipe import Recipe
+from scminnet.model.training.checkpoint import module_state
+from scminnet.model.training.coupled_cells import CoupledCells, couple_parts
+from scminnet.model.training.evidence import Evidence, ModalityPair
+
+
+def fit_input_layers(
+    module: SiameseModule,
+    matrices: Mapping[str, Any],
+    positions: np.ndarray,
+    recipe: Recipe,
+    evidence: Evidence,
+    query: Mapping[str, RowsAndMoments],
+    earlier: dict[str, Any] | None,
+    *,
+    is_trained: bool,
+    seed: int,
+) -> dict[ModalityPair, CoupledCells]:
+    """Fit the input layers and return the coupled cells.
+
+    Input layers of an earlier training are kept. The components are then fitted only if cells are coupled by them.
+
+    Parameters
+    ----------
+    module
+        Its input layers are set. The weights of ``earlier`` are loaded, if given.
+    matrices
+        By modality, row matrix of the reference.
+    positions
+        Training cells x modalities: row in the modality, -1 where not measured.
+    recipe
+        The hyperparameters.
+    evidence
+        Names the cells to couple.
+    query
+        By modality, the query's rows and moments.
+    earlier
+        State of the interrupted training that this one resumes; ``None``: it starts anew.
+    is_trained
+        Whether the model was trained before.
+    seed
+        Seed of the components, of the coupling and of the partners.
+
+    Returns
+    -------
+    By pair of modalities, the coupled cells.
+    """
+    coupled: dict[ModalityPair, CoupledCells] = {}
+    keep = is_trained or earlier is not None
+    if keep and not evidence.coupled:
+        if earlier is not None:
+            # the state holds the input layers too, by which the cells are projected before training
+            module.load_state_dict(module_state(earlier))
+        return coupled
+
+    def couple(components: Mapping[str, Components], paired: PairedCovariances) -> dict[ModalityPair, np.ndarray]:
+        """Couple the cells by their components, and return the covariances that the canonical axes need."""
+        for (a, b), found in evidence.coupled.items():
+            fitted = components[a], components[b]
+            pairs = Pairs(*paired[a, b]) if (a, b) in paired else None
+            coupled[a, b] = couple_parts(
+                *found.parts, fitted, found.links, names=(a, b), pairs=pairs, rho=RHO, seed=seed
+            )
+        return {pair: found.coupling.covariance for pair, found in coupled.items()}
+
+    moments = {m: feature_moments(matrix) for m, matrix in matrices.items()}
+    projections = {}
+    if recipe.input_layer == "canonical":
+        projections = fit_projections(
+            matrices,
+            moments,
+            positions,
+            # coupled cells estimate more components than a small paired reference with its query
+            n_components=recipe.components(with_query=bool(query) and not evidence.coupled),
+            n_canonical=recipe.n_canonical,
+            seed=seed,
+            query=query,
+            couple=couple if evidence.coupled else None,
+        )
+    if earlier is not None:
+        module.load_state_dict(module_state(earlier))
+    elif not keep:
+        for modality, (mean, std) in moments.items():
+            module.encoder(modality).input.set_moments(mean, std)
+        for modality, (weight, bias) in projections.items():
+            module.encoder(modality).input.set_weights(weight, bias)
+    return coupled

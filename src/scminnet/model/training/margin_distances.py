@@ -1,0 +1,89 @@
+"""Finds the margin graph of a training, or builds it, and indexes its distances."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from mudata import MuData
+
+from scminnet._core.keys import BATCH_COLUMN, MARGIN_GRAPH_KEY
+from scminnet._core.logging import logger
+from scminnet._core.matrices import read_rows
+from scminnet._core.mdata import layer_matrix
+from scminnet.graph.geodesic import GeodesicIndex
+from scminnet.model.data.cell_index import rows_in_modalities
+from scminnet.model.data.sparse_rows import as_row_matrix
+from scminnet.model.training.evidence import Evidence
+from scminnet.pp.margin_graph import build_margin_graph
+
+
+def margin_distances(
+    mdata: MuData,
+    modalities: Sequence[str],
+    layers: Mapping[str, str | None],
+    key: str | None,
+    evidence: Evidence,
+    positions: np.ndarray,
+    *,
+    seed: int,
+) -> tuple[GeodesicIndex, np.ndarray]:
+    """Return the distances on the margin graph, and the node of each cell of the reference.
+
+    Parameters
+    ----------
+    mdata
+        The reference.
+    modalities
+        The model's modalities. The graph is built from the first if none is stored.
+    layers
+        By modality, layer of the values.
+    key
+        Key of a stored graph in ``uns``. ``None``: the default key, and a graph is built if it is not there.
+    evidence
+        Its coupled cells are in the built graph; other unpaired cells are not if cells are coupled.
+    positions
+        Cells x modalities: row in the modality, -1 where not measured.
+    seed
+        Seed of the graph and of the distances.
+
+    Returns
+    -------
+    The distances, and by cell its node, -1 if the graph lacks it.
+
+    Raises
+    ------
+    ValueError
+        No graph is stored at ``key``, the reference lacks the first modality, or a batch has a single cell.
+    """
+    if key is not None and key not in mdata.uns:
+        raise ValueError(
+            f"`margin_graph` is {key!r}, which mdata.uns lacks. "
+            f"Call `scminnet.pp.margin_graph(mdata, key_added={key!r})` first."
+        )
+    stored = key or MARGIN_GRAPH_KEY
+    if stored in mdata.uns:
+        modality = mdata.uns[stored]["modality"]
+        adata = mdata.mod[modality]
+        logger.info("taking the margin graph stored as %r, of modality %r", stored, modality)
+        graph = adata.obsp[adata.uns[stored]["distances_key"]]
+        return GeodesicIndex(graph, seed=seed), rows_in_modalities(mdata, [modality])[:, 0]
+    modality = modalities[0]
+    if modality not in mdata.mod:
+        raise ValueError(
+            f"`mdata` lacks modality {modality!r}, from which the margin graph is built. "
+            "Add it, or name a stored graph in `margin_graph`."
+        )
+    logger.info("building the margin graph from modality %r", modality)
+    matrix = layer_matrix(mdata, modality, layers[modality])
+    nodes = positions[:, 0].copy()
+    if evidence.coupled:
+        # an unpaired cell that is not coupled is in no pair, so it needs no distance
+        kept = evidence.cells_in_training(positions) & (nodes >= 0)
+        matrix = read_rows(as_row_matrix(matrix), np.sort(nodes[kept]))
+        nodes = np.where(kept, np.searchsorted(np.sort(nodes[kept]), nodes), -1)
+    measured = nodes >= 0
+    batches = np.empty(matrix.shape[0], dtype=object)
+    batches[nodes[measured]] = mdata.obs[BATCH_COLUMN].astype(str).to_numpy()[measured]
+    graph = build_margin_graph(matrix, batches, seed=seed).distances
+    return GeodesicIndex(graph, seed=seed), nodes
