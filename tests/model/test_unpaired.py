@@ -46,7 +46,7 @@ def only_rna_labelled(mdata: MuData) -> MuData:
 
 
 @pytest.mark.parametrize(
-    ("paired", "labels"), [(0, None), (0, "cell_type"), (80, None)], ids=["nothing", "RNA labelled", "some pairs"]
+    ("paired", "labels"), [(0, None), (0, "cell_type"), (30, None)], ids=["nothing", "RNA labelled", "some pairs"]
 )
 def test_true_partners_are_near(full: MuData, paired: int, labels: str | None) -> None:
     mdata = only_rna_labelled(split(full, paired=paired))
@@ -64,9 +64,9 @@ def test_true_partners_are_near(full: MuData, paired: int, labels: str | None) -
 
 
 def test_a_query_is_coupled_to_a_paired_reference(full: MuData) -> None:
-    reference = split(full[:130].copy(), paired=130)
-    query = split(full[130:].copy(), links=False)
-    names = list(full.obs_names[130:])
+    reference = split(full[:40].copy(), paired=40)
+    query = split(full[40:].copy(), links=False)
+    names = list(full.obs_names[40:])
     missed = {}
     for links in ("feature_links", None):
         model = trained(reference.copy(), query=query.copy(), feature_links=links, **EPOCHS)
@@ -76,7 +76,7 @@ def test_a_query_is_coupled_to_a_paired_reference(full: MuData) -> None:
             *(pd.DataFrame(embedded[m].obsm["X_minnet"], embedded[m].obs_names) for m in ("rna", "adt")), names
         )
         assert bool(model.evidence_["coupled_cells"]) == bool(links)
-    assert model.evidence_["pairs"]["rna, adt"] > 100
+    assert model.evidence_["pairs"]["rna, adt"] > 30
     assert missed["feature_links"] < 0.25
     assert missed["feature_links"] < missed[None] + 0.03
 

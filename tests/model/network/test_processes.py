@@ -64,7 +64,7 @@ def partly_paired() -> MuData:
 def unpaired() -> MuData:
     """Most cells have RNA or ATAC, whose features are linked."""
     full = normalised()
-    mdata = MuData({"rna": full["rna"][:140].copy(), "atac": full["atac"][100:].copy()})
+    mdata = MuData({"rna": full["rna"][:110].copy(), "atac": full["atac"][100:].copy()})
     mdata.obs = full.obs.loc[mdata.obs_names]
     feature_links(mdata, "rna", "atac", annotation=full["rna"].var.rename_axis("gene").reset_index())
     return mdata

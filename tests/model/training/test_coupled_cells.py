@@ -11,7 +11,7 @@ from scipy import sparse
 from scminnet.model.data.moments import feature_moments
 from scminnet.model.network.canonical import Components, RowsAndMoments
 from scminnet.model.training import coupled_cells
-from scminnet.model.training.cell_numbers import join_query, nodes_of_partners, partner_table
+from scminnet.model.training.cell_numbers import join_query, labels_of_partners, nodes_of_partners, partner_table
 from scminnet.model.training.coupled_cells import (
     MIN_CELLS,
     N_PARTNERS,
@@ -194,7 +194,7 @@ def test_values_are_summed_by_the_weights_of_links() -> None:
 
 def coupled(cells: tuple[list[int], list[int]], partners: tuple[list[list[int]], list[list[int]]]) -> CoupledCells:
     arrays = [tuple(map(np.array, given)) for given in (cells, partners)]
-    return CoupledCells(None, *arrays)  # type: ignore[arg-type]  # the coupling is not used
+    return CoupledCells(None, *arrays, trust=None)  # type: ignore[arg-type]  # only cells and partners are read
 
 
 def test_partner_table_and_nodes() -> None:
@@ -206,6 +206,15 @@ def test_partner_table_and_nodes() -> None:
     np.testing.assert_array_equal(table[1, 0][1], found.partners[1])
     # cells 4 and 5 are not on the graph: they stand where their first partners do
     np.testing.assert_array_equal(nodes_of_partners(np.array([7, 8, -1, 9, -1, -1]), table), [7, 8, -1, 9, 9, 7])
+
+
+def test_cells_without_a_label_have_that_of_most_partners() -> None:
+    found = coupled(([0, 1, 2], [3, 4, 5]), ([[3, 3, 4, 5]] * 3, [[0, 0, 0, 1], [0, 1, 2, 2], [2, 2, 2, 2]]))
+    table = partner_table({(0, 1): found}, 6)
+    labels = np.array([1, 0, -1, -1, -1, -1])
+    # three of the first one's partners have type 1; those of the second disagree; the third has none with a label
+    np.testing.assert_array_equal(labels_of_partners(labels, table, 2), [1, 0, -1, 1, -1, -1])
+    np.testing.assert_array_equal(labels, [1, 0, -1, -1, -1, -1])
 
 
 def test_query_cells_are_numbered_after_the_reference() -> None:

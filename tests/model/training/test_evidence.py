@@ -154,22 +154,30 @@ def test_links_of_negative_or_missing_weight_are_refused_where_they_are_made(ful
 
 
 def test_evidence_is_told_and_counted(full: MuData, caplog) -> None:
-    mdata = split(full, paired=60)
+    mdata = split(full, paired=20)
     mdata.obs.loc[~mdata.obs_names.isin(mdata["rna"].obs_names), "cell_type"] = np.nan
     model = MinNet(registered(mdata, labels_key="cell_type"), **SMALL)
     with caplog.at_level("INFO", logger="scminnet"):
         model.train(1, train_size=1.0, **QUIET)
     found = model.evidence_
-    assert found["pairs"] == {"rna, adt": 60}
-    assert found["coupled_cells"] == {"rna, adt": [200, 200]}
+    assert found["pairs"] == {"rna, adt": 20}
+    assert found["coupled_cells"] == {"rna, adt": [240, 240]}
     assert found["feature_links"] == {"rna, adt": 40}
-    assert found["labelled_cells"] == {"rna": 260, "adt": 60}
+    assert found["labelled_cells"] == {"rna": 260, "adt": 20}
     assert found["cell_types"] == 4
     line = (
-        "60 cells measured in rna and adt; 200 cells of rna and 200 of adt, coupled by 40 feature links; "
-        "4 cell types of 260 cells of rna and 60 cells of adt"
+        "20 cells measured in rna and adt; 240 cells of rna and 240 of adt, coupled by 40 feature links; "
+        "4 cell types of 260 cells of rna and 20 cells of adt"
     )
     assert found["summary"] == line
+
+
+@pytest.mark.parametrize("n_pairs", [20, 60])
+def test_many_pairs_switch_the_coupling_off(full: MuData, n_pairs: int) -> None:
+    """With 240 unpaired cells, 100 components of RNA and 40 of proteins, a coupling is worth about 40 pairs."""
+    model = MinNet(registered(split(full, paired=n_pairs)), **SMALL)
+    model.train(1, train_size=1.0, **QUIET)
+    assert bool(model.evidence_["coupled_cells"]) == (n_pairs == 20)
 
 
 def test_pairs_rule_where_few_cells_are_unpaired(full: MuData) -> None:

@@ -69,3 +69,35 @@ def nodes_of_partners(
         cells = np.flatnonzero((row_of >= 0) & (nodes < 0))
         result[cells] = nodes[drawn[row_of[cells], 0]]
     return result
+
+
+def labels_of_partners(
+    labels: np.ndarray, partners: Mapping[tuple[int, int], tuple[np.ndarray, np.ndarray]], n_types: int
+) -> np.ndarray:
+    """Give each coupled cell without a label that of most of its drawn partners.
+
+    If only one modality has labels, the network would otherwise not learn to predict those of the other.
+
+    Parameters
+    ----------
+    labels
+        Code of each cell's type, -1 if unlabelled.
+    partners
+        As :func:`partner_table` returns them.
+    n_types
+        Number of cell types.
+
+    Returns
+    -------
+    A copy of ``labels``. A cell stays unlabelled if no type has at least half of its partners.
+    """
+    result = labels.copy()
+    for row_of, drawn in partners.values():
+        cells = np.flatnonzero((row_of >= 0) & (labels < 0))
+        if not len(cells) or not n_types:
+            continue
+        found = labels[drawn[row_of[cells]]]
+        votes = np.stack([(found == code).sum(axis=1) for code in range(n_types)], axis=1)
+        agreed = votes.max(axis=1) >= drawn.shape[1] / 2
+        result[cells[agreed]] = votes[agreed].argmax(axis=1)
+    return result

@@ -13,7 +13,12 @@ from scminnet.model.inference.forward_pass import project_rows
 from scminnet.model.network.canonical import RowsAndMoments
 from scminnet.model.network.module import SiameseModule
 from scminnet.model.recipe import Recipe
-from scminnet.model.training.cell_numbers import join_query, nodes_of_partners, partner_table
+from scminnet.model.training.cell_numbers import (
+    join_query,
+    labels_of_partners,
+    nodes_of_partners,
+    partner_table,
+)
 from scminnet.model.training.coupled_cells import CoupledCells
 from scminnet.model.training.evidence import ModalityPair
 from scminnet.model.training.pair_data import PairDataModule, PairDataset
@@ -76,7 +81,7 @@ def set_training_cells(
     datamodule.dataset = PairDataset(
         rows,
         cells,
-        np.concatenate([labels, of_query]),
+        labels_of_partners(np.concatenate([labels, of_query]), partners, module.n_labels),
         geodesics,
         nodes,
         projected=True,
