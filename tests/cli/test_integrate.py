@@ -68,7 +68,7 @@ def test_from_one_file_to_embedding_labels_and_figures(tmp_path, folder: Path, c
     written, before = mudata.read_h5mu(out / "integrated.h5mu"), mudata.read_h5mu(folder / "cells.h5mu")
     assert (written["atac"].X != before["atac"].X).nnz == 0
     assert list(written.obs_names) == list(before.obs_names)
-    assert written.obsm["X_minnet"].shape == (480, 32)
+    assert written.obsm["X_minnet"].shape == (480, 62)
     assert "transferred_label" not in written["rna"].obs
     labels = written.obs["label_or_transferred"]
     assert list(labels[before["rna"].obs_names]) == list(before["rna"].obs["cell_type"])

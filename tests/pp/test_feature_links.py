@@ -349,8 +349,8 @@ def test_links_survive_a_file(tmp_path, kind, everything) -> None:
         ({"method": "peaks"}, ValueError, "`method` is 'peaks', which links peaks"),
         ({"method": "other"}, ValueError, "`method` is 'other'"),
         ({"method": []}, ValueError, "`method` is empty"),
-        ({"kinds": {"adt": "cells"}}, ValueError, "`kinds` says"),
-        ({"second": "other"}, ValueError, "`kinds`: what modality 'other' measures cannot be told"),
+        ({"kinds": {"adt": "cells"}}, ValueError, "`kinds` is"),
+        ({"second": "other"}, ValueError, "`kinds`: the kind of modality 'other' is not known"),
         ({"organism": "rat"}, ValueError, "`organism` is 'rat'"),
         ({"name_keys": {"rna": "none"}}, KeyError, "`name_keys` is 'none' for 'rna'"),
         ({"name_keys": {"x": "none"}}, ValueError, "`name_keys` names the modalities 'x'"),
@@ -525,7 +525,7 @@ def test_the_development_sets(real_data, data, second, annotation, n_linked, n_l
 @pytest.mark.real
 def test_features_that_no_one_can_link_are_refused(real_data) -> None:
     mdata = mudata.read_h5mu(real_data / "patchseq_trimodal.h5mu")
-    with pytest.raises(ValueError, match="what modality 'ephys' measures cannot be told"):
+    with pytest.raises(ValueError, match="the kind of modality 'ephys' is not known"):
         mn.pp.feature_links(mdata, "rna", "ephys")
     with pytest.raises(ValueError, match="only 0 of 1,252 genes of 'rna' and 0 of 68 features of 'ephys'"):
         mn.pp.feature_links(mdata, "rna", "ephys", method="names")
