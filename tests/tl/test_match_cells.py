@@ -168,7 +168,7 @@ def test_cells_in_one_place_have_score_one() -> None:
         ({"target": "rna"}, ValueError, "`target` is 'rna', as is `source`"),
         ({"method": "best"}, ValueError, "`method` is 'best'. Choose one of 'mutual'"),
         ({"n_neighbors": 41}, ValueError, "`n_neighbors` is 41, but modality 'rna' has 40 cells. Give at most 40"),
-        ({"use_rep": "X_wide"}, ValueError, "`use_rep`='X_wide' has another number"),
+        ({"use_rep": "X_wide"}, ValueError, "`use_rep`='X_wide' has a different number"),
     ],
 )
 def test_bad_input_changes_nothing(change: dict, error: type[Exception], words: str) -> None:

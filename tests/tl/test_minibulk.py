@@ -331,7 +331,7 @@ def spoilt() -> MuData:
         ({"layer": "nan"}, ValueError, "modality 'rna' holds 1 NaN"),
         ({"layer": "negative"}, ValueError, "modality 'rna' holds 1 negative.*counts"),
         ({"use_rep": "no"}, KeyError, r"`use_rep` is 'no', which no modality has.*model\.embed"),
-        ({"use_rep": "X_wide"}, ValueError, "`use_rep`='X_wide' has another number"),
+        ({"use_rep": "X_wide"}, ValueError, "`use_rep`='X_wide' has a different number"),
         ({"key_added": "type"}, ValueError, "`key_added` is 'type', as is a column"),
     ],
 )

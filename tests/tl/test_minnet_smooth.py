@@ -212,7 +212,7 @@ def test_muon_and_accessor_have_it() -> None:
         ({"layer": "nan"}, ValueError, "modality 'rna' holds 1 NaN"),
         ({"layer": "negative"}, ValueError, "modality 'rna' holds 1 negative"),
         ({"layer": "counts", "key_added": "counts"}, ValueError, "`key_added` is 'counts', as is the `layer`"),
-        ({"use_rep": "X_wide"}, ValueError, "`use_rep`='X_wide' has another number"),
+        ({"use_rep": "X_wide"}, ValueError, "`use_rep`='X_wide' has a different number"),
     ],
 )
 def test_bad_input(arguments: dict, error: type[Exception], words: str) -> None:

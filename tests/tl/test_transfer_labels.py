@@ -155,7 +155,7 @@ def test_types_held_out_of_a_space_of_types_are_found_better_than_known_ones_are
         ({"unassigned": "a"}, ValueError, "`unassigned` is 'a'"),
         ({"key_added": "type"}, ValueError, "`key_added` is 'type', so that column 'type'"),
         ({"key_added": "a", "labels_key": "a_distance"}, ValueError, "`key_added` is 'a', so that column 'a_distance'"),
-        ({"use_rep": "X_wide"}, ValueError, "`use_rep`='X_wide' has another number"),
+        ({"use_rep": "X_wide"}, ValueError, "`use_rep`='X_wide' has a different number"),
     ],
 )
 def test_bad_input_changes_nothing(change: dict, error: type[Exception], words: str) -> None:
