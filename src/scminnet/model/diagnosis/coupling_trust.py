@@ -35,7 +35,7 @@ class PairSummary(TypedDict):
     """The coupling of two modalities: plain values and arrays, saved with the model."""
 
     verdict: str
-    """Whether left-out links agree: ``"holds"``, ``"uncertain"`` or ``"fails"``."""
+    """``"holds"``, ``"uncertain"`` or ``"fails"``, by how left-out links agree."""
     agreement: float
     """Mean correlation of left-out links."""
     shuffled: np.ndarray
