@@ -39,12 +39,3 @@ def check_measured(mdata: MuData, positions: np.ndarray, modalities: Sequence[st
                 f"modality {modality!r} has cells that are not in the MuData's obs. "
                 "Call `mdata.update()` after changing a modality."
             )
-
-
-def check_paired(positions: np.ndarray, modalities: Sequence[str], where: str) -> None:
-    """Raise unless at least one cell was measured in two modalities."""
-    if not ((positions >= 0).sum(axis=1) > 1).any():
-        raise ValueError(
-            f"no cell of {where} was measured in two of the modalities {list(modalities)}. The reference must be "
-            "paired: give a cell the same obs_names in each of its modalities."
-        )
