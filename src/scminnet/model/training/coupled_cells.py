@@ -148,10 +148,10 @@ def prepare_sides(
 ) -> Prepared:
     """Read what is compared of two modalities' cells. Arguments and errors as in :func:`couple_parts`."""
     anchors = LinkedFeatures.of(links)
-    sampled = first, second
+    both = first, second
     values = [
         [_read(part, fitted, anchors.of_side(side)) for part in parts]
-        for side, (parts, fitted) in enumerate(zip(sampled, components, strict=True))
+        for side, (parts, fitted) in enumerate(zip(both, components, strict=True))
     ]
     linked = [np.vstack([own_linked for _, own_linked in side]) for side in values]
     varies = np.asarray(linked[0].any(axis=0) & linked[1].any(axis=0))
@@ -161,7 +161,7 @@ def prepare_sides(
             f"in both modalities, but at least {MIN_LINKS} are needed. Link more features "
             "(`scminnet.pp.feature_links`), or keep the linked ones when selecting features."
         )
-    groups = _common_groups([np.concatenate([part.groups for part in parts]) for parts in sampled])
+    groups = _common_groups([np.concatenate([part.groups for part in parts]) for parts in both])
     sides = [
         Side(
             np.vstack([scores for scores, _ in own]).astype(np.float32),
@@ -169,7 +169,7 @@ def prepare_sides(
             group,
             np.concatenate([part.types for part in parts]),
         )
-        for own, x, group, parts in zip(values, linked, groups, sampled, strict=True)
+        for own, x, group, parts in zip(values, linked, groups, both, strict=True)
     ]
     return Prepared((sides[0], sides[1]), anchors.weights[varies], anchors.side, anchors.features[varies])
 

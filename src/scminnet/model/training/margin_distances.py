@@ -80,8 +80,9 @@ def margin_distances(
     if evidence.coupled:
         # an unpaired cell that is not coupled is in no pair, so it needs no distance
         kept = evidence.cells_in_training(positions) & (nodes >= 0)
-        matrix = read_rows(as_row_matrix(matrix), np.sort(nodes[kept]))
-        nodes = np.where(kept, np.searchsorted(np.sort(nodes[kept]), nodes), -1)
+        rows = np.sort(nodes[kept])
+        matrix = read_rows(as_row_matrix(matrix), rows)
+        nodes = np.where(kept, np.searchsorted(rows, nodes), -1)
     measured = nodes >= 0
     batches = np.empty(matrix.shape[0], dtype=object)
     batches[nodes[measured]] = mdata.obs[BATCH_COLUMN].astype(str).to_numpy()[measured]
