@@ -162,7 +162,7 @@ def write(table: pd.DataFrame) -> None:
     text = (
         "Test cells of the standard splits, whose modalities are unpaired. FOSCTTM (lower is better) and accuracy of "
         "label transfer (mean of both directions, 30 neighbours), mean ± standard deviation over seeds.\n\n"
-        "Written by `python -m benchmarks.accuracy.evidence --data FOLDER --seeds 5`.\n\n"
+        "Written by `python -m benchmarks.accuracy.evidence`.\n\n"
     )
     (RESULTS / "evidence.md").write_text(text + page.to_markdown(index=False) + "\n")
 
