@@ -46,13 +46,11 @@ def test_canonical_components_improve_on_few_noisy_links(monkeypatch) -> None:
     assert after < first - 0.005
 
 
-def test_shuffled_links_agree_less(n_links: int) -> None:
+def test_shuffled_links_couple_worse(n_links: int) -> None:
     truth = two_views(n_links)
     shuffled = truth.second.linked[:, np.random.default_rng(1).permutation(n_links)]
     wrong = couple(truth.first, truth.second._replace(linked=shuffled), truth.weights)
     right = couple(truth.first, truth.second, truth.weights)
-    assert wrong.agreement.shape == (n_links,)
-    assert right.agreement.mean() > wrong.agreement.mean() + 0.3
     # by chance wrong links may join some types rightly
     assert canonical_foscttm(truth, wrong.covariance) > canonical_foscttm(truth, right.covariance) + 0.15
 
@@ -89,21 +87,6 @@ def test_types_known_on_both_sides_keep_types_apart(n_links: int) -> None:
     # one side's types alone say nothing of a cost
     one_side = couple(truth.first._replace(types=truth.types), truth.second, truth.weights)
     np.testing.assert_array_equal(whole(one_side), whole(blind))
-
-
-def test_a_type_that_one_side_lacks_has_more_unmatched_mass(n_links: int) -> None:
-    types = two_views(n_links).types
-    truth = two_views(n_links, keep=types != 2)
-    np.testing.assert_array_equal(truth.types, types)
-    coupling = couple(truth.first, truth.second, truth.weights)
-    lost = coupling.unmatched[0]
-    assert (lost >= 0).all()
-    assert (lost <= 1).all()
-    assert lost[types == 2].mean() > lost[types != 2].mean() + 0.05
-    assert coupling.unmatched[1].mean() < lost[types == 2].mean()
-    # without a price all cells find partners
-    balanced = couple(truth.first, truth.second, truth.weights, rho=None)
-    assert balanced.unmatched[0].max() < 0.05
 
 
 def test_a_coupling_follows_from_its_seed(n_links: int) -> None:

@@ -35,9 +35,11 @@ OTHER_TYPE = 1.0
 RHO = 1.0
 
 
-#: Entropy of the first transport, which compares linked features only, and of the later ones (``docs/decisions.md``).
+#: Entropy of the first transport, which compares linked features only, and of the later ones. Metacells are less noisy
+#: than cells, so their partners are told more sharply (``docs/decisions.md``).
 FIRST_EPSILON = 0.05
-EPSILON = 0.07
+EPSILON_CELLS = 0.07
+EPSILON_METACELLS = 0.04
 
 #: Weight of the linked features in the later transports, the rest being the canonical components'.
 LINK_SHARE = 0.5
@@ -47,7 +49,7 @@ LINK_SHARE = 0.5
 PAIRS_PER_COMPONENT = 15
 
 #: A canonical component of correlation s weighs s² / (s² + SHRINKAGE).
-SHRINKAGE = 0.2
+SHRINKAGE = 0.03
 
 
 class Side(NamedTuple):
@@ -114,6 +116,7 @@ def couple(
     groups = np.intersect1d(cells[0].group, cells[1].group)
     blocks = [tuple(np.flatnonzero(m.group == g) for m in cells) for g in groups]
 
+    later_epsilon = EPSILON_CELLS if len(weights) >= MANY_LINKS else EPSILON_METACELLS
     points: list[np.ndarray] = [np.sqrt(np.float32(1 / FIRST_EPSILON)) * d for d in directions]
     epsilon = FIRST_EPSILON
     starts: list[Scalings | None] = [None] * len(blocks)
@@ -128,12 +131,12 @@ def couple(
         canonical = unit_rows(scores[0] @ left), unit_rows(scores[1] @ right)
         shares = np.sqrt(np.float32(1 - LINK_SHARE)), np.sqrt(np.float32(LINK_SHARE))
         points = [
-            np.hstack([shares[0] * c, shares[1] * d]) / np.sqrt(np.float32(EPSILON))
+            np.hstack([shares[0] * c, shares[1] * d]) / np.sqrt(np.float32(later_epsilon))
             for c, d in zip(canonical, directions, strict=True)
         ]
-        # scalings of another epsilon are no start
-        starts = list(scalings) if epsilon == EPSILON else [None] * len(blocks)
-        epsilon = EPSILON
+        # the first transport's scalings are of another epsilon, and no start
+        starts = list(scalings) if turn > 0 else [None] * len(blocks)
+        epsilon = later_epsilon
     first_points, second_points = (
         Points(m.code, m.size, m.group, p, t, s)
         for m, p, t, s in zip(cells, points, types, _join(scalings, blocks, cells), strict=True)
@@ -143,8 +146,6 @@ def couple(
         epsilon=epsilon,
         type_cost=OTHER_TYPE / epsilon,
         covariance=covariance,
-        unmatched=(_unmatched(plans, blocks, cells, 0), _unmatched(plans, blocks, cells, 1)),
-        agreement=_agreement(linked, plans, blocks),
     )
 
 
@@ -244,32 +245,6 @@ def _join(
         for side in (0, 1):
             joined[side][block[side]] = scaling[side]
     return joined
-
-
-def _unmatched(
-    plans: Sequence[np.ndarray], blocks: Sequence[tuple[np.ndarray, ...]], cells: Sequence[Metacells], side: int
-) -> np.ndarray:
-    """Return the share of each cell's mass that found no partner, float32, (cells,)."""
-    lost = np.zeros(len(cells[side].size), np.float32)
-    for block, plan in zip(blocks, plans, strict=True):
-        at = block[side]
-        mass = cells[side].size[at] / cells[side].size[at].sum()
-        lost[at] = np.clip(1 - plan.sum(axis=1 - side) / mass, 0, 1)
-    return lost[cells[side].code]
-
-
-def _agreement(
-    linked: Sequence[np.ndarray], plans: Sequence[np.ndarray], blocks: Sequence[tuple[np.ndarray, ...]]
-) -> np.ndarray:
-    """Return the correlation of each linked feature with its mean over the coupled partners, float32, (links,)."""
-    own = np.vstack([linked[0][rows] for rows, _ in blocks])
-    theirs = np.vstack(
-        [
-            plan @ linked[1][columns] / np.maximum(plan.sum(axis=1, keepdims=True), 1e-30)
-            for plan, (_, columns) in zip(plans, blocks, strict=True)
-        ]
-    )
-    return correlate_columns(own, theirs)
 
 
 def correlate_columns(x: np.ndarray, y: np.ndarray) -> np.ndarray:

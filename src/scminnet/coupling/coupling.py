@@ -44,18 +44,12 @@ class Coupling:
         Taken from the logarithm of the mass between cells of different types.
     covariance
         Covariance of coupled cells' scores, and of the pairs' if there were any, components x components, float64.
-    unmatched
-        By side, the share of each cell's mass without a partner, in [0, 1], float32.
-    agreement
-        Correlation of each linked feature with its mean over the partners, float32.
     """
 
     points: tuple[Points, Points]
     epsilon: float
     type_cost: float
     covariance: np.ndarray
-    unmatched: tuple[np.ndarray, np.ndarray]
-    agreement: np.ndarray
 
     def affinities(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """Return how strongly cells are coupled, float32, (len(first), len(second)); the largest is 1.

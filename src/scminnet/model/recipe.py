@@ -81,7 +81,7 @@ class Recipe:
             if getattr(self, name) is not None:
                 check_count(getattr(self, name), name)
         check_count(self.batch_size, "batch_size", minimum=2)
-        for name in ("input_dropout", "positive_share"):
+        for name in ("input_dropout", "positive_share", "linear_share"):
             check_fraction(getattr(self, name), name)
         if self.hidden_dropout is not None:
             check_fraction(self.hidden_dropout, "hidden_dropout")

@@ -16,6 +16,10 @@ from scminnet.model.network.layers import Encoder, Moments
 from scminnet.model.network.processes import ALONE, Processes
 from scminnet.model.recipe import Recipe
 
+#: What the learned part counts in the embedding of coupled cells, as a share of what it counts in training: it sees the
+#: noise of its own partners, which the components average out (``docs/decisions.md``).
+LEARNED_WEIGHT = 0.5
+
 
 class SiameseModule(BaseModuleClass):
     """One encoder for each modality, and one embedding head and one type head for all modalities.
@@ -144,7 +148,17 @@ class SiameseModule(BaseModuleClass):
         return torch.cat(parts, dim=1)
 
     def position(self, embedding: Tensor) -> Tensor:
-        """Return the positions that users see. They are on the unit sphere if the model normalises embeddings."""
+        """Return the positions that users see. They are on the unit sphere if the model normalises embeddings.
+
+        Beside canonical components, the learned part counts ``LEARNED_WEIGHT`` of what it counts in training.
+        """
+        if share := self._linear_share:
+            learned = LEARNED_WEIGHT * (1 - share)
+            n_learned = self.embedding_head.out_features
+            parts = embedding.split([embedding.shape[1] - n_learned, n_learned], dim=1)
+            embedding = torch.cat(
+                [((1 - learned) / share) ** 0.5 * parts[0], (learned / (1 - share)) ** 0.5 * parts[1]], dim=1
+            )
         return F.normalize(embedding, dim=1) if self.normalise else embedding
 
     def generative(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
