@@ -14,6 +14,7 @@ import pandas as pd
 
 from scminnet._core.arguments import shorten
 from scminnet._core.logging import logger
+from scminnet._core.text_files import name_without_gz
 from scminnet.genomics.annotation_formats import read_bed, read_gff3, read_gtf
 from scminnet.genomics.intervals import LONGEST, parse_intervals
 from scminnet.genomics.peak_annotation import infer_tss
@@ -89,31 +90,31 @@ def read_annotation(source: str | os.PathLike[str] | pd.DataFrame, *, strip_vers
 def _read_file(path: Path) -> pd.DataFrame:
     """Read an annotation file in the format of its name."""
     readers = {".gtf": read_gtf, ".gff": read_gff3, ".gff3": read_gff3, ".bed": read_bed}
-    suffix = Path(path.name.lower().removesuffix(".gz")).suffix
+    suffix = Path(name_without_gz(path)).suffix
     if suffix not in readers:
         raise ValueError(
             f"`source` is {path.name!r}. Give a file whose name ends in {shorten(readers)}, optionally with '.gz'."
         )
     if not path.is_file():
         raise FileNotFoundError(f"`source`: there is no file {str(path)!r}. Give the path of an annotation.")
-    try:
-        table = readers[suffix](path)
-    except (EOFError, OSError, UnicodeDecodeError) as error:
-        raise ValueError(
-            f"`source`: {path.name!r} cannot be read ({error}). "
-            "Give a complete text file, compressed only if its name ends in '.gz'."
-        ) from error
+    table = readers[suffix](path, "source")
     if table.empty:
         raise ValueError(
             f"`source`: {path.name!r} holds no gene. Give a tab-separated {suffix[1:].upper()} file of genes."
         )
-    if table["strand"].isna().all() or table["gene"].isna().all():
-        lacking = "strand" if table["strand"].isna().all() else "gene"
+    has_strand = table["strand"].isin(["+", "-"])
+    if not has_strand.any() or table["gene"].isna().all():
+        lacking = "gene" if has_strand.any() else "strand"
         raise ValueError(
             f"`source`: no row of {path.name!r} has a {lacking}. Give the tab-separated columns of "
             f'{suffix[1:].upper()}: at least six in BED, attributes such as gene_id "A" in GTF or ID=gene:A in GFF3.'
         )
-    return table
+    without = table.loc[~table["gene"].isin(table.loc[has_strand, "gene"]), "gene"].dropna().unique()
+    if len(without):
+        # a gene of unknown strand has no start; RefSeq has some, and mitochondria and chloroplasts more
+        text = "%s: %d genes have no strand ('+' or '-'), so no start, and are left out, e.g. %s"
+        logger.info(text, path.name, len(without), shorten(without, 3))
+    return table[has_strand]
 
 
 def _is_peak_annotation(table: pd.DataFrame) -> bool:
@@ -199,7 +200,7 @@ def check_annotation(
     good = named.to_numpy() & tss["strand"].isin(["+", "-"]).to_numpy()
     with np.errstate(invalid="ignore"):
         for column in numbers:
-            good &= (values[column] >= 0) & (values[column] < LONGEST) & (values[column] % 1 == 0)
+            good &= (values[column] >= 0) & (values[column] <= LONGEST) & (values[column] % 1 == 0)
         if body:
             good &= values["start"] < values["end"]
     if not good.all():

@@ -15,8 +15,8 @@ import pandas as pd
 from scminnet._core.arguments import shorten
 from scminnet._core.compat import without_warning
 
-#: Longer than any chromosome, and still exact as a floating-point number.
-LONGEST = 2**40
+#: Longest sequence that SAM and BAM files allow, so no read, fragment or peak lies beyond.
+LONGEST = 2**31 - 1
 
 #: Accepted column names for the chromosome, start and end of an interval.
 INTERVAL_COLUMNS = (
@@ -26,8 +26,12 @@ INTERVAL_COLUMNS = (
 )
 
 #: chr1:1-2, chr1-1-2, chr1_1_2 and mixtures. The first part is greedy: everything before the last two numbers is the
-#: chromosome, even with separators in its name (chr1_KI270706v1_random, HLA-A*01:01:01:01).
-_INTERVAL_NAME = re.compile(r"^(.+)[:_-]([\d,]+)[_-]([\d,]+)$", re.MULTILINE)
+#: chromosome, even with separators in its name (chr1_KI270706v1_random, HLA-A*01:01:01:01), but not at its end: there
+#: one is the sign of a negative start.
+_INTERVAL_NAME = re.compile(r"^(.*[^\n:_-])[:_-]([0-9,]+)[_-]([0-9,]+)$", re.MULTILINE)
+
+#: A whole number that is short enough to convert.
+_WHOLE = re.compile(r"[+-]?[0-9]{1,25}")
 
 
 def parse_intervals(peaks: Iterable[str] | pd.DataFrame, *, argument: str = "peaks") -> pd.DataFrame:
@@ -79,9 +83,10 @@ def parse_intervals(peaks: Iterable[str] | pd.DataFrame, *, argument: str = "pea
     with np.errstate(invalid="ignore"):
         good = (
             parts[0].notna().to_numpy()
+            & (parts[0].astype(str) != "").to_numpy()
             & (start >= 0)
             & (end > start)
-            & (end < LONGEST)
+            & (end <= LONGEST)
             & (start % 1 == 0)
             & (end % 1 == 0)
         )
@@ -89,7 +94,8 @@ def parse_intervals(peaks: Iterable[str] | pd.DataFrame, *, argument: str = "pea
         shown = [" ".join(map(str, row)) for row in given[~good].head(3).to_numpy(object)]
         raise ValueError(
             f"`{argument}`: {int((~good).sum()):,} of {len(good):,} {where} are not intervals, e.g. "
-            f"{shorten(shown)}. Give intervals such as 'chr1:100-200' with 0 <= start < end, or remove these."
+            f"{shorten(shown)}, the first in row {int(np.argmin(good)) + 1:,}. Give intervals such as 'chr1:100-200' "
+            f"with 0 <= start < end <= {LONGEST:,}, or remove these."
         )
     chrom = parts[0].astype(str).to_numpy()
     return pd.DataFrame(
@@ -109,6 +115,33 @@ def _split(names: pd.Index) -> pd.DataFrame:
     if "," in text:
         parts[1], parts[2] = parts[1].str.replace(",", ""), parts[2].str.replace(",", "")
     return parts
+
+
+def check_position(start: str, end: str, *, place: str, first: int = 0) -> None:
+    """Raise unless two fields of a file are the start and end of an interval.
+
+    Parameters
+    ----------
+    start, end
+        The two fields.
+    place
+        File and line, for the error message.
+    first
+        Number of a chromosome's first base: 0 in BED, whose intervals are half-open; 1 in GTF and GFF3, which include
+        the end.
+    """
+    for name, text in (("start", start), ("end", end)):
+        if not _WHOLE.fullmatch(text):
+            raise ValueError(f"{place} has the {name} {text[:30]!r}. Give a whole number.")
+    if int(start) < first:
+        raise ValueError(f"{place} has the start {start}, but chromosomes begin at {first}. Correct or remove the line.")
+    if int(end) <= int(start) - first:
+        raise ValueError(f"{place} has the start {start} and the end {end}. Give an end after the start.")
+    if int(end) > LONGEST:
+        raise ValueError(
+            f"{place} has the end {end}, beyond the longest chromosome that SAM files allow, {LONGEST:,}. "
+            "Correct or remove the line."
+        )
 
 
 def overlaps(intervals: pd.DataFrame, others: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:

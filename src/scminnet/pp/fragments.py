@@ -9,7 +9,6 @@ genes from a GTF or GFF file, not from a TSS table.
 from __future__ import annotations
 
 import csv
-import gzip
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -23,11 +22,15 @@ from scipy import sparse
 from scminnet._core.arguments import shorten
 from scminnet._core.logging import logger
 from scminnet._core.obs import obs_column
+from scminnet._core.text_files import open_text, read_lines
+from scminnet.genomics.intervals import LONGEST, check_position
 
 #: Fragments read at a time, about 200 MB.
 _CHUNK = 2_000_000
 
 _COLUMNS = ("chrom", "start", "end", "barcode")
+
+_REMEDY = "Give tab-separated chromosome, start, end and barcode, as Cell Ranger writes them, plain or gzipped."
 
 
 #: A file of fragments, or one for each batch.
@@ -149,26 +152,46 @@ def sum_fragments(
 
 def _chunks(path: Path) -> Iterator[pd.DataFrame]:
     """Yield tables of fragments."""
-    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
+    with open_text(path, "fragments") as file:
         # not `comment="#"`, because barcodes may contain one
-        n_comments = next((i for i, line in enumerate(file) if not line.startswith("#")), 0)
+        n_comments = next((i for i, line in enumerate(file) if not line.startswith("#")), None)
+    if n_comments is None:
+        raise ValueError(f"`fragments`: {path.name!r} is not a fragments file: it has no fragment. {_REMEDY}")
     try:
-        chunks = pd.read_csv(
-            path,
-            sep="\t",
-            header=None,
-            names=list(_COLUMNS),
-            usecols=range(len(_COLUMNS)),
-            skiprows=n_comments,
-            # not "category", because pandas 3.1 turns it into numbers, so that "1" and "01" become equal
-            dtype={"chrom": str, "start": np.int64, "end": np.int64, "barcode": str},
-            quoting=csv.QUOTE_NONE,
-            chunksize=_CHUNK,
-        )
-        for chunk in chunks:
-            yield chunk.astype({"chrom": "category", "barcode": "category"})
-    except (ValueError, OSError, EOFError) as error:
-        raise ValueError(
-            f"`fragments`: {path.name!r} is not a fragments file ({error}). "
-            "Give tab-separated chromosome, start, end and barcode, plain or gzipped."
-        ) from error
+        with open_text(path, "fragments") as file:
+            chunks = pd.read_csv(
+                file,
+                sep="\t",
+                header=None,
+                names=list(_COLUMNS),
+                usecols=range(len(_COLUMNS)),
+                skiprows=n_comments,
+                # not "category", because pandas 3.1 turns it into numbers, so that "1" and "01" become equal
+                dtype={"chrom": str, "start": np.int64, "end": np.int64, "barcode": str},
+                # a barcode may be called NA
+                keep_default_na=False,
+                quoting=csv.QUOTE_NONE,
+                chunksize=_CHUNK,
+            )
+            for chunk in chunks:
+                start, end = chunk["start"].to_numpy(), chunk["end"].to_numpy()
+                named = (chunk["chrom"] != "").all() and (chunk["barcode"] != "").all()
+                if not (named and (0 <= start).all() and (start < end).all() and (end <= LONGEST).all()):
+                    raise ValueError("some rows are no fragments")
+                yield chunk.astype({"chrom": "category", "barcode": "category"})
+    except (ValueError, OverflowError) as error:
+        _check_lines(path)
+        raise ValueError(f"`fragments`: {path.name!r} is not a fragments file ({error}). {_REMEDY}") from error
+
+
+def _check_lines(path: Path) -> None:
+    """Raise for the first line that is no fragment. Slower than pandas, which does not name the line."""
+    is_header = True
+    for number, fields in read_lines(path, "fragments"):
+        is_header &= fields[0].startswith("#")
+        if is_header:
+            continue
+        place = f"`fragments`: {path.name!r} is not a fragments file: line {number:,}"
+        if len(fields) < len(_COLUMNS) or "" in (fields[0], fields[3]):
+            raise ValueError(f"{place} is {' '.join(fields)[:60]!r}. {_REMEDY}")
+        check_position(fields[1], fields[2], place=place)
