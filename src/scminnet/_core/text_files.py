@@ -79,6 +79,20 @@ def read_lines(path: Path, argument: str) -> Iterator[tuple[int, list[str]]]:
                 yield number, text.split("\t")
 
 
+def is_gzipped(path: Path, argument: str) -> bool:
+    """Tell whether a file is compressed by gzip or bgzip. Raise if its first bytes are those of another format."""
+    with path.open("rb") as raw:
+        start = raw.read(20)
+    _check_format(start, f"`{argument}`: {path.name!r}")
+    return start.startswith(_GZIP)
+
+
+def _check_format(start: bytes, called: str) -> None:
+    for magic, text in _FOREIGN.items():
+        if start.startswith(magic):
+            raise ValueError(f"{called} {text}")
+
+
 class _Checked(io.RawIOBase):
     """The unpacked bytes of a text file, checked as they are read."""
 
@@ -87,7 +101,7 @@ class _Checked(io.RawIOBase):
         self._called = f"`{argument}`: {path.name!r}"
         start = raw.read(20)
         self._packed = start.startswith(_GZIP)
-        self._check_format(start)
+        _check_format(start, self._called)
         if self._packed and start[_BGZF_MARK[0]] == _BGZF_MARK[1]:
             self._check_end()
         raw.seek(0)
@@ -107,7 +121,7 @@ class _Checked(io.RawIOBase):
         if self._n_read == 0:
             if self._packed and data.startswith(_GZIP):
                 raise ValueError(f"{self._called} is compressed twice. Unpack it once.")
-            self._check_format(data)
+            _check_format(data, self._called)
             # the byte order mark that some editors write
             data = data.removeprefix(codecs.BOM_UTF8) or self._read(len(buffer))
         self._n_read += len(data)
@@ -126,11 +140,6 @@ class _Checked(io.RawIOBase):
         except OSError as error:
             fault = f"can not be read ({error.strerror or error})"
         raise ValueError(f"{self._called} {fault} after line {self._n_lines:,}. Copy or download it again.") from None
-
-    def _check_format(self, start: bytes) -> None:
-        for magic, text in _FOREIGN.items():
-            if start.startswith(magic):
-                raise ValueError(f"{self._called} {text}")
 
     def _check_end(self) -> None:
         """Raise if a file of bgzip lacks its last block; without it, a cut between two blocks would go unseen."""

@@ -21,7 +21,8 @@ from scminnet.coupling.feature_links import FEATURE_LINKS_KEY, stored_links, wit
 from scminnet.coupling.gene_names import told_organism
 from scminnet.coupling.link_tables import read_table
 from scminnet.coupling.linking import Linked, count_reasons
-from scminnet.genomics import check_annotation
+from scminnet.genomics import check_annotation, parse_intervals
+from scminnet.genomics.chromosomes import Side, check_chromosomes, side_of_genes
 from scminnet.pp._feature_sides import (
     Sides,
     asked_methods,
@@ -132,7 +133,14 @@ def feature_links(
     ValueError
         A modality is not there, given twice, or has repeated names; what it measures is not known; an argument is
         missing, has no effect or is out of its range; ``table`` has no two columns, or weights that are negative or
-        NaN; fewer than 3 features of a modality, or under 2 % of both, are linked.
+        NaN; peaks and ``annotation`` have no chromosome name in common, or those that hold under 5 % of either; fewer
+        than 3 features of a modality, or under 2 % of both, are linked.
+
+    Warns
+    -----
+    UserWarning
+        The genes of two modalities look like those of two organisms. Shared chromosomes hold less than half of the
+        peaks and of the genes, or renaming them would help.
 
     Notes
     -----
@@ -180,6 +188,7 @@ def feature_links(
             raise ValueError(
                 "`upstream` and `downstream` are 0, so windows are empty. Raise one, or set `gene_body=True`."
             )
+        _check_chromosomes(sides, starts)
     own = None if table is None else read_table(table, first, second)
     if key_added in mdata.uns:
         stored_links(mdata, key_added)
@@ -200,6 +209,15 @@ def feature_links(
     result.uns[key_added] = links
     result.uns[f"{key_added}_report"] = report
     return result if copy else None
+
+
+def _check_chromosomes(sides: Sides, starts: pd.DataFrame) -> None:
+    """Check that peaks and annotation name chromosomes alike; to be called by the public function."""
+    for side in sides:
+        if side.kind == PEAKS:
+            chroms = parse_intervals(side.adata.var, argument=f"mdata[{side.modality!r}].var")["chrom"]
+            peaks = Side.of("peaks", "peaks", chroms)
+            check_chromosomes(peaks, side_of_genes(starts), argument="annotation", stacklevel=4)
 
 
 def _check_enough(linked: Linked, sides: Sides, methods: Sequence[str], advice: str) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,11 +38,11 @@ Fragments = str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]]
 
 
 class Sums(NamedTuple):
-    """Weighted sums over peaks or fragments (cells x genes, CSR float32), number per gene, and their chromosomes."""
+    """Weighted sums over peaks or fragments (cells x genes, CSR float32), their number per gene and per chromosome."""
 
     matrix: sparse.csr_matrix
     n_counted: np.ndarray
-    chroms: Iterable[str]
+    chroms: pd.Series
 
 
 class FileCells(NamedTuple):
@@ -122,7 +122,7 @@ def sum_fragments(
     """
     total = sparse.csr_matrix((n_cells, n_genes), dtype=np.float32)
     n_counted = np.zeros(n_genes, dtype=np.int64)
-    chroms: set[str] = set()
+    chroms = pd.Series(dtype=np.int64)
     for path, rows, barcodes in files:
         logger.info("counting fragments of %d cells in %s", len(rows), path.name)
         seen: list[str] = []
@@ -134,7 +134,8 @@ def sum_fragments(
             cell = np.append(barcodes.get_indexer(spellings), -1)[chunk["barcode"].cat.codes]
             chunk, row = chunk[cell >= 0], rows[cell[cell >= 0]]
             found |= len(row) > 0
-            chroms |= set(chunk["chrom"].unique())
+            on_each = chunk["chrom"].astype(str).value_counts()
+            chroms = chroms.add(on_each, fill_value=0).astype(np.int64)
             weights = weigh(chunk)
             n_counted += np.diff(weights.indptr)
             of_cell = sparse.csr_matrix(
@@ -147,7 +148,7 @@ def sum_fragments(
                 f"it has {shorten(seen, 3)}. "
                 "Give as `barcode_key` the column of the modality's `obs` with the file's barcodes."
             )
-    return Sums(total, n_counted, chroms)
+    return Sums(total, n_counted, chroms.sort_values(ascending=False, kind="stable"))
 
 
 def _chunks(path: Path) -> Iterator[pd.DataFrame]:

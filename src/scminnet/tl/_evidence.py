@@ -15,6 +15,7 @@ from scminnet._core.arguments import shorten
 from scminnet._core.text_files import name_without_gz, open_text, read_lines
 from scminnet.genomics import INTERVAL_COLUMNS, overlaps, parse_intervals
 from scminnet.genomics.annotation_formats import NOT_ROWS
+from scminnet.genomics.chromosomes import Side, check_chromosomes
 from scminnet.genomics.intervals import check_position
 
 ANCHOR_COLUMNS = ("chrom1", "start1", "end1", "chrom2", "start2", "end2")
@@ -193,10 +194,7 @@ def _incidence(places: pd.DataFrame, anchors: pd.DataFrame) -> sparse.csr_matrix
 
 
 def _check_chromosomes(ours: pd.Series, theirs: pd.Series) -> None:
-    ours, theirs = pd.unique(ours), pd.unique(theirs)
-    if not set(ours) & set(theirs):
-        raise ValueError(
-            "`evidence`: links and evidence have no chromosome name in common. "
-            f"The links lie on {shorten(ours)}, the evidence on {shorten(theirs)}. Rename one of them, "
-            "or take evidence of the links' genome build."
-        )
+    """Check that links and evidence name chromosomes alike."""
+    sides = Side.of("links", "links", ours), Side.of("evidence", "evidence", theirs)
+    # link_support calls look_up, which calls a function that calls this one
+    check_chromosomes(*sides, argument="evidence", stacklevel=6)
