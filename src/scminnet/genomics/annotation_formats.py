@@ -47,6 +47,14 @@ class _Line(NamedTuple):
     attributes: str
 
 
+class _Exons(NamedTuple):
+    """What the exons of one transcript have in common."""
+
+    chrom: str
+    strand: str
+    names: tuple[str | None, ...]
+
+
 def read_bed(path: Path, argument: str) -> pd.DataFrame:
     """Read BED6: transcript starts if every row is one base long, otherwise genes."""
     rows = []
@@ -70,9 +78,9 @@ def read_bed(path: Path, argument: str) -> pd.DataFrame:
 def read_gtf(path: Path, argument: str) -> pd.DataFrame:
     """Read the transcripts and genes of a GTF, and the exons of genes without transcripts."""
     rows: list[tuple[object, ...]] = []
-    exons: dict[tuple[str | None, ...], list[object]] = {}
+    exons: dict[_Exons, tuple[int, int]] = {}
     # one id may have copies on several chromosomes or strands
-    with_transcripts: set[tuple[str | None, ...]] = set()
+    with_transcripts: set[tuple[str, str, str | None]] = set()
     for line in _read_features(path, argument, r"gene|transcript|exon"):
         if line.feature == "exon":
             # most exons are those of a gene that is known already
@@ -80,19 +88,19 @@ def read_gtf(path: Path, argument: str) -> pd.DataFrame:
             if first and (line.chrom, line.strand, first[1]) in with_transcripts:
                 continue
         names = _gtf_names(line.attributes)
-        copy = (line.chrom, line.strand, names[0])
         if line.feature == "exon":
-            # old files hold nothing else, nor do genes that users add, such as GFP
-            found = exons.setdefault((*copy, names[1]), [line.start, line.end, *names])
-            found[:2] = min(found[0], line.start), max(found[1], line.end)  # type: ignore[type-var]
+            key = _Exons(line.chrom, line.strand, names)
+            start, end = exons.get(key, (line.start, line.end))
+            exons[key] = min(start, line.start), max(end, line.end)
             continue
         if line.feature == "transcript":
-            with_transcripts.add(copy)
+            with_transcripts.add((line.chrom, line.strand, names[0]))
         rows.append((*line[:5], *names))
+    # old files hold nothing but exons, nor do genes that users add, such as GFP
     rows += [
-        (chrom, "transcript", *found[:2], strand, *found[2:])
-        for (chrom, strand, gene_id, _), found in exons.items()
-        if gene_id and (chrom, strand, gene_id) not in with_transcripts
+        (of.chrom, "transcript", *extent, of.strand, *of.names)
+        for of, extent in exons.items()
+        if of.names[0] and (of.chrom, of.strand, of.names[0]) not in with_transcripts
     ]
     lines = _as_table(rows, _GTF_NAMES)
     lines["gene"] = lines["gene_name"].fillna(lines["gene"]).fillna(lines["gene_id"])
@@ -123,19 +131,19 @@ def _read_features(path: Path, argument: str, wanted: str) -> Iterator[_Line]:
             yield _Line(chrom, feature, int(start) - 1, int(end), strand, attributes)
 
 
-def _gtf_names(attributes: str) -> list[str | None]:
+def _gtf_names(attributes: str) -> tuple[str | None, ...]:
     found: dict[str, str] = {}
     for key, *values in _GTF_ATTRIBUTE.findall(attributes):
         # RefSeq gives some keys several times, and some genes an empty name
         if value := "".join(values).strip():
             found.setdefault(key, value)
-    return [found.get(name) for name in _GTF_NAMES]
+    return tuple(found.get(name) for name in _GTF_NAMES)
 
 
-def _gff3_names(attributes: str) -> list[str | None]:
+def _gff3_names(attributes: str) -> tuple[str | None, ...]:
     pairs = (part.strip().partition("=") for part in attributes.split(";"))
     found = {key: value for key, _, value in pairs if value}
-    return [found.get(name) for name in _GFF3_NAMES]
+    return tuple(found.get(name) for name in _GFF3_NAMES)
 
 
 def _as_table(rows: Sequence[tuple[object, ...]], names: Sequence[str]) -> pd.DataFrame:

@@ -14,6 +14,7 @@ import pandas as pd
 
 from scminnet._core.arguments import shorten
 from scminnet._core.compat import without_warning
+from scminnet._core.feature_names import INTERVAL_NAME
 
 #: Longest sequence that SAM and BAM files allow, so no read, fragment or peak lies beyond.
 LONGEST = 2**31 - 1
@@ -24,11 +25,6 @@ INTERVAL_COLUMNS = (
     ("start", "chromStart", "chrom_start"),
     ("end", "chromEnd", "chrom_end", "stop"),
 )
-
-#: chr1:1-2, chr1-1-2, chr1_1_2 and mixtures. The first part is greedy: everything before the last two numbers is the
-#: chromosome, even with separators in its name (chr1_KI270706v1_random, HLA-A*01:01:01:01), but not at its end: there
-#: one is the sign of a negative start.
-_INTERVAL_NAME = re.compile(r"^(.*[^\n:_-])[:_-]([0-9,]+)[_-]([0-9,]+)$", re.MULTILINE)
 
 #: A whole number that is short enough to convert.
 _WHOLE = re.compile(r"[+-]?[0-9]{1,25}")
@@ -107,9 +103,9 @@ def _split(names: pd.Index) -> pd.DataFrame:
     """Split names into chromosome, start and end, as text. Missing if a name does not look like an interval."""
     text = "\n".join(names)
     # one search over all names is much faster than one per name
-    rows = _INTERVAL_NAME.findall(text)
+    rows = INTERVAL_NAME.findall(text)
     if len(rows) != len(names) or text.count("\n") != max(len(names) - 1, 0):
-        matches = [_INTERVAL_NAME.fullmatch(name) for name in names]
+        matches = [INTERVAL_NAME.fullmatch(name) for name in names]
         rows = [m.groups() if m else (None, None, None) for m in matches]
     parts = pd.DataFrame(rows, columns=range(3), dtype=object)
     if "," in text:
@@ -134,7 +130,7 @@ def check_position(start: str, end: str, *, place: str, first: int = 0) -> None:
         if not _WHOLE.fullmatch(text):
             raise ValueError(f"{place} has the {name} {text[:30]!r}. Give a whole number.")
     if int(start) < first:
-        raise ValueError(f"{place} has the start {start}, but chromosomes begin at {first}. Correct or remove the line.")
+        raise ValueError(f"{place} has the start {start}, but chromosomes begin at {first}. Correct the line.")
     if int(end) <= int(start) - first:
         raise ValueError(f"{place} has the start {start} and the end {end}. Give an end after the start.")
     if int(end) > LONGEST:

@@ -109,8 +109,8 @@ def gene_activity(
     ValueError
         A modality, layer or column is missing, or ``key_added`` exists already; a parameter is out of its range; peaks
         or fragments can not be parsed; values are NaN, infinite or negative; a batch has no file; barcodes are missing,
-        repeated or not in the file; peaks and annotation have no chromosome name in common, or those that hold under 5 %
-        of either; or no gene has a peak.
+        repeated or not in the file; peaks and annotation have no chromosome name in common, or those that hold under 5
+        % of either; or no gene has a peak.
 
     Warns
     -----

@@ -176,8 +176,8 @@ def cre_links(
         ``mdata`` is a view. A modality or layer is missing, or the modalities share no observation. A parameter is out
         of its range, or ``nonzero`` is set with Spearman. Values are NaN or infinite. Peaks do not parse. No gene asked
         for is both measured and annotated. Peaks and annotation have no chromosome name in common, or those that hold
-        under 5 % of either. No gene has a peak, or no pair varies. Every group has fewer than ``min_bulks`` bulks. For ``"matched"``, fewer than 30 peaks lie on
-        other chromosomes. ``genome`` is not that of the peaks.
+        under 5 % of either. No gene has a peak, or no pair varies. Every group has fewer than ``min_bulks`` bulks. For
+        ``"matched"``, fewer than 30 peaks lie on other chromosomes. ``genome`` is not that of the peaks.
 
     Warns
     -----

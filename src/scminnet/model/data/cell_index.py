@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from mudata import MuData
 
+from scminnet._core.arguments import shorten
+
 
 def rows_in_modalities(mdata: MuData, modalities: Sequence[str]) -> np.ndarray:
     """Find the row of each cell of a MuData in each modality.
@@ -29,9 +31,12 @@ def check_measured(mdata: MuData, positions: np.ndarray, modalities: Sequence[st
     """Raise if cells were measured in none of the modalities, or if the MuData lacks cells of a modality."""
     absent = ~(positions >= 0).any(axis=1)
     if absent.any():
+        cells = mdata.obs_names[absent]
+        others = [m for m in mdata.mod if m not in modalities and cells.isin(mdata.mod[m].obs_names).any()]
+        known = f" They are cells of {shorten(others)}: if that is one of these, name it so." if others else ""
         raise ValueError(
             f"{int(absent.sum()):,} of {mdata.n_obs:,} cells were measured in none of the modalities "
-            f"{list(modalities)}, e.g. {mdata.obs_names[absent][0]!r}. Remove them: `mdata[mask].copy()`."
+            f"{list(modalities)}, e.g. {cells[0]!r}.{known} Otherwise remove them: `mdata[mask].copy()`."
         )
     for i, modality in enumerate(modalities):
         if modality in mdata.mod and (positions[:, i] >= 0).sum() != mdata.mod[modality].n_obs:
