@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import os
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +21,7 @@ from mudata import MuData
 from scipy import sparse
 
 from scminnet._core.arguments import shorten
+from scminnet._core.cell_names import find_alike
 from scminnet._core.logging import logger
 from scminnet._core.obs import obs_column
 from scminnet._core.text_files import open_text, read_lines
@@ -29,6 +31,9 @@ from scminnet.genomics.intervals import LONGEST, check_position
 _CHUNK = 2_000_000
 
 _COLUMNS = ("chrom", "start", "end", "barcode")
+
+#: With a smaller share of the barcodes, and more that are written otherwise, barcodes are written otherwise.
+_MIN_SHARE = 0.05
 
 _REMEDY = "Give tab-separated chromosome, start, end and barcode, as Cell Ranger writes them, plain or gzipped."
 
@@ -118,22 +123,23 @@ def sum_fragments(
     Raises
     ------
     ValueError
-        A file is not a fragments file, or has none of its cells' barcodes.
+        A file is not a fragments file, or has none of its cells' barcodes, or less than 5 % and more that are written
+        otherwise.
     """
     total = sparse.csr_matrix((n_cells, n_genes), dtype=np.float32)
     n_counted = np.zeros(n_genes, dtype=np.int64)
     chroms = pd.Series(dtype=np.int64)
     for path, rows, barcodes in files:
         logger.info("counting fragments of %d cells in %s", len(rows), path.name)
-        seen: list[str] = []
-        found = False
+        seen = pd.Index([])
+        has_fragments = np.zeros(len(barcodes), dtype=bool)
         for chunk in _chunks(path):
             spellings = chunk["barcode"].cat.categories
-            seen = seen or spellings.tolist()
-            # a missing barcode has the code -1
-            cell = np.append(barcodes.get_indexer(spellings), -1)[chunk["barcode"].cat.codes]
-            chunk, row = chunk[cell >= 0], rows[cell[cell >= 0]]
-            found |= len(row) > 0
+            seen = seen if len(seen) else spellings
+            cell = barcodes.get_indexer(spellings)[chunk["barcode"].cat.codes]
+            chunk, cell = chunk[cell >= 0], cell[cell >= 0]
+            row = rows[cell]
+            has_fragments[cell] = True
             on_each = chunk["chrom"].astype(str).value_counts()
             chroms = chroms.add(on_each, fill_value=0).astype(np.int64)
             weights = weigh(chunk)
@@ -142,13 +148,24 @@ def sum_fragments(
                 (np.ones(len(row), np.float32), (row, np.arange(len(row)))), (n_cells, len(row))
             )
             total += of_cell @ weights
-        if not found:
-            raise ValueError(
-                f"`fragments`: {path.name!r} has none of the {len(barcodes):,} barcodes {shorten(barcodes, 3)}; "
-                f"it has {shorten(seen, 3)}. "
-                "Give as `barcode_key` the column of the modality's `obs` with the file's barcodes."
-            )
+        _check_barcodes(path, barcodes, has_fragments, seen)
     return Sums(total, n_counted, chroms.sort_values(ascending=False, kind="stable"))
+
+
+def _check_barcodes(path: Path, barcodes: pd.Index, has_fragments: np.ndarray, seen: pd.Index) -> None:
+    """Raise or warn if a file lacks the barcodes of most of its cells; to be called by ``sum_fragments``."""
+    n_found, n = int(has_fragments.sum()), len(barcodes)
+    if n_found >= n / 2:
+        return
+    alike = find_alike(barcodes, seen)
+    found = f"has {f'only {n_found:,}' if n_found else 'none'} of the {n:,} barcodes {shorten(barcodes, 3)}"
+    text = (
+        f"`fragments`: {path.name!r} {found}; it has {shorten(seen, 3)}. {f'{alike.sentence()} ' if alike else ''}"
+        "Give as `barcode_key` the column of the modality's `obs` with the file's barcodes."
+    )
+    if n_found == 0 or (alike and n_found < _MIN_SHARE * n):
+        raise ValueError(text)
+    warnings.warn(text, UserWarning, stacklevel=4)
 
 
 def _chunks(path: Path) -> Iterator[pd.DataFrame]:

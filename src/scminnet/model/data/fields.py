@@ -69,12 +69,12 @@ def check_features(mdata: MuData, modality: str, reference: Sequence[str] | np.n
     """Raise unless the modality has the reference's features in the reference's order."""
     names = mdata.mod[modality].var_names
     if not np.array_equal(names.astype(str), np.asarray(reference, dtype=str)):
-        known, reference = names.isin(reference), pd.Index(reference)
-        lacking, more = reference[~reference.isin(names)], names[~known]
+        wanted = pd.Index(reference)
+        known = names.isin(wanted)
+        lacking, more = wanted[~wanted.isin(names)], names[~known]
+        found = f"has the model's {len(wanted):,} features in another order"
         if len(lacking) or len(more):
-            found = f"has {int(known.sum()):,} of the model's {len(reference):,} features"
-            found += f", lacks {len(lacking):,}, e.g. {shorten(lacking, 3)}" if len(lacking) else ""
-            found += f", and {len(more):,} that the model does not know, e.g. {shorten(more, 3)}" if len(more) else ""
-        else:
-            found = f"has the model's {len(reference):,} features, but in another order"
+            found = f"has {len(names):,} features, {int(known.sum()):,} of them among the model's {len(wanted):,}"
+            found += f"; it lacks {len(lacking):,}, e.g. {shorten(lacking, 3)}" if len(lacking) else ""
+            found += f"; the model does not know {len(more):,}, e.g. {shorten(more, 3)}" if len(more) else ""
         raise ValueError(f"modality {modality!r} {found}. Call `MinNet.prepare_query_mudata(mdata, model)` first.")

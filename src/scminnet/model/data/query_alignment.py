@@ -83,7 +83,9 @@ def align_query(mdata: MuData, features: Mapping[str, Sequence[str]]) -> MuData:
                 f"modality {modality!r} has duplicate var_names: {shorten(twice)}. "
                 f"Make them unique, e.g. `mdata[{modality!r}].var_names_make_unique()` followed by `mdata.update()`."
             )
-    counts = {m: check_feature_names(mdata, m, pd.Index(features[m])) for m in shared}
+    counts = {}
+    for m in shared:
+        counts[m] = check_feature_names(mdata, m, pd.Index(features[m]))
     missing = [m for m in shared if counts[m] < len(features[m])]
     unused = [m for m in mdata.mod if m not in features]
     logger.info(

@@ -50,17 +50,20 @@ def check_modality_names(mdata: MuData, features: Features, argument: str = "mda
             reference = pd.Index(features[known])
             found[known] = int(reference.isin(var.index).sum()), find_renaming(var, reference)
         alike = [known for known in absent if _plain(known) == _plain(modality)]
-        known = max(alike or absent, key=lambda m: _n_found(*found[m]), default=None)
-        if known is None:
+        if not found:
             continue
+        known = max(alike or absent, key=lambda m: _n_found(*found[m]))
         n_now, renaming = found[known]
         n_model = len(features[known])
         if alike or _n_found(n_now, renaming) >= _SHARED * n_model:
             more = f" {renaming.advice(modality)}" if renaming else ""
+            names = f"has modalities {shorten(mdata.mod)}, the model {shorten(features)}"
+            names += ": none in common" if len(absent) == len(features) else ""
             raise ValueError(
-                f"`{argument}`: the model knows {known!r}, the query has {modality!r} with {n_now:,} of {n_model:,} of "
-                f"its features.{more} Rename the modality: `mdata.mod[{known!r}] = mdata.mod.pop({modality!r})`, then "
-                f"`mdata.update()`. If it is something else, remove it: `del mdata.mod[{modality!r}]`."
+                f"`{argument}` {names}. The model knows {known!r}, the query has {modality!r} with {n_now:,} of "
+                f"{n_model:,} of its features.{more} Rename the modality: `mdata.mod[{known!r}] = "
+                f"mdata.mod.pop({modality!r})`, then `mdata.update()`. If it is something else, remove it: "
+                f"`del mdata.mod[{modality!r}]`."
             )
 
 

@@ -16,7 +16,7 @@ from scminnet._core.logging import logger
 from scminnet._core.mdata import check_modalities, check_mudata, check_not_view, layer_matrix, layer_names
 from scminnet._core.values import check_values
 from scminnet.model._scvi import AnnDataManagerValidationCheck
-from scminnet.model.data.cell_index import check_measured, rows_in_modalities
+from scminnet.model.data.cell_index import check_measured, rows_in_modalities, warn_of_alike_names
 from scminnet.model.data.fields import (
     MuDataOptionalLayerField,
     MuDataResolvedBatchField,
@@ -68,6 +68,7 @@ def register(
     check_matrices(mdata, present, layer_of)
     positions = rows_in_modalities(mdata, names)
     check_measured(mdata, positions, names)
+    warn_of_alike_names(mdata, present)
     resolve_batches(mdata, batch_key, names, allow_missing=source is not None)
     if source is None:
         labels = resolve_labels(mdata, labels_key, names, unlabeled_category, allow_missing=False)
