@@ -166,7 +166,7 @@ class _Checked(io.RawIOBase):
                 self._decoder.decode(data, final=not data)
         except UnicodeDecodeError as error:
             self._n_lines += error.object[: error.start].count(b"\n")
-            self._refuse("is not text in UTF-8", "Save it as UTF-8.")
+            self._refuse("is not text in UTF-8", f"Save it as UTF-8{', or copy it again' if self._packed else ''}.")
         end = max(data.rfind(b"\n"), data.rfind(b"\r"))
         self._line_length = len(data) - end - 1 + (self._line_length if end < 0 else 0)
         self._n_lines += data.count(b"\n")

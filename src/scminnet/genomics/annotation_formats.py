@@ -17,11 +17,12 @@ import numpy as np
 import pandas as pd
 
 from scminnet._core.text_files import read_lines
-from scminnet.genomics.intervals import check_position
+from scminnet.genomics.intervals import position_fault
 
-#: ``key "value";`` A quote ends a value where the attribute ends. So a value may hold semicolons, and quotes of a word.
+#: ``key "value";`` A quote ends a value where the attribute ends, so a value may hold semicolons and quoted words. What
+#: is possessive (``++``) and looks behind keeps the search linear.
 _GTF_ATTRIBUTE = re.compile(
-    r"""([^\s;"']+)\s+(?:"([^"]*(?:"(?!\s*(?:;|$|[\w.]+\s+"))[^"]*)*)"|'([^']*)'|([^;]*))""", re.ASCII
+    r"""(?<![^\s;])([^\s;"']++)\s++(?:"([^"]*(?:"(?!\s*(?:;|$|[\w.]+\s+"))[^"]*)*)"|'([^']*)'|([^;]*))""", re.ASCII
 )
 _GTF_GENE_ID = re.compile(r'\s*gene_id\s+"([^"]*)"')
 
@@ -61,8 +62,8 @@ def read_bed(path: Path, argument: str) -> pd.DataFrame:
     for number, fields in read_lines(path, argument):
         if fields[0].startswith(NOT_ROWS):
             continue
-        if len(fields) >= 3:
-            check_position(fields[1], fields[2], place=f"`{argument}`: line {number:,} of {path.name!r}")
+        if len(fields) >= 3 and (fault := position_fault(fields[1], fields[2])):
+            raise ValueError(f"`{argument}`: line {number:,} of {path.name!r} {fault}")
         rows.append((fields + [None] * 7)[:7])
     lines = pd.DataFrame(rows, columns=range(7), dtype=object)
     table = pd.DataFrame({"gene": lines[3], "chrom": lines[0], "strand": lines[5]})
@@ -127,7 +128,8 @@ def _read_features(path: Path, argument: str, wanted: str) -> Iterator[_Line]:
         # comments and sequences have fewer fields
         if len(fields) == 9 and is_wanted(fields[2]):
             chrom, _, feature, start, end, _, strand, _, attributes = fields
-            check_position(start, end, first=1, place=f"`{argument}`: line {number:,} of {path.name!r}")
+            if fault := position_fault(start, end, first=1):
+                raise ValueError(f"`{argument}`: line {number:,} of {path.name!r} {fault}")
             yield _Line(chrom, feature, int(start) - 1, int(end), strand, attributes)
 
 

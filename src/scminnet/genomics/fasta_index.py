@@ -12,6 +12,9 @@ import numpy as np
 #: Bytes looked at before a sequence. A longer line of its name is not compared.
 _NAME = 2**14
 
+#: Largest block of bgzip, in bytes of the plain file.
+_BLOCK = 2**16
+
 
 def check_index(path: Path, chrom: str, entry: Any, argument: str) -> None:
     """Raise unless a chromosome lies where its entry in the index says, from the line of its name to the next one.
@@ -71,6 +74,8 @@ def _bytes_at(path: Path, offset: int, size: int) -> bytes:
         places = np.fromfile(f"{path}.gzi", dtype="<u8")[1:].reshape(-1, 2).astype(np.int64)
         places = np.vstack([np.zeros((1, 2), np.int64), places])
         packed, plain = places[np.searchsorted(places[:, 1], offset, side="right") - 1].tolist()
+        if offset - plain > _BLOCK:
+            return b""
         raw.seek(packed)
         with gzip.GzipFile(fileobj=raw) as file:
             file.read(offset - plain)

@@ -113,31 +113,27 @@ def _split(names: pd.Index) -> pd.DataFrame:
     return parts
 
 
-def check_position(start: str, end: str, *, place: str, first: int = 0) -> None:
-    """Raise unless two fields of a file are the start and end of an interval.
+def position_fault(start: str, end: str, *, first: int = 0) -> str | None:
+    """Say what is wrong with the start and end of an interval in a file, and what to do. ``None`` if nothing is.
 
     Parameters
     ----------
     start, end
         The two fields.
-    place
-        File and line, for the error message.
     first
         Number of a chromosome's first base: 0 in BED, whose intervals are half-open; 1 in GTF and GFF3, which include
         the end.
     """
     for name, text in (("start", start), ("end", end)):
         if not _WHOLE.fullmatch(text):
-            raise ValueError(f"{place} has the {name} {text[:30]!r}. Give a whole number.")
+            return f"has the {name} {text[:30]!r}. Give a whole number."
+    if first <= int(start) < int(end) + first and int(end) <= LONGEST:
+        return None
     if int(start) < first:
-        raise ValueError(f"{place} has the start {start}, but chromosomes begin at {first}. Correct the line.")
-    if int(end) <= int(start) - first:
-        raise ValueError(f"{place} has the start {start} and the end {end}. Give an end after the start.")
+        return f"has the start {start}, but chromosomes begin at {first}. Correct the line."
     if int(end) > LONGEST:
-        raise ValueError(
-            f"{place} has the end {end}, beyond the longest chromosome that SAM files allow, {LONGEST:,}. "
-            "Correct or remove the line."
-        )
+        return f"has the end {end}, beyond the longest chromosome of SAM files, {LONGEST:,}. Correct the line."
+    return f"has the start {start} and the end {end}. Give an end after the start."
 
 
 def overlaps(intervals: pd.DataFrame, others: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:

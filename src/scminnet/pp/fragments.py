@@ -25,7 +25,7 @@ from scminnet._core.cell_names import find_alike
 from scminnet._core.logging import logger
 from scminnet._core.obs import obs_column
 from scminnet._core.text_files import open_text, read_lines
-from scminnet.genomics.intervals import LONGEST, check_position
+from scminnet.genomics.intervals import LONGEST, position_fault
 
 #: Fragments read at a time, about 200 MB.
 _CHUNK = 2_000_000
@@ -140,8 +140,8 @@ def sum_fragments(
             chunk, cell = chunk[cell >= 0], cell[cell >= 0]
             row = rows[cell]
             has_fragments[cell] = True
-            on_each = chunk["chrom"].astype(str).value_counts()
-            chroms = chroms.add(on_each, fill_value=0).astype(np.int64)
+            on_each = chunk["chrom"].value_counts()
+            chroms = chroms.add(on_each[on_each > 0].rename(str), fill_value=0).astype(np.int64)
             weights = weigh(chunk)
             n_counted += np.diff(weights.indptr)
             of_cell = sparse.csr_matrix(
@@ -193,10 +193,11 @@ def _chunks(path: Path) -> Iterator[pd.DataFrame]:
             )
             for chunk in chunks:
                 start, end = chunk["start"].to_numpy(), chunk["end"].to_numpy()
-                named = (chunk["chrom"] != "").all() and (chunk["barcode"] != "").all()
+                chunk = chunk.astype({"chrom": "category", "barcode": "category"})
+                named = all("" not in chunk[column].cat.categories for column in ("chrom", "barcode"))
                 if not (named and (0 <= start).all() and (start < end).all() and (end <= LONGEST).all()):
                     raise ValueError("some rows are no fragments")
-                yield chunk.astype({"chrom": "category", "barcode": "category"})
+                yield chunk
     except (ValueError, OverflowError) as error:
         _check_lines(path)
         raise ValueError(f"`fragments`: {path.name!r} is not a fragments file ({error}). {_REMEDY}") from error
@@ -212,4 +213,5 @@ def _check_lines(path: Path) -> None:
         place = f"`fragments`: {path.name!r} is not a fragments file: line {number:,}"
         if len(fields) < len(_COLUMNS) or "" in (fields[0], fields[3]):
             raise ValueError(f"{place} is {' '.join(fields)[:60]!r}. {_REMEDY}")
-        check_position(fields[1], fields[2], place=place)
+        if fault := position_fault(fields[1], fields[2]):
+            raise ValueError(f"{place} {fault}")

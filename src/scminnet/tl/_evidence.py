@@ -16,7 +16,7 @@ from scminnet._core.text_files import name_without_gz, open_text, read_lines
 from scminnet.genomics import INTERVAL_COLUMNS, overlaps, parse_intervals
 from scminnet.genomics.annotation_formats import NOT_ROWS
 from scminnet.genomics.chromosomes import Side, check_chromosomes
-from scminnet.genomics.intervals import check_position
+from scminnet.genomics.intervals import position_fault
 
 ANCHOR_COLUMNS = ("chrom1", "start1", "end1", "chrom2", "start2", "end2")
 
@@ -81,7 +81,8 @@ def _read_bedpe(path: Path) -> pd.DataFrame:
         # an end of unknown position is marked by a dot, and has no numbers
         if "." not in (row[0], row[3]):
             for start, end in (row[1:3], row[4:6]):
-                check_position(start, end, place=f"`evidence`: line {number:,} of {path.name!r}")
+                if fault := position_fault(start, end):
+                    raise ValueError(f"`evidence`: line {number:,} of {path.name!r} {fault}")
     return pd.DataFrame([row for _, row in rows], columns=list(ANCHOR_COLUMNS), dtype=object)
 
 
