@@ -170,3 +170,23 @@ def test_links_and_evidence(tmp_path) -> None:
                 with pytest.warns(UserWarning, match=match) as caught:
                     mn.tl.link_support(links, table)
                 assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"gene": lambda t: t["gene"].str.upper()}, "300 are there apart from letter case, e.g. 'G100' for 'g100'"),
+        (
+            {"gene": lambda t: "s" + t["gene"], "gene_id": lambda t: t["gene"].str[1:]},
+            "200 are in its column 'gene_id', e.g. 'g100' for 'g100'",
+        ),
+    ],
+)
+def test_genes_under_other_names_are_counted(change, match: str) -> None:
+    mdata, genes = data(300, 0)
+    genes["chrom"] = "chr" + genes["chrom"]
+    other = genes.assign(**change)
+    mixed = pd.concat([genes[:100].assign(gene_id="x"), other[100:]])
+    with pytest.warns(UserWarning, match=f"`tss` has 100 of the 300 genes of modality 'rna'. {match}") as caught:
+        mn.tl.cre_links(mdata, mixed, upstream=1000, null=None)
+    assert caught[0].filename == __file__

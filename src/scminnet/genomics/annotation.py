@@ -80,33 +80,39 @@ def read_annotation(source: str | os.PathLike[str] | pd.DataFrame, *, strip_vers
     """
     if not isinstance(source, (str, os.PathLike, pd.DataFrame)):
         raise TypeError(f"`source` is a {type(source).__name__}. Give the path of an annotation file.")
-    table = _read_peak_annotation(source) if isinstance(source, pd.DataFrame) else _read_file(Path(source))
+    table = _read(source, "source")
     if strip_version:
         for column in table.columns.intersection(["gene", "gene_id"]):
             table[column] = table[column].str.replace(_VERSION, r"\1", regex=True)
     return check_annotation(table.drop_duplicates(ignore_index=True), argument="source")
 
 
-def _read_file(path: Path) -> pd.DataFrame:
+def _read(source: str | os.PathLike[str] | pd.DataFrame, argument: str) -> pd.DataFrame:
+    if isinstance(source, pd.DataFrame):
+        return _read_peak_annotation(source, argument)
+    return _read_file(Path(source), argument)
+
+
+def _read_file(path: Path, argument: str) -> pd.DataFrame:
     """Read an annotation file in the format of its name."""
     readers = {".gtf": read_gtf, ".gff": read_gff3, ".gff3": read_gff3, ".bed": read_bed}
     suffix = Path(name_without_gz(path)).suffix
     if suffix not in readers:
         raise ValueError(
-            f"`source` is {path.name!r}. Give a file whose name ends in {shorten(readers)}, optionally with '.gz'."
+            f"`{argument}` is {path.name!r}. Give a file whose name ends in {shorten(readers)}, optionally with '.gz'."
         )
     if not path.is_file():
-        raise FileNotFoundError(f"`source`: there is no file {str(path)!r}. Give the path of an annotation.")
-    table = readers[suffix](path, "source")
+        raise FileNotFoundError(f"`{argument}`: there is no file {str(path)!r}. Give the path of an annotation.")
+    table = readers[suffix](path, argument)
     if table.empty:
         raise ValueError(
-            f"`source`: {path.name!r} holds no gene. Give a tab-separated {suffix[1:].upper()} file of genes."
+            f"`{argument}`: {path.name!r} holds no gene. Give a tab-separated {suffix[1:].upper()} file of genes."
         )
     has_strand = table["strand"].isin(["+", "-"])
     if not has_strand.any() or table["gene"].isna().all():
         lacking = "gene" if has_strand.any() else "strand"
         raise ValueError(
-            f"`source`: no row of {path.name!r} has a {lacking}. Give the tab-separated columns of "
+            f"`{argument}`: no row of {path.name!r} has a {lacking}. Give the tab-separated columns of "
             f'{suffix[1:].upper()}: at least six in BED, attributes such as gene_id "A" in GTF or ID=gene:A in GFF3.'
         )
     without = table.loc[~table["gene"].isin(table.loc[has_strand, "gene"]), "gene"].dropna().unique()
@@ -121,11 +127,11 @@ def _is_peak_annotation(table: pd.DataFrame) -> bool:
     return {"distance", "peak_type"} <= set(table.columns)
 
 
-def _read_peak_annotation(table: pd.DataFrame) -> pd.DataFrame:
+def _read_peak_annotation(table: pd.DataFrame, argument: str) -> pd.DataFrame:
     """Read the starts on which the peaks of muon's table agree."""
     if not _is_peak_annotation(table):
         raise ValueError(
-            f"`source` is a table with the columns {shorten(table.columns, 10)}. Give a peak annotation, with "
+            f"`{argument}` is a table with the columns {shorten(table.columns, 10)}. Give a peak annotation, with "
             "'peak', 'distance' and 'peak_type', or the path of a file. A TSS table can be used as it is."
         )
     gene = (table["gene"] if "gene" in table.columns else table.index.to_series()).to_numpy(object)
@@ -133,7 +139,7 @@ def _read_peak_annotation(table: pd.DataFrame) -> pd.DataFrame:
     # peaks between genes have neither
     known = pd.notna(gene) & (gene != "") & np.isfinite(distance)
     table = table[known]
-    peaks = parse_intervals(table["peak"] if "peak" in table.columns else table, argument="source")
+    peaks = parse_intervals(table["peak"] if "peak" in table.columns else table, argument=argument)
     pairs = peaks.reset_index(drop=True).assign(
         gene=gene[known].astype(str),
         distance=distance[known].astype(np.int64),
@@ -143,7 +149,7 @@ def _read_peak_annotation(table: pd.DataFrame) -> pd.DataFrame:
     n_genes, n_placed = pairs["gene"].nunique(), starts["gene"].nunique()
     if starts.empty:
         raise ValueError(
-            f"`source`: peaks agree on no start of the {n_genes:,} genes. "
+            f"`{argument}`: peaks agree on no start of the {n_genes:,} genes. "
             "Give the annotation of all peaks, or a GTF file."
         )
     logger.info("%d of %d genes of the peak annotation have a start on which peaks agree", n_placed, n_genes)
@@ -177,7 +183,7 @@ def check_annotation(
         A column is missing, there are no rows, or rows lack a gene, position or strand or end before they start.
     """
     if isinstance(tss, (str, os.PathLike)) or (isinstance(tss, pd.DataFrame) and _is_peak_annotation(tss)):
-        tss = read_annotation(tss)
+        tss = _read(tss, argument).drop_duplicates(ignore_index=True)
     if not isinstance(tss, pd.DataFrame):
         raise TypeError(
             f"`{argument}` is a {type(tss).__name__}. "

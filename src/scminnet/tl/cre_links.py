@@ -182,7 +182,8 @@ def cre_links(
     Warns
     -----
     UserWarning
-        Shared chromosomes hold less than half of the peaks and of the genes, or renaming them would help.
+        Shared chromosomes hold less than half of the peaks and of the genes, or renaming them would help. ``tss`` has a
+        tenth more of the genes under names that are written otherwise.
 
     Examples
     --------
