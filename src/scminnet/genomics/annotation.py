@@ -32,9 +32,10 @@ def read_annotation(source: str | os.PathLike[str] | pd.DataFrame, *, strip_vers
     Parameters
     ----------
     source
-        File whose name ends in ``.gtf``, ``.gff``, ``.gff3`` or ``.bed``, optionally with ``.gz``. Or a table.
+        File whose name ends in ``.gtf``, ``.gff``, ``.gff3`` or ``.bed``, optionally with ``.gz`` or ``.bgz``. It may
+        be compressed whatever its name. Or a table.
 
-        - GTF: ``transcript`` lines (or ``exon`` lines if there are none) and ``gene`` lines.
+        - GTF: ``transcript`` lines (``exon`` lines of genes without any) and ``gene`` lines.
         - GFF3: genes (types that end in ``gene``) and their direct children, except exons and similar parts.
         - BED with at least six columns (chrom, start, end, gene, score, strand). If every row is one base long, each is
           a transcript start. Otherwise each is a gene, transcribed from ``start`` on + and from ``end - 1`` on -. A
@@ -49,7 +50,7 @@ def read_annotation(source: str | os.PathLike[str] | pd.DataFrame, *, strip_vers
     Returns
     -------
     One row per distinct transcript start of a gene, in the order of the file. A gene with several transcripts has
-    several rows.
+    several rows. Genes without a strand have no start. They are left out, and their number is logged.
 
     ``gene``
         Symbol, or the gene's id if it has no symbol. To use ids: ``table.assign(gene=table["gene_id"])``.
@@ -70,8 +71,9 @@ def read_annotation(source: str | os.PathLike[str] | pd.DataFrame, *, strip_vers
     FileNotFoundError
         There is no such file.
     ValueError
-        The name or content has none of these formats, can not be read, or holds no gene. Or rows lack a strand or
-        position: their number and the first three are shown. Or a peak annotation yields no start.
+        The name or content has none of these formats, or holds no gene. The file is cut, damaged, not UTF-8, or
+        expands beyond all measure. A line has no start and end of an interval. Rows lack a name: their number and the
+        first three are shown. A peak annotation yields no start.
 
     Examples
     --------

@@ -59,8 +59,8 @@ def gene_activity(
     layer
         Layer of counts, cells x peaks. ``None``: ``X``.
     fragments
-        File of fragments to count instead of peaks, plain or gzipped, as Cell Ranger writes it. Or one file per batch:
-        ``{batch: path}``. It needs neither an index nor peaks.
+        File of fragments to count instead of peaks, as Cell Ranger writes it, plain or gzipped whatever its name. Or
+        one file per batch: ``{batch: path}``. It needs neither an index nor peaks.
     batch_key
         Column of ``mdata.obs`` or ``mdata[atac].obs`` with the batches that ``fragments`` names, if any.
     barcode_key
