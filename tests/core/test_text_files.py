@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scminnet._core.text_files import MAX_LINE, is_gzipped, name_without_gz, open_text, read_lines
+from scminnet._core.text_files import MAX_LINE, UnreadableError, is_gzipped, name_without_gz, open_text, read_lines
 
 TEXT = "".join(f"chr{i % 22}\t{i * 7919 % 100003}\tα{i}\n" for i in range(30_000))
 ROWS = [line.split("\t") for line in TEXT.splitlines()]
@@ -102,9 +102,8 @@ def test_one_clear_error(tmp_path: Path, content: bytes, match: str) -> None:
             pd.read_csv(file, sep="\t", header=None, names=[0, 1, 2])
 
     for read in (lambda: list(read_lines(path, "tss")), by_pandas):
-        with pytest.raises(ValueError, match=rf"^`tss`: 'a.tsv.gz' {match}") as caught:
+        with pytest.raises(UnreadableError, match=rf"^`tss`: 'a.tsv.gz' {match}"):
             read()
-        assert type(caught.value) is ValueError
 
 
 BOMBS = {

@@ -14,12 +14,12 @@ from mudata import MuData
 from scipy import sparse
 
 import scminnet as mn
-from scminnet.genomics.chromosomes import Side, check_chromosomes, plain_name, renaming
+from scminnet.genomics.chromosomes import ByChromosome, check_chromosomes, plain_name, renaming
 
 
-def sides(ours: dict[str, int], theirs: dict[str, int]) -> tuple[Side, Side]:
+def sides(ours: dict[str, int], theirs: dict[str, int]) -> tuple[ByChromosome, ByChromosome]:
     return tuple(
-        Side(noun, holder, pd.Series(counts, dtype=int))
+        ByChromosome(noun, holder, pd.Series(counts, dtype=int))
         for noun, holder, counts in (("peaks", "peaks", ours), ("genes", "annotation", theirs))
     )
 

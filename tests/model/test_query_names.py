@@ -209,6 +209,15 @@ def test_a_small_panel_is_no_mistake(trained: MinNet, paired: MuData) -> None:
         MinNet.prepare_query_mudata(cells, trained)
 
 
+def test_hardly_a_feature_is_a_warning(trained: MinNet, paired: MuData) -> None:
+    adata = paired["atac"].copy()
+    adata.var_names = [*adata.var_names[:3], *(f"x{i}" for i in range(397))]
+    with pytest.warns(
+        UserWarning, match="'atac' of `mdata` has only 3 of the model's 400 features. It has .* same kind"
+    ):
+        MinNet.prepare_query_mudata(MuData({"atac": adata}), trained)
+
+
 def test_the_command_says_so_too(trained: MinNet, paired: MuData, tmp_path, capsys) -> None:
     trained.save(str(tmp_path / "model"))
     renamed(paired, atac="ATAC").write(tmp_path / "query.h5mu")

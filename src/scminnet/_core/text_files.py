@@ -40,6 +40,10 @@ _BGZF_MARK = slice(12, 14), b"BC"
 _BUFFER = 2**18
 
 
+class UnreadableError(ValueError):
+    """A file is no text, or is too large for one."""
+
+
 def name_without_gz(path: Path) -> str:
     """Return the name of a file in lower case, without an ending such as ``.gz`` or ``.bgz``."""
     name = path.name.lower()
@@ -59,14 +63,14 @@ def open_text(path: Path, argument: str) -> Iterator[TextIO]:
 
     Raises
     ------
-    ValueError
+    UnreadableError
         On opening or reading. The file is another format, cut, damaged, binary or not UTF-8. A line is longer than
         ``MAX_LINE``, or the file expands beyond ``MAX_RATIO``. The text names the file, and the line if there is one.
     """
     try:
         raw = path.open("rb")
     except OSError as error:
-        raise ValueError(f"`{argument}`: {path.name!r} can not be opened ({error.strerror}).") from error
+        raise UnreadableError(f"`{argument}`: {path.name!r} can not be opened ({error.strerror}).") from error
     with raw, io.TextIOWrapper(io.BufferedReader(_Checked(raw, path, argument), _BUFFER), encoding="utf-8") as file:
         yield file
 
@@ -90,7 +94,7 @@ def is_gzipped(path: Path, argument: str) -> bool:
 def _check_format(start: bytes, called: str) -> None:
     for magic, text in _FOREIGN.items():
         if start.startswith(magic):
-            raise ValueError(f"{called} {text}")
+            raise UnreadableError(f"{called} {text}")
 
 
 class _Checked(io.RawIOBase):
@@ -120,7 +124,7 @@ class _Checked(io.RawIOBase):
         data = self._read(len(buffer))
         if self._n_read == 0:
             if self._packed and data.startswith(_GZIP):
-                raise ValueError(f"{self._called} is compressed twice. Unpack it once.")
+                raise UnreadableError(f"{self._called} is compressed twice. Unpack it once.")
             _check_format(data, self._called)
             # the byte order mark that some editors write
             data = data.removeprefix(codecs.BOM_UTF8) or self._read(len(buffer))
@@ -139,18 +143,22 @@ class _Checked(io.RawIOBase):
             fault = f"is damaged ({error})"
         except OSError as error:
             fault = f"can not be read ({error.strerror or error})"
-        raise ValueError(f"{self._called} {fault} after line {self._n_lines:,}. Copy or download it again.") from None
+        raise UnreadableError(
+            f"{self._called} {fault} after line {self._n_lines:,}. Copy or download it again."
+        ) from None
 
     def _check_end(self) -> None:
         """Raise if a file of bgzip lacks its last block; without it, a cut between two blocks would go unseen."""
         size = self._raw.seek(0, os.SEEK_END)
         self._raw.seek(max(0, size - len(_BGZF_END)))
         if self._raw.read() != _BGZF_END:
-            raise ValueError(f"{self._called} is cut: it lacks the last block of bgzip. Copy or download it again.")
+            raise UnreadableError(
+                f"{self._called} is cut: it lacks the last block of bgzip. Copy or download it again."
+            )
 
     def _check_size(self) -> None:
         if self._packed and self._n_read > FREE and self._n_read > MAX_RATIO * self._raw.tell():
-            raise ValueError(
+            raise UnreadableError(
                 f"{self._called} expands to more than {MAX_RATIO} times its size, up to line {self._n_lines:,}. "
                 "Give a file of data; if this is one, unpack it first."
             )
@@ -174,4 +182,4 @@ class _Checked(io.RawIOBase):
             self._refuse(f"has a line of more than {MAX_LINE:,} bytes", "Give a file with one record a line.")
 
     def _refuse(self, fault: str, remedy: str) -> NoReturn:
-        raise ValueError(f"{self._called} {fault}: see line {self._n_lines + 1:,}. {remedy}") from None
+        raise UnreadableError(f"{self._called} {fault}: see line {self._n_lines + 1:,}. {remedy}") from None

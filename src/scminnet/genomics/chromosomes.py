@@ -27,7 +27,7 @@ _REFSEQ_NAMES = (
 )
 
 
-class Side(NamedTuple):
+class ByChromosome(NamedTuple):
     """Intervals or genes by chromosome: what they are called, what holds them, and their number on each."""
 
     noun: str
@@ -35,15 +35,15 @@ class Side(NamedTuple):
     counts: pd.Series
 
     @classmethod
-    def of(cls, noun: str, holder: str, chroms: Iterable[str]) -> Side:
+    def of(cls, noun: str, holder: str, chroms: Iterable[str]) -> ByChromosome:
         """Count items by their chromosomes."""
         return cls(noun, holder, pd.Series(list(chroms), dtype=object).astype(str).value_counts(sort=False))
 
 
-def side_of_genes(starts: pd.DataFrame) -> Side:
+def genes_by_chromosome(starts: pd.DataFrame) -> ByChromosome:
     """Count the genes of a TSS table by their chromosomes."""
     places = starts[["gene", "chrom"]].astype(str).drop_duplicates()
-    return Side.of("genes", "annotation", places["chrom"])
+    return ByChromosome.of("genes", "annotation", places["chrom"])
 
 
 def plain_name(chrom: str) -> str:
@@ -62,7 +62,7 @@ def renaming(ours: Iterable[str], theirs: Iterable[str]) -> dict[str, str]:
     return {chrom: other for chrom, other in found.items() if other is not None}
 
 
-def check_chromosomes(ours: Side, theirs: Side, *, argument: str, stacklevel: int = 3) -> None:
+def check_chromosomes(ours: ByChromosome, theirs: ByChromosome, *, argument: str, stacklevel: int = 3) -> None:
     """Raise if two sides have hardly a chromosome in common, and warn if less than half of either is.
 
     Parameters

@@ -21,12 +21,12 @@ from scminnet.coupling.feature_links import FEATURE_LINKS_KEY, stored_links, wit
 from scminnet.coupling.gene_names import told_organism
 from scminnet.coupling.link_tables import read_table
 from scminnet.coupling.linking import Linked, count_reasons
-from scminnet.genomics import check_annotation, parse_intervals
-from scminnet.genomics.chromosomes import Side, check_chromosomes, side_of_genes
+from scminnet.genomics import check_annotation
 from scminnet.pp._feature_sides import (
     Sides,
     asked_methods,
     check_methods,
+    check_side_chromosomes,
     default_method,
     hint,
     link,
@@ -188,7 +188,7 @@ def feature_links(
             raise ValueError(
                 "`upstream` and `downstream` are 0, so windows are empty. Raise one, or set `gene_body=True`."
             )
-        _check_chromosomes(sides, starts)
+        check_side_chromosomes(sides, starts)
     own = None if table is None else read_table(table, first, second)
     if key_added in mdata.uns:
         stored_links(mdata, key_added)
@@ -209,15 +209,6 @@ def feature_links(
     result.uns[key_added] = links
     result.uns[f"{key_added}_report"] = report
     return result if copy else None
-
-
-def _check_chromosomes(sides: Sides, starts: pd.DataFrame) -> None:
-    """Check that peaks and annotation name chromosomes alike; to be called by the public function."""
-    for side in sides:
-        if side.kind == PEAKS:
-            chroms = parse_intervals(side.adata.var, argument=f"mdata[{side.modality!r}].var")["chrom"]
-            peaks = Side.of("peaks", "peaks", chroms)
-            check_chromosomes(peaks, side_of_genes(starts), argument="annotation", stacklevel=4)
 
 
 def _check_enough(linked: Linked, sides: Sides, methods: Sequence[str], advice: str) -> None:

@@ -24,7 +24,7 @@ from scminnet._core.arguments import shorten
 from scminnet._core.cell_names import find_alike
 from scminnet._core.logging import logger
 from scminnet._core.obs import obs_column
-from scminnet._core.text_files import open_text, read_lines
+from scminnet._core.text_files import UnreadableError, open_text, read_lines
 from scminnet.genomics.intervals import LONGEST, position_fault
 
 #: Fragments read at a time, about 200 MB.
@@ -198,6 +198,8 @@ def _chunks(path: Path) -> Iterator[pd.DataFrame]:
                 if not (named and (0 <= start).all() and (start < end).all() and (end <= LONGEST).all()):
                     raise ValueError("some rows are no fragments")
                 yield chunk
+    except UnreadableError:
+        raise
     except (ValueError, OverflowError) as error:
         _check_lines(path)
         raise ValueError(f"`fragments`: {path.name!r} is not a fragments file ({error}). {_REMEDY}") from error

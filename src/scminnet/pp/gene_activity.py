@@ -19,7 +19,7 @@ from scminnet._core.logging import logger
 from scminnet._core.mdata import check_modalities, check_mudata, check_not_view, layer_matrix
 from scminnet._core.values import check_values, warn_unless_counts
 from scminnet.genomics import check_annotation, parse_intervals, why_no_overlap
-from scminnet.genomics.chromosomes import Side, check_chromosomes, side_of_genes
+from scminnet.genomics.chromosomes import ByChromosome, check_chromosomes, genes_by_chromosome
 from scminnet.pp.fragments import Fragments, Sums, cells_of_files, sum_fragments
 from scminnet.pp.gene_windows import membership
 
@@ -138,7 +138,7 @@ def gene_activity(
     _check_windows(upstream, downstream, gene_body, decay)
     starts = check_annotation(tss, body=gene_body)
     genes = pd.Index(starts["gene"].astype(str)).unique()
-    annotated = side_of_genes(starts)
+    annotated = genes_by_chromosome(starts)
     windows: dict[str, Any] = {"upstream": upstream, "downstream": downstream, "gene_body": gene_body, "decay": decay}
     weigh = partial(membership, starts=starts, genes=genes, **windows)
     if fragments is None:
@@ -146,13 +146,13 @@ def gene_activity(
         counts = layer_matrix(mdata, atac, layer, "layer")
         check_values(counts, atac)
         peaks = parse_intervals(mdata.mod[atac].var, argument=f"mdata[{atac!r}].var")
-        check_chromosomes(Side.of("peaks", "peaks", peaks["chrom"]), annotated, argument="tss")
+        check_chromosomes(ByChromosome.of("peaks", "peaks", peaks["chrom"]), annotated, argument="tss")
         counted, sums = "peaks", _sum_peaks(counts, peaks, weigh)
     else:
         _check_unused({"layer": layer}, "`fragments` are counted instead of peaks")
         files = cells_of_files(mdata, atac, fragments, batch_key, barcode_key)
         counted, sums = "fragments", sum_fragments(files, mdata.mod[atac].n_obs, len(genes), weigh)
-        check_chromosomes(Side("fragments", "fragments", sums.chroms), annotated, argument="tss")
+        check_chromosomes(ByChromosome("fragments", "fragments", sums.chroms), annotated, argument="tss")
     kept = sums.n_counted > 0
     if not kept.any():
         raise ValueError(why_no_overlap(sums.chroms.index, starts, counted))

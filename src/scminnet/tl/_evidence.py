@@ -15,7 +15,7 @@ from scminnet._core.arguments import shorten
 from scminnet._core.text_files import name_without_gz, open_text, read_lines
 from scminnet.genomics import INTERVAL_COLUMNS, overlaps, parse_intervals
 from scminnet.genomics.annotation_formats import NOT_ROWS
-from scminnet.genomics.chromosomes import Side, check_chromosomes
+from scminnet.genomics.chromosomes import ByChromosome, check_chromosomes
 from scminnet.genomics.intervals import position_fault
 
 ANCHOR_COLUMNS = ("chrom1", "start1", "end1", "chrom2", "start2", "end2")
@@ -196,6 +196,6 @@ def _incidence(places: pd.DataFrame, anchors: pd.DataFrame) -> sparse.csr_matrix
 
 def _check_chromosomes(ours: pd.Series, theirs: pd.Series) -> None:
     """Check that links and evidence name chromosomes alike."""
-    sides = Side.of("links", "links", ours), Side.of("evidence", "evidence", theirs)
+    sides = ByChromosome.of("links", "links", ours), ByChromosome.of("evidence", "evidence", theirs)
     # link_support calls look_up, which calls a function that calls this one
     check_chromosomes(*sides, argument="evidence", stacklevel=6)

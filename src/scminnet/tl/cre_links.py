@@ -15,7 +15,7 @@ from scminnet._core.logging import logger
 from scminnet._core.mdata import check_copyable, check_mudata, check_not_view
 from scminnet._core.params import recorded
 from scminnet.genomics import check_annotation, parse_intervals
-from scminnet.genomics.chromosomes import Side, check_chromosomes, side_of_genes
+from scminnet.genomics.chromosomes import ByChromosome, check_chromosomes, genes_by_chromosome
 from scminnet.genomics.link_table import LINK_COLUMNS, LINKS_KEY
 from scminnet.tl._correlation import check_method
 from scminnet.tl._link_scores import read_pool, read_values, score, why_undefined
@@ -211,7 +211,7 @@ def cre_links(
     groups, small = _by_size(observed.groups, min_bulks)
     peaks = parse_intervals(observed.peaks.var, argument=f"mdata[{atac!r}].var")
     starts = check_annotation(tss, body=gene_body)
-    check_chromosomes(Side.of("peaks", "peaks", peaks["chrom"]), side_of_genes(starts), argument="tss")
+    check_chromosomes(ByChromosome.of("peaks", "peaks", peaks["chrom"]), genes_by_chromosome(starts), argument="tss")
     extent: dict[str, Any] = {"upstream": upstream, "downstream": downstream, "gene_body": gene_body}
     pairs = window_pairs(peaks, starts, observed.genes.names, genes, **extent, modality=rna)
     # one draw, so that every group has the same background peaks

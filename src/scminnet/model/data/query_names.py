@@ -16,7 +16,7 @@ from scminnet._core.feature_names import Renaming, find_renaming
 #: A modality that the model does not know is one that it knows if it has this share of that one's features.
 _SHARED = 0.1
 
-#: With a smaller share of the features, and more under other names, features are named otherwise.
+#: A smaller share of the features tells little of the cells. If more are there under other names, those are wrong.
 _MIN_KNOWN = 0.05
 
 Features = Mapping[str, Sequence[str] | Any]
@@ -78,12 +78,14 @@ def check_feature_names(mdata: MuData, modality: str, reference: pd.Index) -> in
     Warns
     -----
     UserWarning
-        There are more under names that are written otherwise; to be called by a function that a public one calls.
+        There are less than 5 %, or more under names that are written otherwise; to be called by a function that a
+        public one calls.
     """
     adata = mdata.mod[modality]
     n_known = int(reference.isin(adata.var_names).sum())
     renaming = find_renaming(adata.var, reference)
-    if n_known and renaming is None:
+    is_few = n_known < _MIN_KNOWN * len(reference)
+    if not is_few and renaming is None:
         return n_known
     text = (
         f"modality {modality!r} of `mdata` has {f'only {n_known:,}' if n_known else 'none'} of the model's "
@@ -96,7 +98,7 @@ def check_feature_names(mdata: MuData, modality: str, reference: pd.Index) -> in
         text += f"Those are in {shorten(elsewhere)}: name the modalities as in the model."
     else:
         text += "Use the same kind of names: symbols or Ensembl ids, and the same peaks."
-    if n_known < _MIN_KNOWN * len(reference):
+    if n_known == 0 or (is_few and renaming):
         raise ValueError(text)
     warnings.warn(text, UserWarning, stacklevel=4)
     return n_known
