@@ -69,6 +69,7 @@ BAD = [
     ),
     ({"chr1": 9}, {"1": 5}, ValueError, "no chromosome name in common.*'chr1' of the peaks seems to be '1'"),
     ({"chr1": 9}, {"NC_000001.11": 5}, ValueError, "'chr1' of the peaks seems to be 'NC_000001.11' of the annotation"),
+    ({"chr1": 9}, {}, ValueError, "no chromosome name in common"),
     ({"a": 9}, {"b": 5}, ValueError, "no chromosome name in common.*Rename one of them"),
     ({"a": 99, "s": 1}, {"b": 99, "s": 1}, ValueError, "only 1 of 100 peaks and 1 of 100 genes.*Rename one of them"),
     ({"chr1": 60, "s": 40}, {"1": 90, "s": 10}, UserWarning, "only 40 of 100 peaks and 10 of 100 genes .*100 peaks"),

@@ -63,7 +63,7 @@ def renaming(ours: Iterable[str], theirs: Iterable[str]) -> dict[str, str]:
 
 
 def check_chromosomes(ours: ByChromosome, theirs: ByChromosome, *, argument: str, stacklevel: int = 3) -> None:
-    """Raise if two sides have hardly a chromosome in common, and warn if less than half of either is.
+    """Raise if two sides have hardly a chromosome in common, and warn if less than half of both is.
 
     Parameters
     ----------
@@ -77,12 +77,12 @@ def check_chromosomes(ours: ByChromosome, theirs: ByChromosome, *, argument: str
     Raises
     ------
     ValueError
-        No chromosome is in common, or those in common hold less than 5 % of either side.
+        No chromosome is in common, or those in common hold less than 5 % of each side.
 
     Warns
     -----
     UserWarning
-        They hold less than half of either side, or another 10 % of one side would be in common under other names.
+        They hold less than half of each side, or another 10 % of one side would be in common under other names.
     """
     names = list(ours.counts.index), list(theirs.counts.index)
     change = renaming(*names)
@@ -92,8 +92,9 @@ def check_chromosomes(ours: ByChromosome, theirs: ByChromosome, *, argument: str
         now.append(int(side.counts[side.counts.index.isin(others)].sum()))
         gain.append(int(side.counts[side.counts.index.isin(renamed - set(others))].sum()))
     sizes = [int(side.counts.sum()) for side, _, _ in sides]
-    share = max(n / size for n, size in zip(now, sizes, strict=True))
-    more = max(n / size for n, size in zip(gain, sizes, strict=True)) >= _GAIN
+    # a side may be empty
+    share, added = (max(n / max(size, 1) for n, size in zip(ns, sizes, strict=True)) for ns in (now, gain))
+    more = added >= _GAIN
     if share >= GOOD_SHARE and not more:
         return
     if not any(now):
