@@ -44,7 +44,7 @@ def test_interval_columns_come_before_names(names):
 
 def test_what_does_not_parse_is_counted_and_shown():
     names = ["chr1:1-2", "a", "chr1:5-5", "chr1:9-3", "chr1:1-2-", ":1-2", "chr1:-1-2", "chr1:,-3"]
-    with pytest.raises(ValueError, match="`peaks`: 6 of 8 names are not intervals, e.g. 'a', 'chr1:5-5', 'chr1:9-3'"):
+    with pytest.raises(ValueError, match="`peaks`: 7 of 8 names are not intervals, e.g. 'a', 'chr1:5-5', 'chr1:9-3'"):
         parse_intervals(names)
 
 

@@ -291,9 +291,27 @@ def test_embedding_refuses_bad_queries(trained: MinNet, query: MuData) -> None:
     unchanged(query, lambda: trained.embed(query), ValueError, "'rna'", "NaN")
 
 
-def test_queries_refuse_unknown_labels(trained: MinNet, query: MuData) -> None:
-    query.obs["cell_type"] = ["monocyte"] * 3 + ["Unknown"] * (query.n_obs - 3)
-    unchanged(query, lambda: MinNet.load_query_data(query, trained), ValueError, "'monocyte'", "3 cells", "'Unknown'")
+@pytest.mark.parametrize(
+    "labels",
+    [["monocyte", "A", "B"], np.arange(1000) / 7, ["x"], [None]],
+    ids=["some unknown", "numbers", "all unknown", "missing"],
+)
+def test_queries_keep_labels_of_their_own(trained: MinNet, query: MuData, labels: list) -> None:
+    own = query.copy()
+    own.obs["cell_type"] = pd.Categorical(np.resize(np.array(labels, dtype=object), own.n_obs))
+    # both modalities may have been annotated, and differ
+    own["rna"].obs["cell_type"] = own.obs["cell_type"].to_numpy()[::-1][: own["rna"].n_obs]
+    before = own.obs["cell_type"].copy()
+    results = []
+    for cells in (query, own):
+        MinNet.prepare_query_mudata(cells, trained)
+        model = MinNet.load_query_data(cells, trained)
+        results.append((model.get_latent_representation(), model.predict(), model.diagnose().verdict))
+    np.testing.assert_array_equal(results[0][0], results[1][0])
+    np.testing.assert_array_equal(results[0][1], results[1][1])
+    assert results[0][2] == results[1][2]
+    pd.testing.assert_series_equal(own.obs["cell_type"], before)
+    assert set(own.obs["_minnet_labels"]) <= {"Unknown", *trained.labels}
 
 
 def test_queries_refuse_other_features(trained: MinNet, query: MuData) -> None:

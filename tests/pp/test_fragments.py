@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import gzip
+import re
+import warnings
 
 import mudata
 import numpy as np
@@ -172,5 +174,96 @@ def test_batches_must_have_files(tmp_path):
 def test_a_broken_archive(tmp_path):
     path = write(tmp_path / "f.tsv.gz", FILE)
     path.write_bytes(path.read_bytes()[:-40])
-    with pytest.raises(ValueError, match="'f.tsv.gz' is not a fragments file"):
+    with pytest.raises(ValueError, match="'f.tsv.gz' is cut: its compressed data end after line"):
         mn.pp.gene_activity(make_mdata(), TSS, fragments=path)
+
+
+HEADER = """\
+# id=pbmc
+# description=
+#
+# pipeline_name=cellranger-arc
+# reference_path=/refdata/cellranger-arc-GRCh38
+# primary_contig=chr1
+"""
+ROW = "chr1\t10\t20\tAAAA-1\t1\n"
+LINES = {
+    "no start": ("chr1\t\t20\tAAAA-1\t1", "line 9 has the start ''. Give a whole number"),
+    "no number": ("chr1\t1.5\t20\tAAAA-1\t1", "line 9 has the start '1.5'"),
+    "negative": ("chr1\t-10\t20\tAAAA-1\t1", "line 9 has the start -10, but chromosomes begin at 0"),
+    "turned": ("chr1\t30\t20\tAAAA-1\t1", "line 9 has the start 30 and the end 20. Give an end after"),
+    "empty": ("chr1\t30\t30\tAAAA-1\t1", "line 9 has the start 30 and the end 30"),
+    "beyond int32": ("chr1\t30\t2147483648\tAAAA-1\t1", "line 9 has the end 2147483648, beyond the longest"),
+    "beyond int64": ("chr1\t30\t9223372036854775808\tAAAA-1\t1", "line 9 has the end 9223372036854775808"),
+    "beyond all": ("chr1\t30\t" + "9" * 400 + "\tAAAA-1\t1", "line 9 has the end '99999"),
+    "no barcode": ("chr1\t10\t20\t\t1", "line 9 is 'chr1 10 20  1'"),
+    "no chromosome": ("\t10\t20\tAAAA-1\t1", "line 9 is ' 10 20 AAAA-1 1'"),
+    "short": ("chr1\t10\t20", "line 9 is 'chr1 10 20'"),
+    "words": ("some words", "line 9 is 'some words'"),
+    "comment": ("# id=other", "line 9 is '# id=other'"),
+}
+
+
+@pytest.mark.parametrize(("line", "match"), LINES.values(), ids=LINES)
+@pytest.mark.parametrize("name", ["f.tsv", "f.tsv.bgz"])
+def test_a_line_that_is_no_fragment_is_named(tmp_path, monkeypatch, line, match, name):
+    monkeypatch.setattr("scminnet.pp.fragments._CHUNK", 5)
+    text = HEADER + 2 * ROW + line + "\n" + 20 * ROW
+    path = tmp_path / name
+    path.write_bytes(text.encode() if name == "f.tsv" else gzip.compress(text.encode()))
+    mdata = make_mdata()
+    with pytest.raises(ValueError, match=f"`fragments`: '{name}' is not a fragments file: {match}"):
+        mn.pp.gene_activity(mdata, TSS, fragments=path)
+    assert list(mdata.mod) == ["rna", "atac"]
+
+
+@pytest.mark.parametrize("line", ["chr1\t0\t2147483647\tAAAA-1\t1", "chr1\t5\t6\tNA\t1", "chr1\t5\t6\t#x\t1"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_lines_at_the_border_are_fragments(tmp_path, line, end):
+    (tmp_path / "f").write_text((HEADER + 5 * (ROW + line + "\n")).replace("\n", end), newline="")
+    mdata = make_mdata(["AAAA-1", "NA", "#x", "T"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        mn.pp.gene_activity(mdata, TSS, fragments=tmp_path / "f", upstream=1000)
+    counts = mdata["activity"].to_df()["A"].to_dict()
+    expected = {"AAAA-1": 5, "NA": 0, "#x": 0, "T": 0}
+    expected[line.split("\t")[3]] += 5
+    assert counts == expected
+
+
+@pytest.mark.parametrize(
+    ("barcodes", "kind", "match"),
+    [
+        (["{}"] * 4, ValueError, "none of the 4 barcodes .* 4 names are alike apart from the number at the end"),
+        (["s1_{}-1"] * 4, ValueError, "4 names are alike apart from what surrounds the barcode, e.g. 's1_"),
+        (["{}-1", "x", "y", "z"], UserWarning, "only 1 of the 4 barcodes"),
+        (["{}-1", "{}", "{}", "{}"], UserWarning, "only 1 of the 4 barcodes .* 3 names are alike"),
+        (["{}-1", "{}-1", "x", "y"], None, ""),
+    ],
+)
+def test_barcodes_are_counted(tmp_path, barcodes, kind, match):
+    cells = [base * 16 for base in "ACGT"]
+    fragments = simulate()
+    fragments["barcode"] = fragments["barcode"].str[0] * 16 + "-1"
+    mdata = make_mdata([text.format(cell) for text, cell in zip(barcodes, cells, strict=True)])
+    path = write(tmp_path / "f.tsv", fragments)
+    if kind is ValueError:
+        with pytest.raises(ValueError, match=match):
+            mn.pp.gene_activity(mdata, TSS, fragments=path)
+        return
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        mn.pp.gene_activity(mdata, TSS, fragments=path, upstream=300)
+    told = [w for w in caught if "barcodes" in str(w.message)]
+    assert len(told) == bool(kind)
+    assert all(re.search(match, str(w.message)) and w.filename == __file__ for w in told)
+
+
+def test_one_scaffold_in_common_silences_nothing(tmp_path):
+    fragments = simulate(n=1000).assign(chrom="1")
+    fragments.loc[0, ["chrom", "barcode"]] = "chrUn", "AAAA-1"
+    tss = pd.concat([TSS, *(TSS.assign(gene=TSS["gene"] + str(i)) for i in range(9)), TSS[:1].assign(chrom="chrUn")])
+    with pytest.raises(
+        ValueError, match=r"only 1 of \S+ fragments and 1 of 41 genes .* '1' of the fragments .* 'chr1'"
+    ):
+        mn.pp.gene_activity(make_mdata(), tss, fragments=write(tmp_path / "f.tsv", fragments))

@@ -232,10 +232,18 @@ def test_bad_input(change: dict, error: type[Exception], words: str) -> None:
         ("e.xlsx", b"x", ValueError, "Give a file whose name ends in '.bedpe'"),
         ("e.bedpe", b"chr1\t1\t2\n", ValueError, "fewer than six fields"),
         ("e.bedpe", b"", ValueError, "`evidence` has no rows"),
-        ("e.bedpe.gz", b"not gzip", ValueError, "can not be read as BEDPE"),
+        ("e.bedpe.gz", b"not gzip", ValueError, "fewer than six fields"),
+        ("e.bedpe", b"chr1\t1\t2\tchr1\t-3\t5\n", ValueError, "line 1 of 'e.bedpe' has the start -3"),
+        (
+            "e.bedpe",
+            b"#\n.\t-1\t-1\tchr1\t3\t5\nchr1\t1\t2\tchr1\t9\t5\n",
+            ValueError,
+            "line 3 .* start 9 and the end 5",
+        ),
+        ("e.bedpe", b"chr1\t1\t2\tchr1\t3\t9999999999999999999\n", ValueError, "line 1 .* has the end 99999"),
         ("e.tsv", b"", ValueError, "can not be read as TSV"),
         ("e.tsv", b"a\tb\n1\t2\n1\t2\t3\t4\n", ValueError, "can not be read as TSV"),
-        ("e.txt", b"\xff\xfe\x00", ValueError, "can not be read as TXT"),
+        ("e.txt", b"\xff\xfe\x00", ValueError, "'e.txt' is text in UTF-16"),
     ],
 )
 def test_bad_files(tmp_path, name: str, content: bytes | None, error: type[Exception], words: str) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from scminnet._core.arguments import shorten
+from scminnet._core.text_files import name_without_gz, open_text
 from scminnet.coupling.gene_names import name_keys
 from scminnet.coupling.linking import TABLE, Linked, pairs_of
 
@@ -74,7 +75,7 @@ def read_table(table: pd.DataFrame | str | os.PathLike[str], first: str, second:
 
 def _read_file(path: Path) -> pd.DataFrame:
     separators = {".tsv": "\t", ".txt": "\t", ".csv": ","}
-    suffix = Path(path.name.lower().removesuffix(".gz")).suffix
+    suffix = Path(name_without_gz(path)).suffix
     if suffix not in separators:
         raise ValueError(
             f"`table` is {path.name!r}. Give a file whose name ends in {shorten(separators)}, or that and '.gz'."
@@ -82,9 +83,10 @@ def _read_file(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise FileNotFoundError(f"`table`: there is no file {str(path)!r}. Give the path of a table of links.")
     try:
-        # a feature may be called NA
-        return pd.read_csv(path, sep=separators[suffix], keep_default_na=False, na_values=[""])
-    except (EOFError, OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        with open_text(path, "table") as file:
+            # a feature may be called NA
+            return pd.read_csv(file, sep=separators[suffix], keep_default_na=False, na_values=[""])
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise ValueError(
             f"`table`: {path.name!r} cannot be read ({error}). Give a table with a line of column names."
         ) from error

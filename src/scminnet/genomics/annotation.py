@@ -14,6 +14,7 @@ import pandas as pd
 
 from scminnet._core.arguments import shorten
 from scminnet._core.logging import logger
+from scminnet._core.text_files import name_without_gz
 from scminnet.genomics.annotation_formats import read_bed, read_gff3, read_gtf
 from scminnet.genomics.intervals import LONGEST, parse_intervals
 from scminnet.genomics.peak_annotation import infer_tss
@@ -31,9 +32,10 @@ def read_annotation(source: str | os.PathLike[str] | pd.DataFrame, *, strip_vers
     Parameters
     ----------
     source
-        File whose name ends in ``.gtf``, ``.gff``, ``.gff3`` or ``.bed``, optionally with ``.gz``. Or a table.
+        File whose name ends in ``.gtf``, ``.gff``, ``.gff3`` or ``.bed``, optionally with ``.gz`` or ``.bgz``. It may
+        be compressed whatever its name. Or a table.
 
-        - GTF: ``transcript`` lines (or ``exon`` lines if there are none) and ``gene`` lines.
+        - GTF: ``transcript`` lines (``exon`` lines of genes without any) and ``gene`` lines.
         - GFF3: genes (types that end in ``gene``) and their direct children, except exons and similar parts.
         - BED with at least six columns (chrom, start, end, gene, score, strand). If every row is one base long, each is
           a transcript start. Otherwise each is a gene, transcribed from ``start`` on + and from ``end - 1`` on -. A
@@ -48,7 +50,7 @@ def read_annotation(source: str | os.PathLike[str] | pd.DataFrame, *, strip_vers
     Returns
     -------
     One row per distinct transcript start of a gene, in the order of the file. A gene with several transcripts has
-    several rows.
+    several rows. Genes without a strand have no start. They are left out, and their number is logged.
 
     ``gene``
         Symbol, or the gene's id if it has no symbol. To use ids: ``table.assign(gene=table["gene_id"])``.
@@ -69,8 +71,9 @@ def read_annotation(source: str | os.PathLike[str] | pd.DataFrame, *, strip_vers
     FileNotFoundError
         There is no such file.
     ValueError
-        The name or content has none of these formats, can not be read, or holds no gene. Or rows lack a strand or
-        position: their number and the first three are shown. Or a peak annotation yields no start.
+        The name or content has none of these formats, or holds no gene. The file is cut, damaged, not UTF-8, or
+        expands beyond all measure. A line has no start and end of an interval. Rows lack a name: their number and the
+        first three are shown. A peak annotation yields no start.
 
     Examples
     --------
@@ -79,52 +82,58 @@ def read_annotation(source: str | os.PathLike[str] | pd.DataFrame, *, strip_vers
     """
     if not isinstance(source, (str, os.PathLike, pd.DataFrame)):
         raise TypeError(f"`source` is a {type(source).__name__}. Give the path of an annotation file.")
-    table = _read_peak_annotation(source) if isinstance(source, pd.DataFrame) else _read_file(Path(source))
+    table = _read(source, "source")
     if strip_version:
         for column in table.columns.intersection(["gene", "gene_id"]):
             table[column] = table[column].str.replace(_VERSION, r"\1", regex=True)
     return check_annotation(table.drop_duplicates(ignore_index=True), argument="source")
 
 
-def _read_file(path: Path) -> pd.DataFrame:
+def _read(source: str | os.PathLike[str] | pd.DataFrame, argument: str) -> pd.DataFrame:
+    if isinstance(source, pd.DataFrame):
+        return _read_peak_annotation(source, argument)
+    return _read_file(Path(source), argument)
+
+
+def _read_file(path: Path, argument: str) -> pd.DataFrame:
     """Read an annotation file in the format of its name."""
     readers = {".gtf": read_gtf, ".gff": read_gff3, ".gff3": read_gff3, ".bed": read_bed}
-    suffix = Path(path.name.lower().removesuffix(".gz")).suffix
+    suffix = Path(name_without_gz(path)).suffix
     if suffix not in readers:
         raise ValueError(
-            f"`source` is {path.name!r}. Give a file whose name ends in {shorten(readers)}, optionally with '.gz'."
+            f"`{argument}` is {path.name!r}. Give a file whose name ends in {shorten(readers)}, optionally with '.gz'."
         )
     if not path.is_file():
-        raise FileNotFoundError(f"`source`: there is no file {str(path)!r}. Give the path of an annotation.")
-    try:
-        table = readers[suffix](path)
-    except (EOFError, OSError, UnicodeDecodeError) as error:
-        raise ValueError(
-            f"`source`: {path.name!r} cannot be read ({error}). "
-            "Give a complete text file, compressed only if its name ends in '.gz'."
-        ) from error
+        raise FileNotFoundError(f"`{argument}`: there is no file {str(path)!r}. Give the path of an annotation.")
+    table = readers[suffix](path, argument)
     if table.empty:
         raise ValueError(
-            f"`source`: {path.name!r} holds no gene. Give a tab-separated {suffix[1:].upper()} file of genes."
+            f"`{argument}`: {path.name!r} holds no gene. Give a tab-separated {suffix[1:].upper()} file of genes."
         )
-    if table["strand"].isna().all() or table["gene"].isna().all():
-        lacking = "strand" if table["strand"].isna().all() else "gene"
+    has_strand = table["strand"].isin(["+", "-"])
+    if not has_strand.any() or table["gene"].isna().all():
+        lacking = "gene" if has_strand.any() else "strand"
         raise ValueError(
-            f"`source`: no row of {path.name!r} has a {lacking}. Give the tab-separated columns of "
+            f"`{argument}`: no row of {path.name!r} has a {lacking}. Give the tab-separated columns of "
             f'{suffix[1:].upper()}: at least six in BED, attributes such as gene_id "A" in GTF or ID=gene:A in GFF3.'
         )
-    return table
+    without = table.loc[~table["gene"].isin(table.loc[has_strand, "gene"]), "gene"].dropna().unique()
+    if len(without):
+        # a gene of unknown strand has no start; RefSeq has some, and mitochondria and chloroplasts more
+        text = "%s: %d genes have no strand ('+' or '-'), so no start, and are left out, e.g. %s"
+        logger.info(text, path.name, len(without), shorten(without, 3))
+    return table[has_strand]
 
 
 def _is_peak_annotation(table: pd.DataFrame) -> bool:
     return {"distance", "peak_type"} <= set(table.columns)
 
 
-def _read_peak_annotation(table: pd.DataFrame) -> pd.DataFrame:
+def _read_peak_annotation(table: pd.DataFrame, argument: str) -> pd.DataFrame:
     """Read the starts on which the peaks of muon's table agree."""
     if not _is_peak_annotation(table):
         raise ValueError(
-            f"`source` is a table with the columns {shorten(table.columns, 10)}. Give a peak annotation, with "
+            f"`{argument}` is a table with the columns {shorten(table.columns, 10)}. Give a peak annotation, with "
             "'peak', 'distance' and 'peak_type', or the path of a file. A TSS table can be used as it is."
         )
     gene = (table["gene"] if "gene" in table.columns else table.index.to_series()).to_numpy(object)
@@ -132,7 +141,7 @@ def _read_peak_annotation(table: pd.DataFrame) -> pd.DataFrame:
     # peaks between genes have neither
     known = pd.notna(gene) & (gene != "") & np.isfinite(distance)
     table = table[known]
-    peaks = parse_intervals(table["peak"] if "peak" in table.columns else table, argument="source")
+    peaks = parse_intervals(table["peak"] if "peak" in table.columns else table, argument=argument)
     pairs = peaks.reset_index(drop=True).assign(
         gene=gene[known].astype(str),
         distance=distance[known].astype(np.int64),
@@ -142,7 +151,7 @@ def _read_peak_annotation(table: pd.DataFrame) -> pd.DataFrame:
     n_genes, n_placed = pairs["gene"].nunique(), starts["gene"].nunique()
     if starts.empty:
         raise ValueError(
-            f"`source`: peaks agree on no start of the {n_genes:,} genes. "
+            f"`{argument}`: peaks agree on no start of the {n_genes:,} genes. "
             "Give the annotation of all peaks, or a GTF file."
         )
     logger.info("%d of %d genes of the peak annotation have a start on which peaks agree", n_placed, n_genes)
@@ -176,7 +185,7 @@ def check_annotation(
         A column is missing, there are no rows, or rows lack a gene, position or strand or end before they start.
     """
     if isinstance(tss, (str, os.PathLike)) or (isinstance(tss, pd.DataFrame) and _is_peak_annotation(tss)):
-        tss = read_annotation(tss)
+        tss = _read(tss, argument).drop_duplicates(ignore_index=True)
     if not isinstance(tss, pd.DataFrame):
         raise TypeError(
             f"`{argument}` is a {type(tss).__name__}. "
@@ -199,7 +208,7 @@ def check_annotation(
     good = named.to_numpy() & tss["strand"].isin(["+", "-"]).to_numpy()
     with np.errstate(invalid="ignore"):
         for column in numbers:
-            good &= (values[column] >= 0) & (values[column] < LONGEST) & (values[column] % 1 == 0)
+            good &= (values[column] >= 0) & (values[column] <= LONGEST) & (values[column] % 1 == 0)
         if body:
             good &= values["start"] < values["end"]
     if not good.all():

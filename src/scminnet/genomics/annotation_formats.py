@@ -1,33 +1,70 @@
 """Readers of annotation files, one per format. Each returns one row per transcript and one per gene.
 
 The tables have ``gene``, ``chrom``, ``tss``, ``strand`` and, if the file has them, ``start`` and ``end`` of the gene
-and ``gene_id``. Positions are 0-based, intervals half-open. Values that can not be parsed are missing; the caller
-reports them.
+and ``gene_id``. Positions are 0-based, intervals half-open. A position that is none raises an error with its line.
+Names and strands that a line lacks are missing; the caller reports them.
 """
 
 from __future__ import annotations
 
-import gzip
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import unquote
 
 import numpy as np
 import pandas as pd
 
-_GTF_ATTRIBUTE = r"""(?:^|;)\s*{} (?:"([^"]+)"|'([^']+)'|([^"';\s]+))"""
-_GFF3_ATTRIBUTE = r"(?:^|;)\s*{}=([^;]+)"
+from scminnet._core.text_files import read_lines
+from scminnet.genomics.intervals import position_fault
+
+#: ``key "value";`` A quote ends a value where the attribute ends, so a value may hold semicolons and quoted words. What
+#: is possessive (``++``) and looks behind keeps the search linear.
+_GTF_ATTRIBUTE = re.compile(
+    r"""(?<![^\s;])([^\s;"']++)\s++(?:"([^"]*(?:"(?!\s*(?:;|$|[\w.]+\s+"))[^"]*)*)"|'([^']*)'|([^;]*))""", re.ASCII
+)
+_GTF_GENE_ID = re.compile(r'\s*gene_id\s+"([^"]*)"')
+
+#: Attributes that name a gene. In GTF those of a transcript, too.
+_GTF_NAMES = ("gene_id", "transcript_id", "gene_name", "gene")
+_GFF3_NAMES = ("ID", "Parent", "gene_name", "Name", "gene", "gene_id")
 
 #: Parts of transcripts. Some pseudogenes have them without a transcript.
 _PARTS = r"exon|intron|CDS|UTR|.*_UTR|.*_codon|.*selenocysteine.*"
 
+#: First words of lines that are no rows of a BED or BEDPE file.
+NOT_ROWS = ("#", "track", "browser")
 
-def read_bed(path: Path) -> pd.DataFrame:
+
+class _Line(NamedTuple):
+    """A line of GTF or GFF3. ``start`` is 0-based."""
+
+    chrom: str
+    feature: str
+    start: int
+    end: int
+    strand: str
+    attributes: str
+
+
+class _Exons(NamedTuple):
+    """What the exons of one transcript have in common."""
+
+    chrom: str
+    strand: str
+    names: tuple[str | None, ...]
+
+
+def read_bed(path: Path, argument: str) -> pd.DataFrame:
     """Read BED6: transcript starts if every row is one base long, otherwise genes."""
-    rows = [
-        (fields + [None] * 7)[:7] for fields in read_lines(path) if not fields[0].startswith(("#", "track", "browser"))
-    ]
+    rows = []
+    for number, fields in read_lines(path, argument):
+        if fields[0].startswith(NOT_ROWS):
+            continue
+        if len(fields) >= 3 and (fault := position_fault(fields[1], fields[2])):
+            raise ValueError(f"`{argument}`: line {number:,} of {path.name!r} {fault}")
+        rows.append((fields + [None] * 7)[:7])
     lines = pd.DataFrame(rows, columns=range(7), dtype=object)
     table = pd.DataFrame({"gene": lines[3], "chrom": lines[0], "strand": lines[5]})
     start, end = (pd.to_numeric(lines[i], errors="coerce") for i in (1, 2))
@@ -39,25 +76,42 @@ def read_bed(path: Path) -> pd.DataFrame:
     return table
 
 
-def read_gtf(path: Path) -> pd.DataFrame:
-    """Read the transcripts and genes of a GTF."""
-    names = ("gene_id", "transcript_id", "gene_name", "gene")
-    lines = _features(path, r"gene|transcript", _GTF_ATTRIBUTE, names)
-    if not (lines["feature"] == "transcript").any():
-        # old files only hold exons
-        exons = _features(path, r"exon", _GTF_ATTRIBUTE, names)
-        by = ["chrom", "strand", "gene_id", "transcript_id"]
-        rest = {name: (name, "first") for name in ("gene_name", "gene")}
-        exons = exons.groupby(by, sort=False, as_index=False).agg(start=("start", "min"), end=("end", "max"), **rest)
-        lines = pd.concat([lines, exons.assign(feature="transcript")], ignore_index=True)
+def read_gtf(path: Path, argument: str) -> pd.DataFrame:
+    """Read the transcripts and genes of a GTF, and the exons of genes without transcripts."""
+    rows: list[tuple[object, ...]] = []
+    exons: dict[_Exons, tuple[int, int]] = {}
+    # one id may have copies on several chromosomes or strands
+    with_transcripts: set[tuple[str, str, str | None]] = set()
+    for line in _read_features(path, argument, r"gene|transcript|exon"):
+        if line.feature == "exon":
+            # most exons are those of a gene that is known already
+            first = _GTF_GENE_ID.match(line.attributes)
+            if first and (line.chrom, line.strand, first[1]) in with_transcripts:
+                continue
+        names = _gtf_names(line.attributes)
+        if line.feature == "exon":
+            key = _Exons(line.chrom, line.strand, names)
+            start, end = exons.get(key, (line.start, line.end))
+            exons[key] = min(start, line.start), max(end, line.end)
+            continue
+        if line.feature == "transcript":
+            with_transcripts.add((line.chrom, line.strand, names[0]))
+        rows.append((*line[:5], *names))
+    # old files hold nothing but exons, nor do genes that users add, such as GFP
+    rows += [
+        (of.chrom, "transcript", *extent, of.strand, *of.names)
+        for of, extent in exons.items()
+        if of.names[0] and (of.chrom, of.strand, of.names[0]) not in with_transcripts
+    ]
+    lines = _as_table(rows, _GTF_NAMES)
     lines["gene"] = lines["gene_name"].fillna(lines["gene"]).fillna(lines["gene_id"])
     return _transcript_starts(lines)
 
 
-def read_gff3(path: Path) -> pd.DataFrame:
+def read_gff3(path: Path, argument: str) -> pd.DataFrame:
     """Read the genes of a GFF3, and their direct children except exons and similar parts."""
-    names = ("ID", "Parent", "gene_name", "Name", "gene", "gene_id")
-    lines = _features(path, rf"(?!(?:{_PARTS})$).*", _GFF3_ATTRIBUTE, names)
+    features = _read_features(path, argument, rf"(?!(?:{_PARTS})$).*")
+    lines = _as_table([(*line[:5], *_gff3_names(line.attributes)) for line in features], _GFF3_NAMES)
     genes = lines[lines["feature"].str.endswith("gene") & lines["ID"].notna()].drop_duplicates("ID").set_index("ID")
     ids = genes["gene_id"].fillna(genes.index.to_series().str.replace(r"^gene[:-]", "", regex=True))
     symbols = genes["gene_name"].fillna(genes["Name"]).fillna(genes["gene"]).fillna(ids).map(unquote)
@@ -67,34 +121,36 @@ def read_gff3(path: Path) -> pd.DataFrame:
     return _transcript_starts(lines[owner.isin(genes.index)])
 
 
-def read_lines(path: Path) -> Iterator[list[str]]:
-    """Yield the tab-separated fields of every non-empty line."""
-    # utf-8-sig removes the byte order mark that some editors write
-    opened = (
-        gzip.open(path, "rt", encoding="utf-8-sig") if path.suffix.lower() == ".gz" else path.open(encoding="utf-8-sig")
-    )
-    with opened as file:
-        for line in file:
-            if text := line.rstrip():
-                yield text.split("\t")
-
-
-def _features(path: Path, wanted: str, attribute: str, names: Sequence[str]) -> pd.DataFrame:
-    """Return the lines whose feature matches ``wanted``, with the attributes ``names`` as columns."""
+def _read_features(path: Path, argument: str, wanted: str) -> Iterator[_Line]:
+    """Yield the lines whose feature matches ``wanted``."""
     is_wanted = re.compile(wanted).fullmatch
-    find = [re.compile(attribute.format(name)).search for name in names]
-    rows = []
-    for fields in read_lines(path):
+    for number, fields in read_lines(path, argument):
         # comments and sequences have fewer fields
         if len(fields) == 9 and is_wanted(fields[2]):
             chrom, _, feature, start, end, _, strand, _, attributes = fields
-            found = (search(attributes) for search in find)
-            rows.append(
-                (chrom, feature, start, end, strand, *(match and match[match.lastindex or 0] for match in found))
-            )
+            if fault := position_fault(start, end, first=1):
+                raise ValueError(f"`{argument}`: line {number:,} of {path.name!r} {fault}")
+            yield _Line(chrom, feature, int(start) - 1, int(end), strand, attributes)
+
+
+def _gtf_names(attributes: str) -> tuple[str | None, ...]:
+    found: dict[str, str] = {}
+    for key, *values in _GTF_ATTRIBUTE.findall(attributes):
+        # RefSeq gives some keys several times, and some genes an empty name
+        if value := "".join(values).strip():
+            found.setdefault(key, value)
+    return tuple(found.get(name) for name in _GTF_NAMES)
+
+
+def _gff3_names(attributes: str) -> tuple[str | None, ...]:
+    pairs = (part.strip().partition("=") for part in attributes.split(";"))
+    found = {key: value for key, _, value in pairs if value}
+    return tuple(found.get(name) for name in _GFF3_NAMES)
+
+
+def _as_table(rows: Sequence[tuple[object, ...]], names: Sequence[str]) -> pd.DataFrame:
     lines = pd.DataFrame(rows, columns=["chrom", "feature", "start", "end", "strand", *names], dtype=object)
-    start, end = (pd.to_numeric(lines[column], errors="coerce") for column in ("start", "end"))
-    return lines.assign(start=start - 1, end=end)
+    return lines.astype({"start": np.int64, "end": np.int64})
 
 
 def _transcript_starts(lines: pd.DataFrame) -> pd.DataFrame:

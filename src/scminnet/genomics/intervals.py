@@ -14,9 +14,10 @@ import pandas as pd
 
 from scminnet._core.arguments import shorten
 from scminnet._core.compat import without_warning
+from scminnet._core.feature_names import INTERVAL_NAME
 
-#: Longer than any chromosome, and still exact as a floating-point number.
-LONGEST = 2**40
+#: Longest sequence that SAM and BAM files allow, so no read, fragment or peak lies beyond.
+LONGEST = 2**31 - 1
 
 #: Accepted column names for the chromosome, start and end of an interval.
 INTERVAL_COLUMNS = (
@@ -25,9 +26,8 @@ INTERVAL_COLUMNS = (
     ("end", "chromEnd", "chrom_end", "stop"),
 )
 
-#: chr1:1-2, chr1-1-2, chr1_1_2 and mixtures. The first part is greedy: everything before the last two numbers is the
-#: chromosome, even with separators in its name (chr1_KI270706v1_random, HLA-A*01:01:01:01).
-_INTERVAL_NAME = re.compile(r"^(.+)[:_-]([\d,]+)[_-]([\d,]+)$", re.MULTILINE)
+#: A whole number that is short enough to convert.
+_WHOLE = re.compile(r"[+-]?[0-9]{1,25}")
 
 
 def parse_intervals(peaks: Iterable[str] | pd.DataFrame, *, argument: str = "peaks") -> pd.DataFrame:
@@ -79,9 +79,10 @@ def parse_intervals(peaks: Iterable[str] | pd.DataFrame, *, argument: str = "pea
     with np.errstate(invalid="ignore"):
         good = (
             parts[0].notna().to_numpy()
+            & (parts[0].astype(str) != "").to_numpy()
             & (start >= 0)
             & (end > start)
-            & (end < LONGEST)
+            & (end <= LONGEST)
             & (start % 1 == 0)
             & (end % 1 == 0)
         )
@@ -89,7 +90,8 @@ def parse_intervals(peaks: Iterable[str] | pd.DataFrame, *, argument: str = "pea
         shown = [" ".join(map(str, row)) for row in given[~good].head(3).to_numpy(object)]
         raise ValueError(
             f"`{argument}`: {int((~good).sum()):,} of {len(good):,} {where} are not intervals, e.g. "
-            f"{shorten(shown)}. Give intervals such as 'chr1:100-200' with 0 <= start < end, or remove these."
+            f"{shorten(shown)}, the first in row {int(np.argmin(good)) + 1:,}. Give intervals such as 'chr1:100-200' "
+            f"with 0 <= start < end <= {LONGEST:,}, or remove these."
         )
     chrom = parts[0].astype(str).to_numpy()
     return pd.DataFrame(
@@ -101,14 +103,37 @@ def _split(names: pd.Index) -> pd.DataFrame:
     """Split names into chromosome, start and end, as text. Missing if a name does not look like an interval."""
     text = "\n".join(names)
     # one search over all names is much faster than one per name
-    rows = _INTERVAL_NAME.findall(text)
+    rows = INTERVAL_NAME.findall(text)
     if len(rows) != len(names) or text.count("\n") != max(len(names) - 1, 0):
-        matches = [_INTERVAL_NAME.fullmatch(name) for name in names]
+        matches = [INTERVAL_NAME.fullmatch(name) for name in names]
         rows = [m.groups() if m else (None, None, None) for m in matches]
     parts = pd.DataFrame(rows, columns=range(3), dtype=object)
     if "," in text:
         parts[1], parts[2] = parts[1].str.replace(",", ""), parts[2].str.replace(",", "")
     return parts
+
+
+def position_fault(start: str, end: str, *, first: int = 0) -> str | None:
+    """Say what is wrong with the start and end of an interval in a file, and what to do. ``None`` if nothing is.
+
+    Parameters
+    ----------
+    start, end
+        The two fields.
+    first
+        Number of a chromosome's first base: 0 in BED, whose intervals are half-open; 1 in GTF and GFF3, which include
+        the end.
+    """
+    for name, text in (("start", start), ("end", end)):
+        if not _WHOLE.fullmatch(text):
+            return f"has the {name} {text[:30]!r}. Give a whole number."
+    if first <= int(start) < int(end) + first and int(end) <= LONGEST:
+        return None
+    if int(start) < first:
+        return f"has the start {start}, but chromosomes begin at {first}. Correct the line."
+    if int(end) > LONGEST:
+        return f"has the end {end}, beyond the longest chromosome of SAM files, {LONGEST:,}. Correct the line."
+    return f"has the start {start} and the end {end}. Give an end after the start."
 
 
 def overlaps(intervals: pd.DataFrame, others: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:

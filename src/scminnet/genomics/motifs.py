@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from tqdm.auto import tqdm
 
 from scminnet._core import compat
+from scminnet._core.text_files import open_text
 
 #: Pseudocount per column, divided by the nucleotide frequencies, as in motifmatchr and chromVAR.
 PSEUDOCOUNT = 0.8
@@ -68,12 +70,12 @@ def read_motifs(path: str | os.PathLike[str] | None = None) -> list[Motif]:
         raise FileNotFoundError(
             f"`motifs`: there is no file {str(path)!r}. Give a file of motifs in MEME or JASPAR format."
         )
+    with open_text(path, "motifs") as handle:
+        text = handle.read()
+    start = text.lstrip()
+    kind = "minimal" if start.startswith("MEME") else "jaspar" if start.startswith(">") else "pfm"
     try:
-        text = path.read_text(encoding="utf-8")
-        start = text.lstrip()
-        kind = "minimal" if start.startswith("MEME") else "jaspar" if start.startswith(">") else "pfm"
-        with path.open(encoding="utf-8") as handle:
-            parsed = list(motifs.parse(handle, kind))
+        parsed = list(motifs.parse(io.StringIO(text), kind))
         found = [
             Motif(str(getattr(m, "matrix_id", None) or m.name or path.stem), str(m.name or path.stem), _counts(m))
             for m in parsed

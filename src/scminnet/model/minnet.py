@@ -181,7 +181,9 @@ class MinNet(SiameseTrainingMixin, DiagnoseMixin, EmbeddingMixin, QueryMixin, Sa
         Warns
         -----
         UserWarning
-            Values look like raw counts, or a cell type has fewer than 3 cells.
+            Values look like raw counts, or a cell type has fewer than 3 cells. Or most cells of two modalities have
+            names that differ around the barcode only (``AAACGAAAGCGCAATC`` and ``AAACGAAAGCGCAATC-1``), so they count
+            as different cells.
         """
         setup_method_args = cls._get_setup_method_args(**locals())
         manager = register(

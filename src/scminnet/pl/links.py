@@ -202,7 +202,12 @@ def _region(table: pd.DataFrame, gene: str, tss: pd.DataFrame | str | os.PathLik
         annotation = check_annotation(tss, body=True)
         own = annotation[(annotation["gene"].astype(str) == gene) & annotation["chrom"].isin(table["chrom"])]
         if own.empty:
-            raise ValueError(f"`tss` lacks {gene!r} on {table['chrom'].iloc[0]}. Give the annotation of the links.")
+            there = annotation.loc[annotation["gene"].astype(str) == gene, "chrom"].unique()
+            where = f"; it has that gene on {shorten(there)}" if len(there) else ""
+            raise ValueError(
+                f"`tss` lacks {gene!r} on {table['chrom'].iloc[0]!r}{where}. "
+                "Give the annotation of the links, with the same names of genes and chromosomes."
+            )
         body = int(own["start"].min()), int(own["end"].max())
     extent = [table["start"].min(), table["end"].max(), table["tss"].min(), table["tss"].max(), *(body or ())]
     start, end = float(min(extent)), float(max(extent))

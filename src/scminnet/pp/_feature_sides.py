@@ -24,6 +24,7 @@ from scminnet.coupling.linking import (
     turned,
 )
 from scminnet.genomics import parse_intervals, why_no_overlap
+from scminnet.genomics.chromosomes import ByChromosome, check_chromosomes, genes_by_chromosome
 from scminnet.pp._kinds import GENES, PEAKS, PROTEINS, infer_kind, resolve_kinds
 from scminnet.pp._link_peaks import link_peaks
 
@@ -151,6 +152,15 @@ def check_methods(methods: Sequence[str], sides: Sides, given: Mapping[str, Any]
                 f"`{argument}` is given, but {what} are linked by {shorten(methods)}. Leave it out, or add "
                 f"{method!r} to `method`."
             )
+
+
+def check_side_chromosomes(sides: Sides, starts: pd.DataFrame) -> None:
+    """Check that peaks and annotation name chromosomes alike; to be called by the public function."""
+    for side in sides:
+        if side.kind == PEAKS:
+            chroms = parse_intervals(side.adata.var, argument=f"mdata[{side.modality!r}].var")["chrom"]
+            peaks = ByChromosome.of("peaks", "peaks", chroms)
+            check_chromosomes(peaks, genes_by_chromosome(starts), argument="annotation", stacklevel=4)
 
 
 def told_organism_of(sides: Sides, starts: pd.DataFrame | None) -> str:

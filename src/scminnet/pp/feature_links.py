@@ -26,6 +26,7 @@ from scminnet.pp._feature_sides import (
     Sides,
     asked_methods,
     check_methods,
+    check_side_chromosomes,
     default_method,
     hint,
     link,
@@ -132,7 +133,14 @@ def feature_links(
     ValueError
         A modality is not there, given twice, or has repeated names; what it measures is not known; an argument is
         missing, has no effect or is out of its range; ``table`` has no two columns, or weights that are negative or
-        NaN; fewer than 3 features of a modality, or under 2 % of both, are linked.
+        NaN; peaks and ``annotation`` have no chromosome name in common, or those that hold under 5 % of either; fewer
+        than 3 features of a modality, or under 2 % of both, are linked.
+
+    Warns
+    -----
+    UserWarning
+        The genes of two modalities look like those of two organisms. Shared chromosomes hold less than half of the
+        peaks and of the genes, or renaming them would help.
 
     Notes
     -----
@@ -180,6 +188,7 @@ def feature_links(
             raise ValueError(
                 "`upstream` and `downstream` are 0, so windows are empty. Raise one, or set `gene_body=True`."
             )
+        check_side_chromosomes(sides, starts)
     own = None if table is None else read_table(table, first, second)
     if key_added in mdata.uns:
         stored_links(mdata, key_added)

@@ -9,9 +9,9 @@ genes from a GTF or GFF file, not from a TSS table.
 from __future__ import annotations
 
 import csv
-import gzip
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,13 +21,21 @@ from mudata import MuData
 from scipy import sparse
 
 from scminnet._core.arguments import shorten
+from scminnet._core.cell_names import find_alike
 from scminnet._core.logging import logger
 from scminnet._core.obs import obs_column
+from scminnet._core.text_files import UnreadableError, open_text, read_lines
+from scminnet.genomics.intervals import LONGEST, position_fault
 
 #: Fragments read at a time, about 200 MB.
 _CHUNK = 2_000_000
 
 _COLUMNS = ("chrom", "start", "end", "barcode")
+
+#: With a smaller share of the barcodes, and more that are written otherwise, barcodes are written otherwise.
+_MIN_SHARE = 0.05
+
+_REMEDY = "Give tab-separated chromosome, start, end and barcode, as Cell Ranger writes them, plain or gzipped."
 
 
 #: A file of fragments, or one for each batch.
@@ -35,11 +43,11 @@ Fragments = str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]]
 
 
 class Sums(NamedTuple):
-    """Weighted sums over peaks or fragments (cells x genes, CSR float32), number per gene, and their chromosomes."""
+    """Weighted sums over peaks or fragments (cells x genes, CSR float32), their number per gene and per chromosome."""
 
     matrix: sparse.csr_matrix
     n_counted: np.ndarray
-    chroms: Iterable[str]
+    chroms: pd.Series
 
 
 class FileCells(NamedTuple):
@@ -115,60 +123,97 @@ def sum_fragments(
     Raises
     ------
     ValueError
-        A file is not a fragments file, or has none of its cells' barcodes.
+        A file is not a fragments file, or has none of its cells' barcodes, or less than 5 % and more that are written
+        otherwise.
     """
     total = sparse.csr_matrix((n_cells, n_genes), dtype=np.float32)
     n_counted = np.zeros(n_genes, dtype=np.int64)
-    chroms: set[str] = set()
+    chroms = pd.Series(dtype=np.int64)
     for path, rows, barcodes in files:
         logger.info("counting fragments of %d cells in %s", len(rows), path.name)
-        seen: list[str] = []
-        found = False
+        seen = pd.Index([])
+        has_fragments = np.zeros(len(barcodes), dtype=bool)
         for chunk in _chunks(path):
             spellings = chunk["barcode"].cat.categories
-            seen = seen or spellings.tolist()
-            # a missing barcode has the code -1
-            cell = np.append(barcodes.get_indexer(spellings), -1)[chunk["barcode"].cat.codes]
-            chunk, row = chunk[cell >= 0], rows[cell[cell >= 0]]
-            found |= len(row) > 0
-            chroms |= set(chunk["chrom"].unique())
+            seen = seen if len(seen) else spellings
+            cell = barcodes.get_indexer(spellings)[chunk["barcode"].cat.codes]
+            chunk, cell = chunk[cell >= 0], cell[cell >= 0]
+            row = rows[cell]
+            has_fragments[cell] = True
+            on_each = chunk["chrom"].value_counts()
+            chroms = chroms.add(on_each[on_each > 0].rename(str), fill_value=0).astype(np.int64)
             weights = weigh(chunk)
             n_counted += np.diff(weights.indptr)
             of_cell = sparse.csr_matrix(
                 (np.ones(len(row), np.float32), (row, np.arange(len(row)))), (n_cells, len(row))
             )
             total += of_cell @ weights
-        if not found:
-            raise ValueError(
-                f"`fragments`: {path.name!r} has none of the {len(barcodes):,} barcodes {shorten(barcodes, 3)}; "
-                f"it has {shorten(seen, 3)}. "
-                "Give as `barcode_key` the column of the modality's `obs` with the file's barcodes."
-            )
-    return Sums(total, n_counted, chroms)
+        _check_barcodes(path, barcodes, has_fragments, seen)
+    return Sums(total, n_counted, chroms.sort_values(ascending=False, kind="stable"))
+
+
+def _check_barcodes(path: Path, barcodes: pd.Index, has_fragments: np.ndarray, seen: pd.Index) -> None:
+    """Raise or warn if a file lacks the barcodes of most of its cells; to be called by ``sum_fragments``."""
+    n_found, n = int(has_fragments.sum()), len(barcodes)
+    if n_found >= n / 2:
+        return
+    alike = find_alike(barcodes, seen)
+    found = f"has {f'only {n_found:,}' if n_found else 'none'} of the {n:,} barcodes {shorten(barcodes, 3)}"
+    text = (
+        f"`fragments`: {path.name!r} {found}; it has {shorten(seen, 3)}. {f'{alike.sentence()} ' if alike else ''}"
+        "Give as `barcode_key` the column of the modality's `obs` with the file's barcodes."
+    )
+    if n_found == 0 or (alike and n_found < _MIN_SHARE * n):
+        raise ValueError(text)
+    warnings.warn(text, UserWarning, stacklevel=4)
 
 
 def _chunks(path: Path) -> Iterator[pd.DataFrame]:
     """Yield tables of fragments."""
-    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
+    with open_text(path, "fragments") as file:
         # not `comment="#"`, because barcodes may contain one
-        n_comments = next((i for i, line in enumerate(file) if not line.startswith("#")), 0)
+        n_comments = next((i for i, line in enumerate(file) if not line.startswith("#")), None)
+    if n_comments is None:
+        raise ValueError(f"`fragments`: {path.name!r} is not a fragments file: it has no fragment. {_REMEDY}")
     try:
-        chunks = pd.read_csv(
-            path,
-            sep="\t",
-            header=None,
-            names=list(_COLUMNS),
-            usecols=range(len(_COLUMNS)),
-            skiprows=n_comments,
-            # not "category", because pandas 3.1 turns it into numbers, so that "1" and "01" become equal
-            dtype={"chrom": str, "start": np.int64, "end": np.int64, "barcode": str},
-            quoting=csv.QUOTE_NONE,
-            chunksize=_CHUNK,
-        )
-        for chunk in chunks:
-            yield chunk.astype({"chrom": "category", "barcode": "category"})
-    except (ValueError, OSError, EOFError) as error:
-        raise ValueError(
-            f"`fragments`: {path.name!r} is not a fragments file ({error}). "
-            "Give tab-separated chromosome, start, end and barcode, plain or gzipped."
-        ) from error
+        with open_text(path, "fragments") as file:
+            chunks = pd.read_csv(
+                file,
+                sep="\t",
+                header=None,
+                names=list(_COLUMNS),
+                usecols=range(len(_COLUMNS)),
+                skiprows=n_comments,
+                # not "category", because pandas 3.1 turns it into numbers, so that "1" and "01" become equal
+                dtype={"chrom": str, "start": np.int64, "end": np.int64, "barcode": str},
+                # a barcode may be called NA
+                keep_default_na=False,
+                quoting=csv.QUOTE_NONE,
+                chunksize=_CHUNK,
+            )
+            for chunk in chunks:
+                start, end = chunk["start"].to_numpy(), chunk["end"].to_numpy()
+                chunk = chunk.astype({"chrom": "category", "barcode": "category"})
+                named = all("" not in chunk[column].cat.categories for column in ("chrom", "barcode"))
+                if not (named and (0 <= start).all() and (start < end).all() and (end <= LONGEST).all()):
+                    raise ValueError("some rows are no fragments")
+                yield chunk
+    except UnreadableError:
+        raise
+    except (ValueError, OverflowError) as error:
+        _check_lines(path)
+        raise ValueError(f"`fragments`: {path.name!r} is not a fragments file ({error}). {_REMEDY}") from error
+
+
+def _check_lines(path: Path) -> None:
+    """Raise for the first line that is no fragment. Slower than pandas, which does not name the line."""
+    is_header = True
+    for number, fields in read_lines(path, "fragments"):
+        is_header &= fields[0].startswith("#")
+        if is_header:
+            continue
+        place = f"`fragments`: {path.name!r} is not a fragments file: line {number:,}"
+        if len(fields) < len(_COLUMNS) or "" in (fields[0], fields[3]):
+            raise ValueError(f"{place} is {' '.join(fields)[:60]!r}. {_REMEDY}")
+        if fault := position_fault(fields[1], fields[2]):
+            raise ValueError(f"{place} {fault}")

@@ -19,6 +19,7 @@ from scminnet._core.logging import logger
 from scminnet._core.mdata import check_modalities, check_mudata, check_not_view, layer_matrix
 from scminnet._core.values import check_values, warn_unless_counts
 from scminnet.genomics import check_annotation, parse_intervals, why_no_overlap
+from scminnet.genomics.chromosomes import ByChromosome, check_chromosomes, genes_by_chromosome
 from scminnet.pp.fragments import Fragments, Sums, cells_of_files, sum_fragments
 from scminnet.pp.gene_windows import membership
 
@@ -58,8 +59,8 @@ def gene_activity(
     layer
         Layer of counts, cells x peaks. ``None``: ``X``.
     fragments
-        File of fragments to count instead of peaks, plain or gzipped, as Cell Ranger writes it. Or one file per batch:
-        ``{batch: path}``. It needs neither an index nor peaks.
+        File of fragments to count instead of peaks, as Cell Ranger writes it, plain or gzipped whatever its name. Or
+        one file per batch: ``{batch: path}``. It needs neither an index nor peaks.
     batch_key
         Column of ``mdata.obs`` or ``mdata[atac].obs`` with the batches that ``fragments`` names, if any.
     barcode_key
@@ -108,12 +109,14 @@ def gene_activity(
     ValueError
         A modality, layer or column is missing, or ``key_added`` exists already; a parameter is out of its range; peaks
         or fragments can not be parsed; values are NaN, infinite or negative; a batch has no file; barcodes are missing,
-        repeated or not in the file; peaks and annotation have no chromosome name in common; or no gene has a peak.
+        repeated or not in the file; peaks and annotation have no chromosome name in common, or those that hold under 5
+        % of either; or no gene has a peak.
 
     Warns
     -----
     UserWarning
-        The values are not whole numbers, so they do not look like counts.
+        The values are not whole numbers, so they do not look like counts. Shared chromosomes hold less than half of the
+        peaks (or fragments) and of the genes, or renaming them would help. Less than half of the cells have fragments.
 
     Examples
     --------
@@ -135,18 +138,24 @@ def gene_activity(
     _check_windows(upstream, downstream, gene_body, decay)
     starts = check_annotation(tss, body=gene_body)
     genes = pd.Index(starts["gene"].astype(str)).unique()
+    annotated = genes_by_chromosome(starts)
     windows: dict[str, Any] = {"upstream": upstream, "downstream": downstream, "gene_body": gene_body, "decay": decay}
     weigh = partial(membership, starts=starts, genes=genes, **windows)
     if fragments is None:
         _check_unused({"batch_key": batch_key, "barcode_key": barcode_key}, "`fragments` is not given")
-        counted, sums = "peaks", _sum_peaks(mdata, atac, layer, weigh)
+        counts = layer_matrix(mdata, atac, layer, "layer")
+        check_values(counts, atac)
+        peaks = parse_intervals(mdata.mod[atac].var, argument=f"mdata[{atac!r}].var")
+        check_chromosomes(ByChromosome.of("peaks", "peaks", peaks["chrom"]), annotated, argument="tss")
+        counted, sums = "peaks", _sum_peaks(counts, peaks, weigh)
     else:
         _check_unused({"layer": layer}, "`fragments` are counted instead of peaks")
         files = cells_of_files(mdata, atac, fragments, batch_key, barcode_key)
         counted, sums = "fragments", sum_fragments(files, mdata.mod[atac].n_obs, len(genes), weigh)
+        check_chromosomes(ByChromosome("fragments", "fragments", sums.chroms), annotated, argument="tss")
     kept = sums.n_counted > 0
     if not kept.any():
-        raise ValueError(why_no_overlap(sums.chroms, starts, counted))
+        raise ValueError(why_no_overlap(sums.chroms.index, starts, counted))
     if fragments is None:
         found = check_values(layer_matrix(mdata, atac, layer, "layer"), atac)
         warn_unless_counts({atac: found}, "Gene activity")
@@ -189,13 +198,11 @@ def _check_windows(upstream: int, downstream: int, gene_body: bool, decay: float
         check_positive(decay, "decay")
 
 
-def _sum_peaks(mdata: MuData, atac: str, layer: str | None, weigh: Callable[[pd.DataFrame], sparse.csc_matrix]) -> Sums:
+def _sum_peaks(counts: Any, peaks: pd.DataFrame, weigh: Callable[[pd.DataFrame], sparse.csc_matrix]) -> Sums:
     """Sum the weighted counts of each cell's peaks."""
-    counts = layer_matrix(mdata, atac, layer, "layer")
-    check_values(counts, atac)
-    peaks = parse_intervals(mdata.mod[atac].var, argument=f"mdata[{atac!r}].var")
     weights = weigh(peaks)
-    return Sums(sparse.csr_matrix(counts, dtype=np.float32) @ weights, np.diff(weights.indptr), peaks["chrom"].unique())
+    sums = sparse.csr_matrix(counts, dtype=np.float32) @ weights
+    return Sums(sums, np.diff(weights.indptr), peaks["chrom"].value_counts())
 
 
 def _check_unused(arguments: Mapping[str, Any], reason: str) -> None:

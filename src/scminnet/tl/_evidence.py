@@ -12,8 +12,11 @@ import pandas as pd
 from scipy import sparse
 
 from scminnet._core.arguments import shorten
+from scminnet._core.text_files import name_without_gz, open_text, read_lines
 from scminnet.genomics import INTERVAL_COLUMNS, overlaps, parse_intervals
-from scminnet.genomics.annotation_formats import read_lines
+from scminnet.genomics.annotation_formats import NOT_ROWS
+from scminnet.genomics.chromosomes import ByChromosome, check_chromosomes
+from scminnet.genomics.intervals import position_fault
 
 ANCHOR_COLUMNS = ("chrom1", "start1", "end1", "chrom2", "start2", "end2")
 
@@ -44,18 +47,19 @@ def read_evidence(evidence: Any) -> pd.DataFrame:
 def _read_file(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise FileNotFoundError(f"`evidence`: there is no file {str(path)!r}. Give the path of a BEDPE or text file.")
-    suffix = Path(path.name.removesuffix(".gz")).suffix.lower()
+    suffix = Path(name_without_gz(path)).suffix
     readable = (".bedpe", ".tsv", ".txt", ".csv")
     if suffix not in readable:
         raise ValueError(
             f"`evidence` is {path.name!r}. Give a file whose name ends in {shorten(readable)}, or that and '.gz'; "
             "or a table."
         )
+    if suffix == ".bedpe":
+        return _read_bedpe(path)
     try:
-        if suffix == ".bedpe":
-            return _read_bedpe(path)
-        return pd.read_csv(path, sep="," if suffix == ".csv" else "\t", comment="#")
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, EOFError, OSError) as error:
+        with open_text(path, "evidence") as file:
+            return pd.read_csv(file, sep="," if suffix == ".csv" else "\t", comment="#")
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise ValueError(
             f"`evidence`: {path.name!r} can not be read as {suffix[1:].upper()}: {error}. "
             "Check the file, or read it yourself and give the table."
@@ -63,17 +67,23 @@ def _read_file(path: Path) -> pd.DataFrame:
 
 
 def _read_bedpe(path: Path) -> pd.DataFrame:
-    rows = [fields[:6] for fields in read_lines(path) if not fields[0].startswith(("#", "track", "browser"))]
+    rows = [(number, row[:6]) for number, row in read_lines(path, "evidence") if not row[0].startswith(NOT_ROWS)]
     # some programs write a header without #
-    if rows and len(rows[0]) == 6 and not re.fullmatch(r"-?\d+", rows[0][1]):
+    if rows and len(rows[0][1]) == 6 and not re.fullmatch(r"-?\d+", rows[0][1][1]):
         rows = rows[1:]
-    short = [row for row in rows if len(row) < 6]
+    short = [row for _, row in rows if len(row) < 6]
     if short:
         raise ValueError(
             f"`evidence`: {len(short):,} of {len(rows):,} lines of {path.name!r} have fewer than six fields separated "
             f"by tabs, e.g. {shorten([' '.join(row) for row in short], 3)}. Give BEDPE: {' '.join(ANCHOR_COLUMNS)}."
         )
-    return pd.DataFrame(rows, columns=list(ANCHOR_COLUMNS), dtype=object)
+    for number, row in rows:
+        # an end of unknown position is marked by a dot, and has no numbers
+        if "." not in (row[0], row[3]):
+            for start, end in (row[1:3], row[4:6]):
+                if fault := position_fault(start, end):
+                    raise ValueError(f"`evidence`: line {number:,} of {path.name!r} {fault}")
+    return pd.DataFrame([row for _, row in rows], columns=list(ANCHOR_COLUMNS), dtype=object)
 
 
 def look_up(
@@ -185,10 +195,7 @@ def _incidence(places: pd.DataFrame, anchors: pd.DataFrame) -> sparse.csr_matrix
 
 
 def _check_chromosomes(ours: pd.Series, theirs: pd.Series) -> None:
-    ours, theirs = pd.unique(ours), pd.unique(theirs)
-    if not set(ours) & set(theirs):
-        raise ValueError(
-            "`evidence`: links and evidence have no chromosome name in common. "
-            f"The links lie on {shorten(ours)}, the evidence on {shorten(theirs)}. Rename one of them, "
-            "or take evidence of the links' genome build."
-        )
+    """Check that links and evidence name chromosomes alike."""
+    sides = ByChromosome.of("links", "links", ours), ByChromosome.of("evidence", "evidence", theirs)
+    # link_support calls look_up, which calls a function that calls this one
+    check_chromosomes(*sides, argument="evidence", stacklevel=6)

@@ -11,6 +11,7 @@ import pandas as pd
 from mudata import MuData
 
 from scminnet._core.arguments import shorten
+from scminnet._core.cell_names import find_alike
 from scminnet._core.matrices import Block, fold, read_columns
 from scminnet._core.mdata import check_modalities, layer_matrix, layer_names
 from scminnet._core.values import check_values
@@ -135,9 +136,11 @@ def _shared_names(mdata: MuData, rna: str, atac: str) -> pd.Index:
     ours, theirs = mdata.mod[rna].obs_names, mdata.mod[atac].obs_names
     names = ours if ours.equals(theirs) else ours[ours.isin(theirs)]
     if names.empty:
+        alike = find_alike(ours, theirs)
+        hint = f" {alike.sentence()} Name them alike if they are the same cells." if alike else ""
         raise ValueError(
             f"`mdata`: modalities {rna!r} and {atac!r} have no observation in common ({shorten(ours, 2)} against "
-            f"{shorten(theirs, 2)}). Make bulks of both with `scminnet.tl.minibulk`, or give paired cells."
+            f"{shorten(theirs, 2)}).{hint} Make bulks of both with `scminnet.tl.minibulk`, or give paired cells."
         )
     return names
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from scminnet._core.arguments import shorten
+from scminnet._core.feature_names import find_renaming
 from scminnet.genomics import overlaps, why_no_overlap, windows
 
 #: A peak whose midpoint lies this many bases or fewer upstream of a start is its promoter (paper, "links").
@@ -54,6 +56,7 @@ def window_pairs(
         The genes' modality, for the texts.
     """
     extent = ["start", "end"] if gene_body else []
+    named = starts.set_index("gene")[[column for column in ("gene_id",) if column in starts]]
     starts = starts[["gene", "chrom", "tss", "strand", *extent]].astype({"gene": str, "chrom": str, "strand": str})
     starts = starts.drop_duplicates(ignore_index=True)
     annotated = pd.unique(starts["gene"])
@@ -66,6 +69,8 @@ def window_pairs(
             + ("." if genes is None else f", of those asked for ({shorten(wanted, 3)}).")
             + " Give genes under the names of both, e.g. `tss.assign(gene=tss['gene_id'])` where the features are ids."
         )
+    if genes is None:
+        _warn_of_names(features, named, len(usable), modality)
     starts = starts[starts["gene"].isin(usable)]
     middle = ((peaks["start"] + peaks["end"]) // 2).to_numpy()
     points = pd.DataFrame({"chrom": peaks["chrom"].to_numpy(), "start": middle, "end": middle + 1})
@@ -100,3 +105,20 @@ def window_pairs(
         else:
             left_out[gene] = "no peak in its window"
     return Pairs(table, left_out)
+
+
+def _warn_of_names(features: pd.Index, annotation: pd.DataFrame, n_usable: int, modality: str) -> None:
+    """Warn if more genes would be annotated under names that are written otherwise; called by ``window_pairs``."""
+    found = find_renaming(annotation, features)
+    if found is None:
+        return
+    other, own = found.example
+    where = f"in its column {found.column!r}" if found.column else "there"
+    beyond = f" apart from {found.beyond}" if found.beyond else ""
+    warnings.warn(
+        f"`tss` has {n_usable:,} of the {len(features):,} genes of modality {modality!r}. {found.n_found:,} are "
+        f"{where}{beyond}, e.g. {other!r} for {own!r}. Give genes under the names of both, e.g. "
+        "`tss.assign(gene=tss['gene_id'])` where the features are ids.",
+        UserWarning,
+        stacklevel=4,
+    )

@@ -15,6 +15,7 @@ from scminnet._core.logging import logger
 from scminnet._core.mdata import check_copyable, check_mudata, check_not_view
 from scminnet._core.params import recorded
 from scminnet.genomics import check_annotation, parse_intervals
+from scminnet.genomics.chromosomes import ByChromosome, check_chromosomes, genes_by_chromosome
 from scminnet.genomics.link_table import LINK_COLUMNS, LINKS_KEY
 from scminnet.tl._correlation import check_method
 from scminnet.tl._link_scores import read_pool, read_values, score, why_undefined
@@ -174,9 +175,15 @@ def cre_links(
     ValueError
         ``mdata`` is a view. A modality or layer is missing, or the modalities share no observation. A parameter is out
         of its range, or ``nonzero`` is set with Spearman. Values are NaN or infinite. Peaks do not parse. No gene asked
-        for is both measured and annotated. Peaks and annotation have no chromosome name in common. No gene has a peak,
-        or no pair varies. Every group has fewer than ``min_bulks`` bulks. For ``"matched"``, fewer than 30 peaks lie on
-        other chromosomes. ``genome`` is not that of the peaks.
+        for is both measured and annotated. Peaks and annotation have no chromosome name in common, or those that hold
+        under 5 % of either. No gene has a peak, or no pair varies. Every group has fewer than ``min_bulks`` bulks. For
+        ``"matched"``, fewer than 30 peaks lie on other chromosomes. ``genome`` is not that of the peaks.
+
+    Warns
+    -----
+    UserWarning
+        Shared chromosomes hold less than half of the peaks and of the genes, or renaming them would help. ``tss`` has a
+        tenth more of the genes under names that are written otherwise.
 
     Examples
     --------
@@ -204,6 +211,7 @@ def cre_links(
     groups, small = _by_size(observed.groups, min_bulks)
     peaks = parse_intervals(observed.peaks.var, argument=f"mdata[{atac!r}].var")
     starts = check_annotation(tss, body=gene_body)
+    check_chromosomes(ByChromosome.of("peaks", "peaks", peaks["chrom"]), genes_by_chromosome(starts), argument="tss")
     extent: dict[str, Any] = {"upstream": upstream, "downstream": downstream, "gene_body": gene_body}
     pairs = window_pairs(peaks, starts, observed.genes.names, genes, **extent, modality=rna)
     # one draw, so that every group has the same background peaks

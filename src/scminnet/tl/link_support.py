@@ -105,8 +105,13 @@ def link_support(
         ``evidence`` is the path of no file.
     ValueError
         A table lacks columns or rows. Intervals or outcomes do not parse, or the file can not be read. Links and
-        evidence have no chromosome or no gene in common, or the evidence covers no link. A score is missing. A
-        parameter is out of its range.
+        evidence have no chromosome or no gene in common, or chromosomes that hold under 5 % of either. The evidence
+        covers no link. A score is missing. A parameter is out of its range.
+
+    Warns
+    -----
+    UserWarning
+        Shared chromosomes hold less than half of the links and of the evidence, or renaming them would help.
 
     Notes
     -----

@@ -10,8 +10,9 @@ import pandas as pd
 from mudata import MuData
 from scvi.data.fields import MuDataCategoricalObsField, MuDataLabelsWithUnlabeledObsField, MuDataLayerField
 
+from scminnet._core.arguments import shorten
 from scminnet._core.keys import BATCH_COLUMN, LABELS_COLUMN
-from scminnet.model.data.obs_columns import resolve_batches, resolve_labels
+from scminnet.model.data.obs_columns import query_labels, resolve_batches, resolve_labels
 
 
 def layer_field_key(modality: str) -> str:
@@ -40,6 +41,13 @@ class MuDataResolvedLabelsField(MuDataLabelsWithUnlabeledObsField):
         self._preregister = lambda _self, mdata: _write_column(
             mdata, LABELS_COLUMN, resolve_labels(mdata, labels_key, modalities, unlabeled_category, allow_missing=True)
         )
+        self._labels_of = lambda mdata, known: query_labels(mdata, labels_key, modalities, known, unlabeled_category)[0]
+
+    def transfer_field(self, state_registry: dict[str, Any], mdata_target: MuData, **kwargs: Any) -> dict[str, Any]:
+        """Transfer the field. Labels that the model does not know count as unlabelled."""
+        known = state_registry["categorical_mapping"]
+        self._preregister = lambda _self, mdata: _write_column(mdata, LABELS_COLUMN, self._labels_of(mdata, known))
+        return super().transfer_field(state_registry, mdata_target, **kwargs)
 
 
 class MuDataResolvedBatchField(MuDataCategoricalObsField):
@@ -61,9 +69,12 @@ def check_features(mdata: MuData, modality: str, reference: Sequence[str] | np.n
     """Raise unless the modality has the reference's features in the reference's order."""
     names = mdata.mod[modality].var_names
     if not np.array_equal(names.astype(str), np.asarray(reference, dtype=str)):
-        known = names.isin(reference)
-        raise ValueError(
-            f"modality {modality!r} has {len(names):,} features, {int(known.sum()):,} of them among the model's "
-            f"{len(reference):,}, or they are in another order. "
-            "Call `MinNet.prepare_query_mudata(mdata, model)` first."
-        )
+        wanted = pd.Index(reference)
+        known = names.isin(wanted)
+        lacking, more = wanted[~wanted.isin(names)], names[~known]
+        found = f"has the model's {len(wanted):,} features in another order"
+        if len(lacking) or len(more):
+            found = f"has {len(names):,} features, {int(known.sum()):,} of them among the model's {len(wanted):,}"
+            found += f"; it lacks {len(lacking):,}, e.g. {shorten(lacking, 3)}" if len(lacking) else ""
+            found += f"; the model does not know {len(more):,}, e.g. {shorten(more, 3)}" if len(more) else ""
+        raise ValueError(f"modality {modality!r} {found}. Call `MinNet.prepare_query_mudata(mdata, model)` first.")

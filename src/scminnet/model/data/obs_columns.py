@@ -91,13 +91,23 @@ def check_labels(labels: pd.Series, unlabeled_category: str) -> None:
         )
 
 
-def check_known_labels(labels: pd.Series, mapping: Sequence[str], unlabeled_category: str) -> None:
-    """Raise if a query has labels that the reference lacks."""
-    new = sorted(set(labels) - set(mapping) - {unlabeled_category})
-    if new:
-        n_cells = int(labels.isin(new).sum())
-        raise ValueError(
-            f"the query's labels {shorten(new)} ({n_cells:,} cells) are not among the model's "
-            f"{shorten([m for m in mapping if m != unlabeled_category], 10)}. "
-            f"Rename them, or set them to the unlabelled category {unlabeled_category!r}."
-        )
+def query_labels(
+    mdata: MuData, labels_key: str | None, modalities: Sequence[str], known: Sequence[str], unlabeled_category: str
+) -> tuple[pd.Series, str | None]:
+    """Return one label per cell of a query, and a sentence on those that are not used.
+
+    A query's labels are its own: it may have types that the model does not know, or none. Cells of such types, and all
+    cells where the columns can not be used, get the unlabelled category.
+    """
+    try:
+        labels = resolve_labels(mdata, labels_key, modalities, unlabeled_category, allow_missing=True)
+    except ValueError as error:
+        return pd.Series(unlabeled_category, index=mdata.obs_names, dtype=object), f"not used: {error}"
+    is_known = labels.isin([*known, unlabeled_category])
+    if is_known.all():
+        return labels, None
+    new = labels[~is_known]
+    return (
+        labels.where(is_known, unlabeled_category),
+        f"of {len(new):,} of {len(labels):,} cells are not among the model's and are not used: {shorten(new.unique())}",
+    )

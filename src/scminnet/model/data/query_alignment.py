@@ -14,6 +14,7 @@ from scipy import sparse
 from scminnet._core import compat, matrices
 from scminnet._core.arguments import shorten
 from scminnet._core.logging import logger
+from scminnet.model.data.query_names import check_feature_names, check_modality_names
 
 
 def align_features(adata: AnnData, features: pd.Index) -> AnnData:
@@ -64,16 +65,17 @@ def align_query(mdata: MuData, features: Mapping[str, Sequence[str]]) -> MuData:
     Raises
     ------
     ValueError
-        The query has none of the reference's modalities, or a modality has none of its features.
+        The query has none of the reference's modalities, or one of them under another name. A modality has none of its
+        features, or hardly any and more under names that are written otherwise.
     """
+    check_modality_names(mdata, features)
     shared = [m for m in features if m in mdata.mod]
     if not shared:
         raise ValueError(
             f"`mdata` has modalities {shorten(mdata.mod)}, the model {shorten(features)}: none in common. "
             "Name the query's modalities as in the reference."
         )
-    counts = {m: int(pd.Index(features[m]).isin(mdata.mod[m].var_names).sum()) for m in shared}
-    for modality, n_known in counts.items():
+    for modality in shared:
         names = mdata.mod[modality].var_names
         if not names.is_unique:
             twice = names[names.duplicated()].unique()
@@ -81,15 +83,16 @@ def align_query(mdata: MuData, features: Mapping[str, Sequence[str]]) -> MuData:
                 f"modality {modality!r} has duplicate var_names: {shorten(twice)}. "
                 f"Make them unique, e.g. `mdata[{modality!r}].var_names_make_unique()` followed by `mdata.update()`."
             )
-        if n_known == 0:
-            raise ValueError(
-                f"modality {modality!r} of `mdata` has none of the model's {len(features[modality]):,} features: "
-                f"it has {shorten(names, 3)}, the model {shorten(features[modality], 3)}. "
-                "Use the same kind of names: symbols or Ensembl ids, and the same peaks."
-            )
+    counts = {}
+    for m in shared:
+        counts[m] = check_feature_names(mdata, m, pd.Index(features[m]))
+    missing = [m for m in shared if counts[m] < len(features[m])]
+    unused = [m for m in mdata.mod if m not in features]
     logger.info(
-        "features of the model found in the query: %s; missing ones are filled with zeros",
+        "features of the model found in the query: %s%s%s",
         ", ".join(f"{m} {counts[m]:,} of {len(features[m]):,}" for m in shared),
+        f"; missing ones of {shorten(missing)} are filled with zeros" if missing else "",
+        f"; not used, because the model does not know them: {shorten(unused)}" if unused else "",
     )
     aligned = {
         m: align_features(adata, pd.Index(features[m])) if m in features else _copy_unless_stored(adata)

@@ -12,10 +12,11 @@ from scvi.data import AnnDataManager
 
 from scminnet._core.arguments import shorten
 from scminnet._core.compat import without_warning
+from scminnet._core.logging import logger
 from scminnet._core.mdata import check_modalities, check_mudata, check_not_view, layer_matrix, layer_names
 from scminnet._core.values import check_values
 from scminnet.model._scvi import AnnDataManagerValidationCheck
-from scminnet.model.data.cell_index import check_measured, rows_in_modalities
+from scminnet.model.data.cell_index import check_measured, rows_in_modalities, warn_of_alike_names
 from scminnet.model.data.fields import (
     MuDataOptionalLayerField,
     MuDataResolvedBatchField,
@@ -23,7 +24,8 @@ from scminnet.model.data.fields import (
     check_features,
     layer_field_key,
 )
-from scminnet.model.data.obs_columns import check_known_labels, check_labels, resolve_batches, resolve_labels
+from scminnet.model.data.obs_columns import check_labels, query_labels, resolve_batches, resolve_labels
+from scminnet.model.data.query_names import check_modality_names
 
 
 def register(
@@ -54,20 +56,31 @@ def register(
     layer_of = layer_names(layers, names)
     setup_method_args["setup_args"] |= {"modalities": {m: m for m in names}, "layers": layer_of}
 
-    present = names if source is None else [m for m in names if m in mdata.mod]
+    present, features = names, {}
+    if source is not None:
+        states = source["field_registries"]
+        features = {m: states[layer_field_key(m)]["state_registry"]["column_names"] for m in names}
+        check_modality_names(mdata, features)
+        present = [m for m in names if m in mdata.mod]
     if not present:
         raise ValueError(f"`mdata` has modalities {shorten(mdata.mod)}, the model {shorten(names)}: none in common.")
     check_modalities(mdata, present)
     check_matrices(mdata, present, layer_of)
     positions = rows_in_modalities(mdata, names)
     check_measured(mdata, positions, names)
-    labels = resolve_labels(mdata, labels_key, names, unlabeled_category, allow_missing=source is not None)
+    warn_of_alike_names(mdata, present)
     resolve_batches(mdata, batch_key, names, allow_missing=source is not None)
     if source is None:
+        labels = resolve_labels(mdata, labels_key, names, unlabeled_category, allow_missing=False)
         if labels_key is not None:
             check_labels(labels, unlabeled_category)
     else:
-        _check_query(mdata, source["field_registries"], present, labels, unlabeled_category)
+        for m in present:
+            check_features(mdata, m, features[m])
+        known = source["field_registries"][REGISTRY_KEYS.LABELS_KEY]["state_registry"]["categorical_mapping"]
+        _, not_used = query_labels(mdata, labels_key, names, known, unlabeled_category)
+        if not_used:
+            logger.info("labels of the query %s", not_used)
 
     manager = AnnDataManager(
         fields=_fields(names, layer_of, labels_key, batch_key, unlabeled_category),
@@ -79,16 +92,6 @@ def register(
     with without_warning("Category .* has fewer than 3 cells"):
         manager.register_fields(mdata, **transfer_kwargs)
     return manager
-
-
-def _check_query(
-    mdata: MuData, registries: Mapping[str, Any], modalities: Sequence[str], labels: Any, unlabeled_category: str
-) -> None:
-    """Raise if a query has labels or features that the reference lacks."""
-    known = registries[REGISTRY_KEYS.LABELS_KEY]["state_registry"]["categorical_mapping"]
-    check_known_labels(labels, known, unlabeled_category)
-    for modality in modalities:
-        check_features(mdata, modality, registries[layer_field_key(modality)]["state_registry"]["column_names"])
 
 
 def _fields(

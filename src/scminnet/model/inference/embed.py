@@ -14,6 +14,7 @@ from scminnet._core.mdata import check_copyable, check_modalities, check_mudata,
 from scminnet.model.data.cell_index import check_measured, rows_in_modalities
 from scminnet.model.data.fields import check_features
 from scminnet.model.data.moments import feature_moments
+from scminnet.model.data.query_names import check_modality_names
 from scminnet.model.data.registration import check_matrices
 from scminnet.model.data.registry import RegisteredModel
 from scminnet.model.data.sparse_rows import as_row_matrix
@@ -71,7 +72,8 @@ class EmbeddingMixin(RegisteredModel):
         RuntimeError
             The model is not trained.
         ValueError
-            There are no data; the modality is unknown; features differ from the model's; values are NaN, infinite or
+            There are no data; the modality is unknown, or the query has one of the model's under another name; features
+            differ from the model's; values are NaN, infinite or
             negative; or there are too few cells for ``statistics="query"``.
         """
         data, wanted, positions = self._checked(mdata, modality, statistics)
@@ -191,6 +193,9 @@ class EmbeddingMixin(RegisteredModel):
         check_choice(statistics, ("query", "reference"), "statistics")
         if modality is not None:
             check_choice(modality, self.modalities, "modality")
+        features = self.get_var_names()
+        if modality is None:
+            check_modality_names(data, features, name)
         wanted = [modality] if modality else [m for m in self.modalities if m in data.mod]
         if not wanted:
             raise ValueError(
@@ -198,7 +203,6 @@ class EmbeddingMixin(RegisteredModel):
                 "Name the query's modalities as in the reference."
             )
         check_modalities(data, wanted, name)
-        features = self.get_var_names()
         for m in wanted:
             check_features(data, m, features[m])
             if statistics == "query" and data.mod[m].n_obs < MIN_CELLS_FOR_STATISTICS:

@@ -40,8 +40,8 @@ class QueryMixin(RegisteredModel):
         ----------
         mdata
             The query: cells measured in any of the model's modalities, with the model's features (see
-            :meth:`prepare_query_mudata`). Labels and batches may be missing. Labels must be known to the model or be
-            the unlabelled category. The query is registered.
+            :meth:`prepare_query_mudata`). Labels and batches may be missing. Labels that the model does not know count
+            as unlabelled; their column stays as it is. The query is registered.
         reference_model
             A trained model, or the folder of a saved one.
         accelerator, device
@@ -104,8 +104,8 @@ class QueryMixin(RegisteredModel):
     ) -> MuData | dict[str, pd.Index] | None:
         """Bring a query's features into the model's order. Missing features become zeros.
 
-        The number of the model's features that were found is logged. Modalities that the query lacks stay absent. The
-        model need not be trained.
+        The number of the model's features that were found is logged. Modalities that the query lacks stay absent, and
+        so do labels and other columns of ``obs`` as they are. The model need not be trained.
 
         Parameters
         ----------
@@ -123,8 +123,15 @@ class QueryMixin(RegisteredModel):
         FileNotFoundError
             There is no saved model.
         ValueError
-            The query has none of the modalities, or a modality has none of the model's features. Or the saved model can
+            The query has none of the modalities, or one of them under another name. A modality has none of the model's
+            features, or less than 5 % and more of them under names that are written otherwise. Or the saved model can
             not be used.
+
+        Warns
+        -----
+        UserWarning
+            More of the model's features would be found under names that are written otherwise, such as in another case,
+            with versions of Ensembl ids, or with ``chr``.
         """
         if isinstance(reference_model, cls):
             names = reference_model.get_var_names()
