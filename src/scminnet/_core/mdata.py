@@ -83,15 +83,18 @@ def layer_names(
 
 
 def layer_matrix(mdata: MuData, modality: str, layer: str | None, argument: str = "layers") -> Any:
-    """Return the matrix that ``layer`` names (``None``: ``X``). Raise if the modality lacks it."""
+    """Return the matrix that ``layer`` names (``None``: ``X``), of a type that can be computed with.
+
+    Raise if the modality lacks it.
+    """
     adata = mdata.mod[modality]
     if layer is None:
         if adata.X is None:
             raise ValueError(f"modality {modality!r} has no X. Name one of its layers: {shorten(adata.layers)}.")
-        return adata.X
+        return matrices.computable(adata.X)
     if layer not in adata.layers:
         raise ValueError(
             f"`{argument}` names {layer!r} for modality {modality!r}, which has layers "
             f"[{shorten(adata.layers)}]. Name one of these, or None for X."
         )
-    return adata.layers[layer]
+    return matrices.computable(adata.layers[layer])

@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
+from scminnet._core.obs_text import as_text, check_categorical, warn_of_missing_texts
 from scminnet.pl._groups import natural
 from scminnet.pl._style import COLUMN, SMALL, axes_for, check_axes, check_save, colour_bar, dress, finish, text_width
 
@@ -58,9 +59,12 @@ def transfer_heatmap(
     if len(true) != len(predicted):
         raise ValueError(f"`true` has {len(true):,} labels, `predicted` {len(predicted):,}. Give one of each a cell.")
     pairs = pd.DataFrame({"true": np.asarray(true, dtype=object), "predicted": np.asarray(predicted, dtype=object)})
-    pairs = pairs.dropna(subset="true").astype(str)
+    pairs = pairs.apply(as_text).dropna(subset="true").astype(str)
     if pairs.empty:
         raise ValueError("`true` holds no label. Give the cells' known types.")
+    for column, text in pairs.items():
+        check_categorical(text, f"`{column}`", labels=True)
+    warn_of_missing_texts(pairs["true"], "`true`", "If these cells have no label, give missing values in their place.")
     check_axes(ax, ["the heatmap"])
     check_save(save)
     types = sorted(set(pairs["true"]) | set(pairs["predicted"]), key=natural)

@@ -168,7 +168,7 @@ def _measure(
     """Compute the measures of a modality's cells."""
     adata = mdata.mod[modality]
     counts = layer_matrix(mdata, modality, layer)
-    check_values(counts, modality)
+    check_values(counts, modality, (adata.obs_names, adata.var_names), counts_for="Filtering")
     if not looks_like_counts(counts):
         raise ValueError(
             f"modality {modality!r} holds no counts (whole numbers, some above 1), which the thresholds need. "

@@ -17,7 +17,7 @@ from scminnet._core.arguments import check_count, check_positive
 from scminnet._core.compat import mudata_0_4_behaviour
 from scminnet._core.logging import logger
 from scminnet._core.mdata import check_modalities, check_mudata, check_not_view, layer_matrix
-from scminnet._core.values import check_values, warn_unless_counts
+from scminnet._core.values import Values, check_values, warn_unless_counts
 from scminnet.genomics import check_annotation, parse_intervals, why_no_overlap
 from scminnet.pp.fragments import Fragments, Sums, cells_of_files, sum_fragments
 from scminnet.pp.gene_windows import membership
@@ -148,8 +148,7 @@ def gene_activity(
     if not kept.any():
         raise ValueError(why_no_overlap(sums.chroms, starts, counted))
     if fragments is None:
-        found = check_values(layer_matrix(mdata, atac, layer, "layer"), atac)
-        warn_unless_counts({atac: found}, "Gene activity")
+        warn_unless_counts({atac: _check_counts(mdata, atac, layer)}, "Gene activity")
     activity = sums.matrix[:, kept]
     activity.sort_indices()
     var = _gene_positions(starts, genes)[kept].assign(**{f"n_{counted}": sums.n_counted[kept]})
@@ -192,10 +191,17 @@ def _check_windows(upstream: int, downstream: int, gene_body: bool, decay: float
 def _sum_peaks(mdata: MuData, atac: str, layer: str | None, weigh: Callable[[pd.DataFrame], sparse.csc_matrix]) -> Sums:
     """Sum the weighted counts of each cell's peaks."""
     counts = layer_matrix(mdata, atac, layer, "layer")
-    check_values(counts, atac)
+    _check_counts(mdata, atac, layer)
     peaks = parse_intervals(mdata.mod[atac].var, argument=f"mdata[{atac!r}].var")
     weights = weigh(peaks)
     return Sums(sparse.csr_matrix(counts, dtype=np.float32) @ weights, np.diff(weights.indptr), peaks["chrom"].unique())
+
+
+def _check_counts(mdata: MuData, atac: str, layer: str | None) -> Values:
+    """Raise if the values can not be summed as counts."""
+    adata = mdata.mod[atac]
+    names = adata.obs_names, adata.var_names
+    return check_values(layer_matrix(mdata, atac, layer, "layer"), atac, names, counts_for="Gene activity")
 
 
 def _check_unused(arguments: Mapping[str, Any], reason: str) -> None:

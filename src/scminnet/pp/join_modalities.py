@@ -87,7 +87,7 @@ def join_modalities(
     chosen = layer_names(layers, names)
     matrices = {m: layer_matrix(mdata, m, chosen[m]) for m in names}
     for m, matrix in matrices.items():
-        check_values(matrix, m)
+        check_values(matrix, m, (mdata.mod[m].obs_names, mdata.mod[m].var_names))
     cells = mdata.mod[names[0]].obs_names
     for m in names[1:]:
         _check_same_cells(cells, mdata.mod[m].obs_names, names[0], m)
