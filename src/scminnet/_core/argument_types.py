@@ -53,7 +53,13 @@ def check_types(function: Function) -> Function:
     @cache
     def hints() -> dict[str, Any]:
         # not when decorating, because names may be imported later
-        return get_type_hints(function)
+        known: dict[str, Any] = {}
+        while True:
+            try:
+                return get_type_hints(function, localns=known)
+            except NameError as error:
+                # a class that is imported for type checkers only
+                known[str(error.name)] = Any
 
     @wraps(function)
     def checked(*args: Any, **kwargs: Any) -> Any:
@@ -177,7 +183,8 @@ def _is_checked(hint: Any) -> bool:
 def _mapping(value: Any, key: Any, item: Any) -> Any:
     if not isinstance(value, Mapping):
         raise _WrongType
-    return {_convert(k, key): _convert(v, item) for k, v in value.items()}
+    keys = [_convert(k, key) for k in value]
+    return value if item is Any else {k: _convert(v, item) for k, v in zip(keys, value.values(), strict=True)}
 
 
 def _items(value: Any, item: Any, *, any_iterable: bool) -> Any:

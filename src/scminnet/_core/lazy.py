@@ -13,6 +13,7 @@ from anndata.io import read_elem, sparse_dataset
 from mudata import MuData
 
 from scminnet._core import compat
+from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import check_count, shorten
 from scminnet._core.matrices import ROWS, by_columns
 
@@ -20,6 +21,7 @@ from scminnet._core.matrices import ROWS, by_columns
 _TABLES = ("obs", "var", "obsm", "varm", "obsp", "varp", "uns")
 
 
+@check_types
 def read_lazy(path: str | os.PathLike[str], *, dask: bool = False, chunk_cells: int = ROWS) -> MuData:
     """Open a MuData whose ``X`` and layers stay on disk. Everything else is read into memory.
 

@@ -145,11 +145,11 @@ def _place(matrix: Any, names: Names, fault: _Fault) -> str:
         hits = np.flatnonzero(fault.found(nonzero_values(block)))
         if not len(hits):
             continue
-        if sparse.issparse(block):
+        if isinstance(block, np.ndarray):
+            row, column = divmod(int(hits[0]), block.shape[1])
+        else:
             row = int(np.searchsorted(block.indptr, hits[0], side="right")) - 1
             column = int(block.indices[hits[0]])
-        else:
-            row, column = divmod(int(hits[0]), block.shape[1])
         cells, features = names
         return f", the first in cell {cells[rows.start + row]!r}, feature {features[column]!r}"
     return ""

@@ -20,6 +20,7 @@ import pandas as pd
 from anndata import AnnData
 from mudata import MuData
 
+from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import check_count, check_fraction, check_positive
 from scminnet.datasets.counts import N_PROGRAMMES, draw_counts
 from scminnet.datasets.genome import MAX_PEAKS_PER_GENE, change_links, draw_genome
@@ -28,6 +29,7 @@ from scminnet.datasets.genome import MAX_PEAKS_PER_GENE, change_links, draw_geno
 LINEAGE_SD, TYPE_SD, STATE_SD, CELL_SD = 0.9, 0.5, 1.2, 0.25
 
 
+@check_types
 def simulate_multiome(
     n_cells: int = 2000,
     *,

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import shorten
 
 
@@ -63,6 +64,7 @@ def sequences(intervals: pd.DataFrame, genome: str | os.PathLike[str], *, argume
     return (fasta[chrom][start:end] for chrom, start, end in zip(chroms, starts, ends, strict=True))
 
 
+@check_types
 def gc_content(intervals: pd.DataFrame, genome: str | os.PathLike[str], *, argument: str = "genome") -> np.ndarray:
     """Compute the share of G and C among the known bases of each interval.
 

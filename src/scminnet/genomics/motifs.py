@@ -12,6 +12,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from tqdm.auto import tqdm
 
 from scminnet._core import compat
+from scminnet._core.argument_types import check_types
 
 #: Pseudocount per column, divided by the nucleotide frequencies, as in motifmatchr and chromVAR.
 PSEUDOCOUNT = 0.8
@@ -31,6 +32,7 @@ class Motif(NamedTuple):
     counts: np.ndarray
 
 
+@check_types
 def read_motifs(path: str | os.PathLike[str] | None = None) -> list[Motif]:
     """Read motifs from a file, or those in muon (JASPAR CORE, vertebrates).
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from scminnet._core.argument_types import check_types
 from scminnet._core.embeddings import check_embedding
 from scminnet._core.obs_text import as_text
 from scminnet.graph.neighbors import nearest_neighbors
@@ -41,6 +42,7 @@ class LabelTransfer:
     predictions: np.ndarray
 
 
+@check_types
 def label_transfer_accuracy(
     source: np.ndarray,
     source_labels: Any,

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from mudata import MuData
 
+from scminnet._core.argument_types import check_types
 from scminnet._core.compat import without_warning
 from scminnet._core.embeddings import joint_embeddings
 from scminnet._core.keys import EMBEDDING_KEY
@@ -23,6 +24,7 @@ from scminnet.metrics.label_transfer import label_transfer_accuracy
 from scminnet.metrics.silhouette import silhouette_batch, silhouette_label, silhouette_modality
 
 
+@check_types
 def integration_report(
     mdata: MuData,
     *,

@@ -9,6 +9,7 @@ import torch
 from mudata import MuData
 from scvi.model.base import BaseModelClass
 
+from scminnet._core.argument_types import check_types
 from scminnet._core.mdata import check_mudata
 from scminnet.model.data.registration import register
 from scminnet.model.diagnosis.diagnose import DiagnoseMixin
@@ -74,6 +75,7 @@ class MinNet(SiameseTrainingMixin, DiagnoseMixin, EmbeddingMixin, QueryMixin, Sa
     >>> model.embed()  # writes obsm["X_minnet"]
     """
 
+    @check_types
     def __init__(
         self,
         mdata: MuData | None = None,
@@ -129,6 +131,7 @@ class MinNet(SiameseTrainingMixin, DiagnoseMixin, EmbeddingMixin, QueryMixin, Sa
         )
 
     @classmethod
+    @check_types
     def setup_mudata(
         cls,
         mdata: MuData,

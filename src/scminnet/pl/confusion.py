@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
+from scminnet._core.argument_types import check_types
 from scminnet._core.obs_text import as_text, check_categorical, warn_of_missing_texts
 from scminnet.pl._groups import natural
 from scminnet.pl._style import COLUMN, SMALL, axes_for, check_axes, check_save, colour_bar, dress, finish, text_width
@@ -22,6 +23,7 @@ NUMBERED, PLAIN = 0.22, 0.15
 SMALLEST = 1.5
 
 
+@check_types
 def transfer_heatmap(
     true: Sequence[Any] | pd.Series,
     predicted: Sequence[Any] | pd.Series,

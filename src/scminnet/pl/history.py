@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from scminnet._core.argument_types import check_types
 from scminnet.pl._style import PAGE, SMALL, axes_for, check_axes, check_save, dress, finish, palette
 
 LOSSES = {
@@ -24,6 +25,7 @@ LOSSES = {
 SHARES = {"types called right": "accuracy_", "cells that find themselves": "pair_accuracy_"}
 
 
+@check_types
 def history(model: Any, *, ax: Iterable[Axes] | None = None, save: str | os.PathLike[str] | None = None) -> np.ndarray:
     """Show losses and accuracies by epoch, training and validation.
 

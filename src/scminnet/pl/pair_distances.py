@@ -12,6 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from mudata import MuData
 
+from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import check_count
 from scminnet._core.embeddings import joint_embeddings
 from scminnet._core.keys import EMBEDDING_KEY
@@ -86,6 +87,7 @@ def distances_of_pairs(
     ).dropna(subset="kind")
 
 
+@check_types
 def pair_distances(
     mdata: MuData,
     modalities: Sequence[str],

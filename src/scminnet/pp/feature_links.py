@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from mudata import MuData
 
+from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import check_choice, check_count, check_positive, shorten
 from scminnet._core.compat import mudata_0_4_behaviour
 from scminnet._core.logging import logger
@@ -38,6 +39,7 @@ from scminnet.pp._kinds import GENES, PEAKS, PROTEINS
 MIN_LINKED, MIN_SHARE = 3, 0.02
 
 
+@check_types
 def feature_links(
     mdata: MuData,
     first: str,

@@ -9,6 +9,7 @@ import pandas as pd
 from mudata import MuData
 
 from scminnet._core import compat
+from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import check_choice, shorten
 from scminnet._core.logging import logger
 from scminnet._core.mdata import check_modalities, check_mudata, check_not_view, layer_matrix
@@ -30,6 +31,7 @@ PRESETS: dict[str, Thresholds] = {
 MEASURES = ("n_features", "total_counts", "pct_mito")
 
 
+@check_types
 def filter_cells(
     mdata: MuData,
     thresholds: str | Thresholds,

@@ -13,6 +13,7 @@ from anndata import AnnData
 from mudata import MuData
 from scipy import sparse
 
+from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import check_count, check_positive
 from scminnet._core.compat import mudata_0_4_behaviour
 from scminnet._core.logging import logger
@@ -23,6 +24,7 @@ from scminnet.pp.fragments import Fragments, Sums, cells_of_files, sum_fragments
 from scminnet.pp.gene_windows import membership
 
 
+@check_types
 def gene_activity(
     mdata: MuData,
     tss: pd.DataFrame | str | os.PathLike[str],

@@ -10,12 +10,14 @@ import pandas as pd
 from mudata import MuData
 from scipy import sparse
 
+from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import shorten
 from scminnet._core.compat import mudata_0_4_behaviour
 from scminnet._core.mdata import check_modalities, check_mudata, check_not_view, layer_matrix, layer_names
 from scminnet._core.values import check_values
 
 
+@check_types
 def join_modalities(
     mdata: MuData,
     modalities: Sequence[str],

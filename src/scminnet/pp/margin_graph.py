@@ -14,6 +14,7 @@ from mudata import MuData
 from scipy import sparse
 
 from scminnet._core import matrices
+from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import check_choice, check_count, shorten
 from scminnet._core.keys import MARGIN_GRAPH_KEY
 from scminnet._core.mdata import check_copyable, check_modalities, check_mudata, check_not_view, layer_matrix
@@ -42,6 +43,7 @@ class MarginGraph(NamedTuple):
     distances: sparse.csr_matrix
 
 
+@check_types
 def margin_graph(
     mdata: MuData,
     *,

@@ -12,6 +12,7 @@ from mudata import MuData
 from scipy import sparse
 
 from scminnet._core import compat
+from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import check_choice, check_positive, shorten
 from scminnet._core.matrices import computable
 from scminnet._core.mdata import check_modalities, check_mudata, check_not_view
@@ -25,6 +26,7 @@ METHODS = {GENES: "log", PEAKS: "tfidf", PROTEINS: "clr"}
 UNS_KEY = "normalize"
 
 
+@check_types
 def normalize(
     mdata: MuData,
     modalities: Sequence[str] | None = None,

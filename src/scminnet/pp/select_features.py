@@ -12,6 +12,7 @@ from anndata import AnnData
 from mudata import MuData
 
 from scminnet._core import compat
+from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import check_choice, check_count, shorten
 from scminnet._core.logging import logger
 from scminnet._core.mdata import check_modalities, check_mudata, check_not_view, layer_matrix
@@ -23,6 +24,7 @@ from scminnet.pp._kinds import GENES, PEAKS, PROTEINS, resolve_kinds
 FLAVORS = ("cell_ranger", "seurat")
 
 
+@check_types
 def select_features(
     mdata: MuData,
     modalities: Sequence[str] = ("rna", "activity"),
@@ -246,7 +248,7 @@ def _batches(mdata: MuData, modality: str, batch_key: str, min_batches: int) -> 
 def _highly_variable(values: Any, batches: pd.Series | None, n_top_genes: int, flavor: str) -> np.ndarray:
     """Count the batches in which each gene is highly variable."""
     # batch by batch, because scanpy's own batch_key also ranks genes over batches, which is not needed
-    groups = {"": slice(None)}
+    groups: dict[str, Any] = {"": slice(None)}
     if batches is not None:
         groups = {f" of batch {batch!r}": np.flatnonzero(batches == batch) for batch in batches.unique()}
     n_batches = np.zeros(values.shape[1], dtype=np.int64)

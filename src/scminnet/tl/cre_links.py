@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from mudata import MuData
 
+from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import check_choice, check_count, shorten
 from scminnet._core.logging import logger
 from scminnet._core.mdata import check_copyable, check_mudata, check_not_view
@@ -29,6 +30,7 @@ NULLS = ("matched", "theoretical", None)
 ALTERNATIVES = ("two-sided", "greater")
 
 
+@check_types
 def cre_links(
     mdata: MuData,
     tss: pd.DataFrame | str | os.PathLike[str],

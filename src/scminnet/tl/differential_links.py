@@ -11,6 +11,7 @@ from mudata import MuData
 from scipy import stats
 from tqdm.auto import tqdm
 
+from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import check_count, shorten
 from scminnet._core.logging import logger
 from scminnet._core.mdata import check_copyable, check_mudata, check_not_view
@@ -27,6 +28,7 @@ MIN_BULKS = 4
 SHOW_PROGRESS_FROM = 1_000_000
 
 
+@check_types
 def differential_links(
     mdata: MuData,
     condition: str,

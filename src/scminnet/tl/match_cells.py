@@ -8,6 +8,7 @@ from mudata import MuData
 from scipy import sparse
 from scipy.sparse.csgraph import maximum_bipartite_matching, min_weight_full_bipartite_matching
 
+from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import check_choice, check_count
 from scminnet._core.keys import EMBEDDING_KEY
 from scminnet._core.logging import logger
@@ -18,6 +19,7 @@ from scminnet.tl._cells import read_source_and_target
 METHODS = ("mutual", "nearest", "assignment")
 
 
+@check_types
 def match_cells(
     mdata: MuData,
     source: str,

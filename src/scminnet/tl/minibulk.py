@@ -13,6 +13,7 @@ from mudata import MuData
 from scipy import sparse
 
 from scminnet._core import compat
+from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import check_count, shorten
 from scminnet._core.keys import EMBEDDING_KEY, MINIBULK_KEY
 from scminnet._core.logging import logger
@@ -23,6 +24,7 @@ from scminnet.tl._bulks import Parts, at_least, cut, parts, plan, sum_cells
 from scminnet.tl._cells import Cells, Measured, read_cells, types_and_conditions, used_modalities
 
 
+@check_types
 def minibulk(
     mdata: MuData,
     n_bulks: int = 100,
@@ -119,9 +121,9 @@ def minibulk(
     ValueError
         ``mdata`` is a view, or its ``obs`` lacks cells of a modality. A modality is unknown or empty, lacks the layer,
         or has no cell with an embedding. Embeddings or values are not finite or too large. Tables with a column
-        disagree on a cell, or it is continuous. No cell has a type. ``condition`` has fewer than two levels. A parameter is out of
-        its range. There are fewer bulks than groups, or more than the groups allow. No group, or no bulk, has
-        ``min_cells`` cells of every modality.
+        disagree on a cell, or it is continuous. No cell has a type. ``condition`` has fewer than two levels. A
+        parameter is out of its range. There are fewer bulks than groups, or more than the groups allow. No group, or no
+        bulk, has ``min_cells`` cells of every modality.
 
     Warns
     -----

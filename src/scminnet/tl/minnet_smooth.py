@@ -12,6 +12,7 @@ from mudata import MuData
 from scipy import sparse
 
 from scminnet._core import compat, matrices
+from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import check_count, check_fraction, shorten
 from scminnet._core.keys import EMBEDDING_KEY
 from scminnet._core.mdata import check_copyable, check_mudata, check_not_view
@@ -48,6 +49,7 @@ def smoothing_graph(neighbors: Neighbors, n_points: int, quantile: float, *, wit
     return sparse.csr_matrix(graph + sparse.identity(n, dtype=np.float32, format="csr")) if with_self else graph
 
 
+@check_types
 def minnet_smooth(
     mdata: MuData,
     *,

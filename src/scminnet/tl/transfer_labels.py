@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from mudata import MuData
 
+from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import check_count, check_fraction
 from scminnet._core.keys import EMBEDDING_KEY
 from scminnet._core.mdata import check_copyable, check_mudata, check_not_view
@@ -17,6 +18,7 @@ from scminnet.graph.vote import vote
 from scminnet.tl._cells import read_source_and_target
 
 
+@check_types
 def transfer_labels(
     mdata: MuData,
     source: str,

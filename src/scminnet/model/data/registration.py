@@ -147,8 +147,8 @@ def check_matrices(mdata: MuData, modalities: Sequence[str], layers: Mapping[str
     if scaled:
         warn(
             f"the features of {shorten(scaled)} look z-scored (mean 0, variance 1). MinNet standardises features "
-            "itself, and can no longer compare the levels of a query with those of its reference. Give the values before "
-            "scaling, e.g. by `layers`. If there are none, scale a query by the mean and deviation of the reference."
+            "itself, and can no longer compare the levels of a query with those of its reference. Give the values "
+            "before scaling, e.g. by `layers`. If there are none, scale a query by the reference's mean and deviation."
         )
 
 

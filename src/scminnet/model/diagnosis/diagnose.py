@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from mudata import MuData
 
+from scminnet._core.argument_types import check_types
 from scminnet._core.matrices import read_rows
 from scminnet._core.mdata import layer_matrix
 from scminnet.metrics.foscttm import foscttm
@@ -104,6 +105,7 @@ class DiagnoseMixin(EmbeddingMixin):
             )
         return unmatched_table(self.coupling_)
 
+    @check_types
     def diagnose(self, mdata: MuData | None = None, *, statistics: Statistics = "query", seed: int = 0) -> Diagnosis:
         """Check whether a query lies within the range of the reference, so that its embedding can be trusted.
 

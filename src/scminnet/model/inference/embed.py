@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from mudata import MuData
 
+from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import check_choice, check_count, shorten
 from scminnet._core.keys import EMBEDDING_KEY
 from scminnet._core.mdata import check_copyable, check_modalities, check_mudata, layer_matrix
@@ -35,6 +36,7 @@ class EmbeddingMixin(RegisteredModel):
 
     module: SiameseModule
 
+    @check_types
     def get_latent_representation(
         self,
         mdata: MuData | None = None,
@@ -79,6 +81,7 @@ class EmbeddingMixin(RegisteredModel):
         embeddings = {m: embedding for m, (embedding, _) in parts.items()}
         return embeddings[modality] if modality else mean_over_modalities(list(embeddings.values()), positions)
 
+    @check_types
     def predict(
         self,
         mdata: MuData | None = None,
@@ -115,6 +118,7 @@ class EmbeddingMixin(RegisteredModel):
             return self.labels[shares.argmax(axis=1)]
         return pd.DataFrame(shares, columns=self.labels, index=(data.mod[modality] if modality else data).obs_names)
 
+    @check_types
     def embed(
         self,
         mdata: MuData | None = None,

@@ -9,6 +9,7 @@ import pandas as pd
 from mudata import MuData
 
 from scminnet._core import compat
+from scminnet._core.argument_types import check_types
 from scminnet._core.mdata import check_mudata
 from scminnet.model._scvi import initialize_model, loaded_data, parse_device_args
 from scminnet.model.data.query_alignment import align_query
@@ -26,6 +27,7 @@ class QueryMixin(RegisteredModel):
             """Register a MuData; :class:`~scminnet.MinNet` has it."""
 
     @classmethod
+    @check_types
     def load_query_data(
         cls,
         mdata: MuData,
@@ -95,6 +97,7 @@ class QueryMixin(RegisteredModel):
     ) -> MuData | dict[str, pd.Index] | None: ...
 
     @classmethod
+    @check_types
     def prepare_query_mudata(
         cls,
         mdata: MuData,

@@ -10,12 +10,14 @@ from mudata import MuData
 from scvi.model.base import BaseModelClass
 
 from scminnet._core import compat
+from scminnet._core.argument_types import check_types
 from scminnet.model.storage.saved_format import check_saved_model
 
 
 class SaveLoadMixin(BaseModelClass):
     """``save`` and ``load`` of :class:`~scminnet.MinNet`."""
 
+    @check_types
     def save(
         self,
         dir_path: str | Path,
@@ -61,6 +63,7 @@ class SaveLoadMixin(BaseModelClass):
             raise
 
     @classmethod
+    @check_types
     def load(
         cls, dir_path: str | Path, adata: MuData | bool | None = None, *, trusted: bool = False, **kwargs: Any
     ) -> Self:

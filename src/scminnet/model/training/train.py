@@ -13,6 +13,7 @@ from scvi import REGISTRY_KEYS
 from scvi.model.base import UnsupervisedTrainingMixin
 
 from scminnet._core import compat
+from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import check_count
 from scminnet._core.keys import BATCH_COLUMN
 from scminnet.coupling.feature_links import FEATURE_LINKS_KEY
@@ -27,7 +28,7 @@ from scminnet.model.training.cell_numbers import join_query_names
 from scminnet.model.training.checkpoint import describe_training, read_checkpoint
 from scminnet.model.training.coupling_summary import summarise_couplings
 from scminnet.model.training.evidence import coupling_groups, gather_evidence
-from scminnet.model.training.input_layers import fit_input_layers
+from scminnet.model.training.input_layers import fit_input_layers, varying_moments
 from scminnet.model.training.margin_distances import margin_distances
 from scminnet.model.training.pair_data import PairDataModule
 from scminnet.model.training.train_arguments import (
@@ -37,7 +38,7 @@ from scminnet.model.training.train_arguments import (
     set_trainer_defaults,
 )
 from scminnet.model.training.training_cells import set_training_cells
-from scminnet.model.training.training_plan import SiameseTrainingPlan
+from scminnet.model.training.training_plan import SiameseTrainingPlan, check_weights
 
 
 class SiameseTrainingMixin(UnsupervisedTrainingMixin, EmbeddingMixin):
@@ -45,6 +46,7 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin, EmbeddingMixin):
 
     _training_plan_cls = SiameseTrainingPlan
 
+    @check_types
     def train(
         self,
         max_epochs: int | None = None,
@@ -147,6 +149,8 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin, EmbeddingMixin):
 
             ``margin_graph``: there is no such graph, or a batch has a single cell, which ComBat can not correct.
 
+            A modality has no feature that varies. The training diverges: its loss or weights are no longer finite.
+
             ``early_stopping`` without validation cells; ``strategy="ddp_spawn"``, which spawns processes.
 
             ``checkpoint`` is unreadable, or belongs to a training with other data or arguments.
@@ -178,6 +182,7 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin, EmbeddingMixin):
         matrices = self._row_matrices(mdata)
         labels = self._label_codes(mdata)
         batches = mdata.obs[BATCH_COLUMN].astype(str).to_numpy()
+        moments = None if self.is_trained_ else varying_moments(matrices)
         evidence = gather_evidence(
             mdata,
             self.modalities,
@@ -217,6 +222,7 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin, EmbeddingMixin):
         coupled = fit_input_layers(
             self.module,
             matrices,
+            moments,
             positions[datamodule.train_idx],
             recipe,
             evidence,
@@ -261,6 +267,7 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin, EmbeddingMixin):
                 plan_kwargs={"recipe": recipe, "seed": seed, **plan_kwargs},
                 **trainer_kwargs,
             )
+        check_weights(self.module)
         self.recipe_ = recipe.as_dict()
         self.evidence_ = evidence.as_dict()
         types = np.array([*self.labels, ""], dtype=str)[labels]
