@@ -111,8 +111,16 @@ class MinNet(SiameseTrainingMixin, DiagnoseMixin, EmbeddingMixin, QueryMixin, Sa
         )
         if mdata is not None:
             check_mudata(mdata)
-            if self._get_most_recent_anndata_manager(mdata) is None:
-                raise ValueError("`mdata` is not registered. Call `MinNet.setup_mudata(mdata, ...)` first.")
+            try:
+                registered = self._get_most_recent_anndata_manager(mdata) is not None
+            except ValueError:
+                # a copy holds the number of the data that were registered
+                registered = False
+            if not registered:
+                raise ValueError(
+                    "`mdata` is not registered, and neither is a copy of registered data. "
+                    "Call `MinNet.setup_mudata(mdata, ...)` first."
+                )
         super().__init__(mdata, registry)
         self.init_params_ = self._get_init_params(locals())
         # scvi-tools passes the data by position when it loads a model
