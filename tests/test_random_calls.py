@@ -35,7 +35,18 @@ N_CALLS, SEED = 1000, 17
 DOCUMENTED = (ValueError, TypeError, KeyError, OSError, RuntimeError)
 
 #: Columns of tables in which NaN is documented.
-MAY_BE_MISSING = {"z", "p", "fdr", "share", "r_supported", "r_unsupported", "auprc", "auprc_distance", "value", "expected"}
+MAY_BE_MISSING = {
+    "z",
+    "p",
+    "fdr",
+    "share",
+    "r_supported",
+    "r_unsupported",
+    "auprc",
+    "auprc_distance",
+    "value",
+    "expected",
+}
 
 RIGHT: dict[str, list[Any]] = {
     "accelerator": ["cpu"],
@@ -169,6 +180,15 @@ NEAR: dict[str, list[Any]] = {
 }  # fmt: skip
 
 
+#: Values of arguments for which others would take too long: each device is a process.
+ONLY: dict[str, list[Any]] = {
+    "devices": [1, "auto", "no", "", 0, True, 2.5, [], {}, [1.5], None],
+    "device": [1, "auto", "no", "", 0, True, 2.5, [], {}, None],
+    "max_epochs": [1, -1, 0, 2, 1.5, "1", np.int64(1), np.array(1), True, [1], {}],
+    "n_permutations": [-1, 0, 1, 3, 1.5, "1", np.int64(2), True, [1]],
+}  # fmt: skip
+
+
 def float16(matrix: Any) -> Any:
     matrix = sparse.csr_matrix(matrix)
     matrix.data = matrix.data.astype(np.float16)
@@ -218,9 +238,9 @@ def make_world(folder: Path) -> World:
     mn.pp.normalize(cells)
     for adata in cells.mod.values():
         adata.layers["log"] = adata.X.copy()
-        adata.obsm["X_minnet"] = (rng.normal(size=(90, 3)) + cells.obs["cell_type"].cat.codes.to_numpy()[:, None]).astype(
-            np.float32
-        )
+        adata.obsm["X_minnet"] = (
+            rng.normal(size=(90, 3)) + cells.obs["cell_type"].cat.codes.to_numpy()[:, None]
+        ).astype(np.float32)
     cells.obs["cluster"] = cells.obs["cell_type"].cat.codes.astype(float)
     cells.obs["doubtful"] = np.where(np.arange(90) < 5, "nan", cells.obs["cell_type"].astype(str))
     bulks = mn.tl.minibulk(cells, 30, groupby="lineage", condition="condition", layer="counts")
@@ -251,13 +271,16 @@ def calls_of(world: World, new: Callable[[str], MuData], numbers: Iterator[int])
     return {
         "pp.normalize": lambda: Call(mn.pp.normalize, {"mdata": new("raw"), "modalities": ["rna"]}),
         "pp.filter_cells": lambda: Call(
-            mn.pp.filter_cells, {"mdata": new("cells"), "thresholds": {"rna": {"n_features": (0, 1e6)}}, "layer": "counts"}
+            mn.pp.filter_cells,
+            {"mdata": new("cells"), "thresholds": {"rna": {"n_features": (0, 1e6)}}, "layer": "counts"},
         ),
         "pp.select_features": lambda: Call(
             mn.pp.select_features, {"mdata": new("cells"), "modalities": ["rna", "atac"], "n_top_genes": 20}
         ),
         "pp.gene_activity": lambda: Call(mn.pp.gene_activity, {"mdata": new("cells"), "tss": tss, "layer": "counts"}),
-        "pp.join_modalities": lambda: Call(mn.pp.join_modalities, {"mdata": new("cells"), "modalities": ["rna", "atac"]}),
+        "pp.join_modalities": lambda: Call(
+            mn.pp.join_modalities, {"mdata": new("cells"), "modalities": ["rna", "atac"]}
+        ),
         "pp.margin_graph": lambda: Call(
             mn.pp.margin_graph, {"mdata": new("cells"), "batch_key": "batch", "n_pcs": 5, "n_neighbors": 5}
         ),
@@ -293,7 +316,9 @@ def calls_of(world: World, new: Callable[[str], MuData], numbers: Iterator[int])
         "tl.export_links": lambda: Call(
             mn.tl.export_links, {"links": new("bulks"), "path": path().with_suffix(".bed"), "format": "bed"}
         ),
-        "tl.export_peaks": lambda: Call(mn.tl.export_peaks, {"peaks": new("bulks"), "path": path().with_suffix(".bed")}),
+        "tl.export_peaks": lambda: Call(
+            mn.tl.export_peaks, {"peaks": new("bulks"), "path": path().with_suffix(".bed")}
+        ),
         "tl.motif_enrichment": lambda: Call(
             mn.tl.motif_enrichment, {"links": new("bulks"), "genome": "/no/such/genome.fa", "max_fdr": 0.5}
         ),
@@ -341,11 +366,17 @@ def calls_of(world: World, new: Callable[[str], MuData], numbers: Iterator[int])
         "read_lazy": lambda: Call(mn.read_lazy, {"path": world.folder / "no.h5mu"}, weight=0.5),
         "MinNet": lambda: Call(MinNet, {"mdata": new("cells")}),
         "MinNet.setup_mudata": lambda: Call(
-            MinNet.setup_mudata, {"mdata": new("cells"), "modalities": ["rna", "atac"], "labels_key": "cell_type"}, weight=2
+            MinNet.setup_mudata,
+            {"mdata": new("cells"), "modalities": ["rna", "atac"], "labels_key": "cell_type"},
+            weight=2,
         ),
-        "MinNet.train": lambda: Call(MinNet(new("cells"), n_hidden=8, n_latent=4, n_components=5).train, train, weight=1.5),
+        "MinNet.train": lambda: Call(
+            MinNet(new("cells"), n_hidden=8, n_latent=4, n_components=5).train, train, weight=1.5
+        ),
         "MinNet.embed": lambda: Call(of_model("embed"), {"mdata": new("cells")}, weight=2),
-        "MinNet.get_latent_representation": lambda: Call(of_model("get_latent_representation"), {"mdata": new("cells")}),
+        "MinNet.get_latent_representation": lambda: Call(
+            of_model("get_latent_representation"), {"mdata": new("cells")}
+        ),
         "MinNet.predict": lambda: Call(of_model("predict"), {"mdata": new("cells")}),
         "MinNet.diagnose": lambda: Call(of_model("diagnose"), {"mdata": new("cells")}, weight=0.5),
         "MinNet.save": lambda: Call(of_model("save"), {"dir_path": path()}),
@@ -460,7 +491,9 @@ def random_calls(world: World, n_calls: int, seed: int) -> list[str]:
         given = dict(arguments)
         for argument in rng.choice(takes, min(len(takes), rng.integers(1, 4)), replace=False):
             pool = RIGHT.get(argument) or []
-            if pool and rng.random() < 0.5:
+            if argument in ONLY:
+                given[argument] = ONLY[argument][rng.integers(len(ONLY[argument]))]
+            elif pool and rng.random() < 0.5:
                 given[argument] = pool[rng.integers(len(pool))]
             else:
                 near = next((v for k, v in NEAR.items() if str(parameters[argument].annotation).startswith(k)), WRONG)
@@ -476,7 +509,7 @@ def random_calls(world: World, n_calls: int, seed: int) -> list[str]:
                 faults.append(f"{text}: foreign {type(error).__name__}: {error}")
             changed = [m for m in used if fingerprint(current[m]) != prints[m]]
             faults += [f"{text}: {m} changed before {type(error).__name__}: {error}" for m in changed]
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             faults.append(f"{text}: {type(error).__name__}: {error}")
             changed = used
         else:

@@ -79,10 +79,15 @@ def by_columns(matrix: Any) -> bool:
 def computable(matrix: Any) -> Any:
     """Return a matrix of a type that scipy and numba compute with, without a copy if it has one.
 
-    float16 and truth values become float32, long doubles float64, and foreign byte orders the machine's. Others are as
-    they were. Blocks of matrices on disk and of dask arrays are converted when they are read.
+    float16 and truth values become float32, long doubles float64, foreign byte orders the machine's, and scipy's sparse
+    arrays matrices. Others are as they were. Blocks of matrices on disk and of dask arrays are converted when they are
+    read.
     """
-    if not in_memory(matrix) or (matrix.dtype.isnative and matrix.dtype not in _CONVERTED):
+    if not in_memory(matrix):
+        return matrix
+    if sparse.issparse(matrix) and not isinstance(matrix, sparse.spmatrix):
+        matrix = sparse.csc_matrix(matrix) if matrix.format == "csc" else sparse.csr_matrix(matrix)
+    if matrix.dtype.isnative and matrix.dtype not in _CONVERTED:
         return matrix
     dtype = _CONVERTED.get(matrix.dtype.newbyteorder("="), matrix.dtype.newbyteorder("="))
     if not sparse.issparse(matrix):

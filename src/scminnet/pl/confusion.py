@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
-from scminnet._core.argument_types import check_types
+from scminnet._core.argument_types import check_types, shown
 from scminnet._core.obs_text import as_text, check_categorical, warn_of_missing_texts
 from scminnet.pl._groups import natural
 from scminnet.pl._style import COLUMN, SMALL, axes_for, check_axes, check_save, colour_bar, dress, finish, text_width
@@ -54,10 +54,13 @@ def transfer_heatmap(
     Raises
     ------
     TypeError
-        ``ax`` is no Axes.
+        ``true`` or ``predicted`` is no list, or ``ax`` is no Axes.
     ValueError
         The lengths differ, no cell has a true label, there are several ``ax``, or ``save`` is no path of a figure.
     """
+    for argument, labels in (("true", true), ("predicted", predicted)):
+        if isinstance(labels, str) or np.ndim(labels) != 1:
+            raise TypeError(f"`{argument}` is {shown(labels)}. Give a list of labels, one a cell.")
     if len(true) != len(predicted):
         raise ValueError(f"`true` has {len(true):,} labels, `predicted` {len(predicted):,}. Give one of each a cell.")
     pairs = pd.DataFrame({"true": np.asarray(true, dtype=object), "predicted": np.asarray(predicted, dtype=object)})

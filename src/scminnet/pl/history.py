@@ -47,11 +47,13 @@ def history(model: Any, *, ax: Iterable[Axes] | None = None, save: str | os.Path
     Raises
     ------
     TypeError
-        ``ax`` holds something else than Axes.
+        ``model`` has no history, or ``ax`` holds something else than Axes.
     ValueError
         The model has no history, or none of losses and accuracies. ``ax`` does not hold one Axes a panel. ``save`` is
         no path of a figure.
     """
+    if not hasattr(model, "history"):
+        raise TypeError(f"`model` is a {type(model).__name__}, which has no history. Give a trained `scminnet.MinNet`.")
     recorded: dict[str, pd.DataFrame] = model.history or {}
     if not recorded:
         raise ValueError("`model` has no training history. Call `model.train()` first.")

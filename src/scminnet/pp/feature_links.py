@@ -15,7 +15,7 @@ from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import check_choice, check_count, check_positive, shorten
 from scminnet._core.compat import mudata_0_4_behaviour
 from scminnet._core.logging import logger
-from scminnet._core.mdata import check_copyable, check_modalities, check_mudata, check_not_view
+from scminnet._core.mdata import check_copyable, check_modalities, check_mudata, check_not_view, copied
 from scminnet._core.user_warnings import warn
 from scminnet.coupling.antibodies import ORGANISMS
 from scminnet.coupling.feature_links import FEATURE_LINKS_KEY, stored_links, with_pair
@@ -198,7 +198,7 @@ def feature_links(
     links = with_pair(mdata, key_added, _rows(linked, sides), first, second)
     report = _report(mdata.uns.get(f"{key_added}_report"), summary, _left_out(linked, sides))
     with mudata_0_4_behaviour():
-        result = mdata.copy() if copy else mdata
+        result = copied(mdata) if copy else mdata
     result.uns[key_added] = links
     result.uns[f"{key_added}_report"] = report
     return result if copy else None

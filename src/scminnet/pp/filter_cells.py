@@ -12,7 +12,7 @@ from scminnet._core import compat
 from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import check_choice, shorten
 from scminnet._core.logging import logger
-from scminnet._core.mdata import check_modalities, check_mudata, check_not_view, layer_matrix
+from scminnet._core.mdata import check_modalities, check_mudata, check_not_view, computable_matrices, layer_matrix
 from scminnet._core.values import check_values, looks_like_counts
 
 #: Thresholds by modality and measure: the smallest and the largest value kept.
@@ -129,7 +129,7 @@ def filter_cells(
     table = pd.DataFrame({"cell": mdata.obs_names[removed].to_numpy(dtype=object), "reasons": reasons}, dtype=object)
     logger.info("%s of %s cells removed", f"{int(removed.sum()):,}", f"{len(failed):,}")
 
-    with compat.mudata_0_4_behaviour():
+    with compat.mudata_0_4_behaviour(), computable_matrices(mdata):
         result = mdata[~removed].copy()
     result.uns[key_added] = {
         "criteria": criteria,

@@ -17,7 +17,7 @@ from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import check_count, check_positive
 from scminnet._core.compat import mudata_0_4_behaviour
 from scminnet._core.logging import logger
-from scminnet._core.mdata import check_modalities, check_mudata, check_not_view, layer_matrix
+from scminnet._core.mdata import check_modalities, check_mudata, check_not_view, copied, layer_matrix
 from scminnet._core.values import Values, check_values, warn_unless_counts
 from scminnet.genomics import check_annotation, parse_intervals, why_no_overlap
 from scminnet.pp.fragments import Fragments, Sums, cells_of_files, sum_fragments
@@ -172,7 +172,7 @@ def gene_activity(
     params = {name: value for name, value in params.items() if value is not None}
     # RNA and activity share names of genes on purpose
     with mudata_0_4_behaviour():
-        result = mdata.copy() if copy else mdata
+        result = copied(mdata) if copy else mdata
         obs = pd.DataFrame(index=result.mod[atac].obs_names.copy())
         result.mod[key_added] = AnnData(activity, obs=obs, var=var)
         result.update()

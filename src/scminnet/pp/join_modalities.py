@@ -13,7 +13,7 @@ from scipy import sparse
 from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import shorten
 from scminnet._core.compat import mudata_0_4_behaviour
-from scminnet._core.mdata import check_modalities, check_mudata, check_not_view, layer_matrix, layer_names
+from scminnet._core.mdata import check_modalities, check_mudata, check_not_view, copied, layer_matrix, layer_names
 from scminnet._core.values import check_values
 
 
@@ -111,7 +111,7 @@ def join_modalities(
     var = pd.DataFrame({"modality": sources}, index=features)
     # the joined modality shares names of features on purpose
     with mudata_0_4_behaviour():
-        result = mdata.copy() if copy else mdata
+        result = copied(mdata) if copy else mdata
         result.mod[key_added] = ad.AnnData(X, obs=pd.DataFrame(index=cells.copy()), var=var)
         result.update()
     params = {"modalities": names, "layers": {m: layer for m, layer in chosen.items() if layer is not None}}

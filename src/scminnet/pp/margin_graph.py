@@ -17,7 +17,7 @@ from scminnet._core import matrices
 from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import check_choice, check_count, shorten
 from scminnet._core.keys import MARGIN_GRAPH_KEY
-from scminnet._core.mdata import check_copyable, check_modalities, check_mudata, check_not_view, layer_matrix
+from scminnet._core.mdata import check_copyable, check_modalities, check_mudata, check_not_view, copied, layer_matrix
 from scminnet._core.obs import modality_column
 from scminnet._core.user_warnings import warn
 from scminnet._core.values import check_values, look_scaled
@@ -159,7 +159,7 @@ def margin_graph(
         seed=seed,
     )
 
-    result = mdata.copy() if copy else mdata
+    result = copied(mdata) if copy else mdata
     keys = {"connectivities_key": f"{key_added}_connectivities", "distances_key": f"{key_added}_distances"}
     params: dict[str, Any] = {
         "method": "umap",

@@ -15,7 +15,7 @@ from scminnet._core import compat
 from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import check_choice, check_positive, shorten
 from scminnet._core.matrices import computable
-from scminnet._core.mdata import check_modalities, check_mudata, check_not_view
+from scminnet._core.mdata import check_modalities, check_mudata, check_not_view, copied
 from scminnet._core.values import check_values, holds_whole_numbers, nonzero_values
 from scminnet.pp._kinds import GENES, PEAKS, PROTEINS, resolve_kinds
 
@@ -117,7 +117,7 @@ def normalize(
         _check_counts(mdata.mod[m], m, counts_layer)
 
     normalised = {m: _normalised(computable(mdata.mod[m].X), method, target_sum) for m, method in chosen.items()}
-    result = mdata.copy() if copy else mdata
+    result = copied(mdata) if copy else mdata
     for m, method in chosen.items():
         adata = result.mod[m]
         adata.layers[counts_layer] = adata.X

@@ -15,7 +15,14 @@ from scminnet._core import compat
 from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import check_choice, check_count, shorten
 from scminnet._core.logging import logger
-from scminnet._core.mdata import check_modalities, check_mudata, check_not_view, layer_matrix
+from scminnet._core.mdata import (
+    check_modalities,
+    check_mudata,
+    check_not_view,
+    computable_matrices,
+    copied,
+    layer_matrix,
+)
 from scminnet._core.obs import modality_column
 from scminnet._core.values import check_values, looks_like_counts
 from scminnet.pp._kinds import GENES, PEAKS, PROTEINS, resolve_kinds
@@ -159,8 +166,9 @@ def select_features(
     params = {name: value for name, value in params.items() if value is not None}
     selected = pd.Index([]).append([mdata.mod[m].var_names[tables[m][""]] for m in names])
     with compat.mudata_0_4_behaviour():
-        result = mdata.copy() if copy else mdata
-        _write(result, tables, key_added, subset=subset)
+        result = copied(mdata) if copy else mdata
+        with computable_matrices(result):
+            _write(result, tables, key_added, subset=subset)
     result.uns[key_added] = {
         "params": params,
         "keep_not_found": kept[~kept.isin(selected)].to_numpy(dtype=object),

@@ -15,7 +15,7 @@ from scminnet._core import compat, matrices
 from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import check_count, check_fraction, shorten
 from scminnet._core.keys import EMBEDDING_KEY
-from scminnet._core.mdata import check_copyable, check_mudata, check_not_view
+from scminnet._core.mdata import check_copyable, check_mudata, check_not_view, copied
 from scminnet._core.obs import obs_column
 from scminnet._core.params import recorded
 from scminnet._core.values import warn_unless_counts
@@ -191,7 +191,7 @@ def minnet_smooth(
     }
     if copy:
         with compat.mudata_0_4_behaviour():
-            mdata = mdata.copy()
+            mdata = copied(mdata)
     for m in names:
         adata = mdata.mod[m]
         adata.layers[key_added] = sums[m]

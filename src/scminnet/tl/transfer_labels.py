@@ -11,7 +11,7 @@ from mudata import MuData
 from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import check_count, check_fraction
 from scminnet._core.keys import EMBEDDING_KEY
-from scminnet._core.mdata import check_copyable, check_mudata, check_not_view
+from scminnet._core.mdata import check_copyable, check_mudata, check_not_view, copied
 from scminnet._core.params import recorded
 from scminnet.graph.neighbors import nearest_neighbors
 from scminnet.graph.vote import vote
@@ -155,7 +155,7 @@ def transfer_labels(
         "unassigned": unassigned,
         "seed": seed,
     }
-    result = mdata.copy() if copy else mdata
+    result = copied(mdata) if copy else mdata
     obs = result.mod[target].obs
     obs[label] = pd.Categorical(names, categories=categories)
     obs[confidence] = shares

@@ -11,7 +11,7 @@ from mudata import MuData
 from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import check_choice, check_count, shorten
 from scminnet._core.keys import EMBEDDING_KEY
-from scminnet._core.mdata import check_copyable, check_modalities, check_mudata, layer_matrix
+from scminnet._core.mdata import check_copyable, check_modalities, check_mudata, copied, layer_matrix
 from scminnet.model.data.cell_index import check_measured, rows_in_modalities
 from scminnet.model.data.fields import check_features
 from scminnet.model.data.moments import feature_moments
@@ -158,7 +158,7 @@ class EmbeddingMixin(RegisteredModel):
         data, wanted, positions = self._checked(mdata, None, statistics)
         check_copyable(data, copy=copy)
         parts = self._embed(data, wanted, statistics, batch_size)
-        target = data.copy() if copy else data
+        target = copied(data) if copy else data
         for modality, (embedding, _) in parts.items():
             target.mod[modality].obsm[key_added] = embedding
         target.obsm[key_added] = mean_over_modalities([embedding for embedding, _ in parts.values()], positions)

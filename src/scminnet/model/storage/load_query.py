@@ -11,7 +11,7 @@ from mudata import MuData
 from scminnet._core import compat
 from scminnet._core.argument_types import check_types
 from scminnet._core.mdata import check_mudata
-from scminnet.model._scvi import initialize_model, loaded_data, parse_device_args
+from scminnet.model._scvi import find_device, initialize_model, loaded_data
 from scminnet.model.data.query_alignment import align_query
 from scminnet.model.data.registry import RegisteredModel
 from scminnet.model.storage.saved_format import check_saved_model
@@ -55,9 +55,7 @@ class QueryMixin(RegisteredModel):
             As in :meth:`load` and :meth:`setup_mudata`.
         """
         reference = cls._reference(reference_model)
-        _, _, target = parse_device_args(
-            accelerator=accelerator, devices=device, return_device="torch", validate_single_device=True
-        )
+        target = find_device(accelerator, device, "device", single=True)
         attributes, _, state, _ = loaded_data(reference, device=target)
         registry = attributes.pop("registry_")
         cls.setup_mudata(

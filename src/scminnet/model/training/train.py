@@ -17,6 +17,7 @@ from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import check_count
 from scminnet._core.keys import BATCH_COLUMN
 from scminnet.coupling.feature_links import FEATURE_LINKS_KEY
+from scminnet.model._scvi import find_device
 from scminnet.model.data.cell_index import rows_in_modalities
 from scminnet.model.data.moments import feature_moments
 from scminnet.model.data.registration import check_matrices
@@ -170,6 +171,7 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin, EmbeddingMixin):
         )
         check_count(check_val_every_n_epoch, "check_val_every_n_epoch")
         check_count(seed, "seed", minimum=0)
+        find_device(accelerator, devices, "devices")
         path = check_checkpoint_argument(checkpoint, trainer_kwargs)
         query_parts = {} if query is None else self._query_parts(query, recipe)
         positions = rows_in_modalities(mdata, self.modalities)
