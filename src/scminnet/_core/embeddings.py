@@ -28,13 +28,17 @@ def check_embedding(matrix: Any, argument: str) -> np.ndarray:
             f"`{argument}` has shape {array.shape} and type {array.dtype}. Give a numeric array of cells x dimensions."
         )
     array = computable(array)
-    # NaN fails the comparison
-    bad = ~(np.abs(array.astype(np.float64, copy=False)) <= TOO_LARGE).all(axis=1)
-    if bad.any():
-        raise ValueError(
-            f"`{argument}` holds NaN, infinite or too large values (beyond {TOO_LARGE:g}) in {int(bad.sum()):,} of "
-            f"{len(array):,} rows, the first in row {int(bad.argmax())}. Remove them."
-        )
+    # as float64, because the smallest integer has no positive counterpart of its type
+    sizes = np.abs(array.astype(np.float64, copy=False)).max(axis=1)
+    for what, bad in (
+        ("NaN or infinite values", ~np.isfinite(sizes)),
+        (f"values beyond {TOO_LARGE:g}", sizes > TOO_LARGE),
+    ):
+        if bad.any():
+            raise ValueError(
+                f"`{argument}` holds {what} in {int(bad.sum()):,} of {len(array):,} rows, the first in row "
+                f"{int(bad.argmax())}. Remove them."
+            )
     return array
 
 
