@@ -18,7 +18,7 @@ TOO_LARGE = 1e15
 
 #: Features look z-scored if the means and deviations of this share differ from 0 and 1 by so little. Clipping moves
 #: them further; then there is a limit, a whole number, that several features reach.
-SCALED_SHARE, SCALED_BY, CLIPPED_BY = 0.9, 0.01, 0.2
+SCALED_SHARE, SCALED_BY, CLIPPED_BY = 0.9, 0.01, 0.3
 
 #: Names of the cells and of the features of a matrix.
 Names: TypeAlias = tuple[pd.Index, pd.Index]
