@@ -149,7 +149,7 @@ def _convert(value: Any, hint: Any) -> Any:
     origin = get_origin(hint) or hint
     if origin in (Mapping, dict):
         return _mapping(value, *(get_args(hint) or (Any, Any)))
-    if origin in (Sequence, Iterable, list, tuple):
+    if origin in (Sequence, Iterable, list):
         return _items(value, (get_args(hint) or (Any,))[0], any_iterable=origin is Iterable)
     convert = _SCALARS.get(origin)
     if convert is not None:
@@ -177,7 +177,7 @@ def _first_fit(value: Any, parts: tuple[Any, ...]) -> Any:
 
 def _is_checked(hint: Any) -> bool:
     origin = get_origin(hint) or hint
-    return origin in (*_SCALARS, Mapping, dict, Sequence, Iterable, list, tuple) or _is_path(hint)
+    return origin in (*_SCALARS, Mapping, dict, Sequence, Iterable, list) or _is_path(hint)
 
 
 def _mapping(value: Any, key: Any, item: Any) -> Any:
@@ -260,7 +260,7 @@ def _words(hint: Any) -> list[str]:
         origin = get_origin(part) or part
         if origin in (Mapping, dict):
             words.append("a mapping")
-        elif origin in (Sequence, Iterable, list, tuple):
+        elif origin in (Sequence, Iterable, list):
             item = (get_args(part) or (Any,))[0]
             words.append(f"a list of {_SEVERAL.get(_parts(item)[0], 'values')}")
         elif origin in _WORDS and not (is_path and origin is str):

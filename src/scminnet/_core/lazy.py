@@ -112,6 +112,8 @@ def _open(path: Path) -> Any:
             import zarr
         except ImportError as error:
             raise ImportError("zarr stores need zarr. Install it: `pip install 'scminnet[scale]'`.") from error
+        if not any((path / name).exists() for name in (".zgroup", "zarr.json")):
+            raise ValueError(f"`path`: the folder {path.name!r} is no zarr store. Give an .h5mu file or a zarr store.")
         return zarr.open_group(str(path), mode="r")
     if not h5py.is_hdf5(path):
         raise ValueError(f"`path`: {path.name!r} is neither an HDF5 file nor a zarr store. Give an .h5mu file.")

@@ -25,6 +25,9 @@ from scminnet._core.arguments import check_count, check_fraction, check_positive
 from scminnet.datasets.counts import N_PROGRAMMES, draw_counts
 from scminnet.datasets.genome import MAX_PEAKS_PER_GENE, change_links, draw_genome
 
+#: Largest standard deviation of the batch factors' logarithms. Counts that are 20,000 times as high are no batch effect.
+MAX_BATCH_EFFECT = 5.0
+
 #: Standard deviations of a cell's programmes between lineages, cell types and states, and within a state.
 LINEAGE_SD, TYPE_SD, STATE_SD, CELL_SD = 0.9, 0.5, 1.2, 0.25
 
@@ -114,7 +117,7 @@ def simulate_multiome(
         A size is not a whole number or too small; ``n_types`` is below ``n_lineages``, or ``n_cells`` below
         ``n_types``; there are too many peaks per gene, or more proteins than genes; ``condition_specific`` or
         ``paired`` is not in [0, 1]; ``condition_specific`` is set with a single condition; or ``batch_effect`` is
-        negative.
+        negative or above 5.
 
     Examples
     --------
@@ -211,6 +214,10 @@ def _check_optional(
             f"`condition_specific` is {condition_specific}, but `n_conditions` is 1. Give two or more conditions."
         )
     check_positive(batch_effect, "batch_effect", minimum=0)
+    if batch_effect > MAX_BATCH_EFFECT:
+        raise ValueError(
+            f"`batch_effect` is {batch_effect:g}. Give at most {MAX_BATCH_EFFECT:g}: factors are its exponentials."
+        )
     if not isinstance(paired, (bool, np.bool_)):
         check_fraction(paired, "paired", upper_open=False)
 

@@ -45,10 +45,14 @@ class SaveLoadMixin(BaseModelClass):
         ------
         ValueError
             The folder exists, and ``overwrite`` is not set.
+        NotADirectoryError
+            ``dir_path`` is a file.
         """
         folder = Path(dir_path)
         if folder.exists() and not overwrite:
             raise ValueError(f"`dir_path`: {str(dir_path)!r} already exists. Give another folder, or overwrite=True.")
+        if folder.exists() and not folder.is_dir():
+            raise NotADirectoryError(f"`dir_path`: {str(dir_path)!r} is a file. Give the path of a folder.")
         made = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
         try:
