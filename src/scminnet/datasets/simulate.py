@@ -25,7 +25,7 @@ from scminnet._core.arguments import check_count, check_fraction, check_positive
 from scminnet.datasets.counts import N_PROGRAMMES, draw_counts
 from scminnet.datasets.genome import MAX_PEAKS_PER_GENE, change_links, draw_genome
 
-#: Largest standard deviation of the batch factors' logarithms. Counts that are 20,000 times as high are no batch effect.
+#: Largest standard deviation of the batch factors' logarithms. Counts 20,000 times as high are no batch effect.
 MAX_BATCH_EFFECT = 5.0
 
 #: Standard deviations of a cell's programmes between lineages, cell types and states, and within a state.
@@ -215,9 +215,7 @@ def _check_optional(
         )
     check_positive(batch_effect, "batch_effect", minimum=0)
     if batch_effect > MAX_BATCH_EFFECT:
-        raise ValueError(
-            f"`batch_effect` is {batch_effect:g}. Give at most {MAX_BATCH_EFFECT:g}: factors are its exponentials."
-        )
+        raise ValueError(f"`batch_effect` is {batch_effect:g}. Give at most {MAX_BATCH_EFFECT:g}.")
     if not isinstance(paired, (bool, np.bool_)):
         check_fraction(paired, "paired", upper_open=False)
 
