@@ -70,7 +70,7 @@ def test_a_value_fits_or_is_refused_by_name(value: Any, hint: Any) -> None:
         (b"a", str | os.PathLike[str] | None, TypeError, "Give a path or None."),
         ("a\0b", str | Path, ValueError, "which is no path"),
         ("", str | Path | None, ValueError, "which is no path"),
-        ("rna", Sequence[str], TypeError, "`n` is 'rna'. Give a list of texts."),
+        ("rna", Sequence[str], TypeError, "`n` is the text 'rna'. Give a list of texts."),
         (["rna", 3], Sequence[str], TypeError, "Give a list of texts."),
         ({"rna", "atac"}, Sequence[str], TypeError, "Give a list of texts."),
         ({"rna": 3}, str | Mapping[str, str | None] | None, TypeError, "Give a text, a mapping or None."),

@@ -62,7 +62,7 @@ def test_result_trains_a_model_and_survives_a_file(mdata: mudata.MuData, tmp_pat
     ("arguments", "message"),
     [
         ({"modalities": ["atac"]}, "two different modalities"),
-        ({"modalities": "atac"}, "`modalities` is 'atac'. Give a list"),
+        ({"modalities": "atac"}, "`modalities` is the text 'atac'. Give a list"),
         ({"modalities": ["atac", "atac"]}, "two different modalities"),
         ({"modalities": ["atac", "adt"]}, "adt"),
         ({"modalities": ["activity", "atac"], "key_added": "rna"}, "`key_added` is 'rna', which is already a modality"),

@@ -82,7 +82,8 @@ def checked_argument(value: Any, hint: Any, argument: str) -> Any:
     try:
         converted = _convert(value, hint)
     except _WrongType as error:
-        raise _refusal(error)(f"`{argument}` is {shown(value)}. Give {_join(_words(hint))}.") from None
+        what = "the text " if isinstance(value, str) and "a list of texts" in _words(hint) else ""
+        raise _refusal(error)(f"`{argument}` is {what}{shown(value)}. Give {_join(_words(hint))}.") from None
     if isinstance(converted, (str, os.PathLike)) and any(_is_path(part) for part in _parts(hint)):
         _check_path(converted, argument)
     if argument in _BY_NAME and converted is not None:
