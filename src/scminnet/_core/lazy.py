@@ -45,6 +45,8 @@ def read_lazy(path: str | os.PathLike[str], *, dask: bool = False, chunk_cells: 
 
     Raises
     ------
+    TypeError
+        An argument is of the wrong type.
     FileNotFoundError
         ``path`` does not exist.
     ImportError

@@ -113,6 +113,8 @@ def simulate_multiome(
 
     Raises
     ------
+    TypeError
+        An argument is of the wrong type.
     ValueError
         A size is not a whole number or too small; ``n_types`` is below ``n_lineages``, or ``n_cells`` below
         ``n_types``; there are too many peaks per gene, or more proteins than genes; ``condition_specific`` or

@@ -43,6 +43,8 @@ def read_motifs(path: str | os.PathLike[str] | None = None) -> list[Motif]:
 
     Raises
     ------
+    TypeError
+        An argument is of the wrong type.
     ImportError
         Biopython is not installed.
     FileNotFoundError

@@ -59,6 +59,8 @@ def ari_curve(
 
     Raises
     ------
+    TypeError
+        An argument is of the wrong type.
     ValueError
         The embedding is no finite numeric matrix. The labels do not fit, or are of one type only. There are no more
         cells than ``n_neighbors``. A resolution is not positive.
@@ -120,6 +122,8 @@ def ari(
 
     Raises
     ------
+    TypeError
+        An argument is of the wrong type.
     ValueError
         As in :func:`ari_curve`.
     """

@@ -65,6 +65,8 @@ def foscttm(x: np.ndarray, y: np.ndarray, *, chunk_size: int = 512) -> Foscttm:
 
     Raises
     ------
+    TypeError
+        An argument is of the wrong type.
     ValueError
         The arrays are not finite numeric matrices of one shape, hold fewer than two cells, or ``chunk_size`` is not
         a whole number of at least 1.

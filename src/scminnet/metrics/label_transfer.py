@@ -84,6 +84,8 @@ def label_transfer_accuracy(
 
     Raises
     ------
+    TypeError
+        An argument is of the wrong type.
     ValueError
         Embeddings are not finite numeric matrices of one width. Labels do not fit or are missing. There are no target
         cells, or fewer source cells than every ``n_neighbors``.

@@ -42,6 +42,8 @@ def silhouette_label(embedding: np.ndarray, labels: Any, *, max_cells: int = 10_
 
     Raises
     ------
+    TypeError
+        An argument is of the wrong type.
     ValueError
         The embedding is no finite numeric matrix, or the labels do not fit. The cells (of the sample) are of one group,
         or each of its own.
@@ -68,6 +70,8 @@ def silhouette_modality(embedding: np.ndarray, modalities: Any, *, max_cells: in
 
     Raises
     ------
+    TypeError
+        An argument is of the wrong type.
     ValueError
         As in :func:`silhouette_label`.
     """
@@ -95,6 +99,8 @@ def silhouette_batch(embedding: np.ndarray, batches: Any, *, max_cells: int = 10
 
     Raises
     ------
+    TypeError
+        An argument is of the wrong type.
     ValueError
         As in :func:`silhouette_label`.
     """

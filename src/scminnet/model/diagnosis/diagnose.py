@@ -168,6 +168,8 @@ class DiagnoseMixin(EmbeddingMixin):
 
         Raises
         ------
+        TypeError
+            An argument is of the wrong type.
         RuntimeError
             The model is not trained.
         ValueError

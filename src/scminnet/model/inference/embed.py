@@ -70,11 +70,13 @@ class EmbeddingMixin(RegisteredModel):
 
         Raises
         ------
+        TypeError
+            An argument is of the wrong type.
         RuntimeError
             The model is not trained.
         ValueError
             There are no data; the modality is unknown; features differ from the model's; values are NaN, infinite or
-            negative; or there are too few cells for ``statistics="query"``.
+            too large; there are too few cells for ``statistics="query"``; or the model's weights are not finite.
         """
         data, wanted, positions = self._checked(mdata, modality, statistics)
         parts = self._embed(data, wanted, statistics, batch_size)
@@ -106,6 +108,8 @@ class EmbeddingMixin(RegisteredModel):
 
         Raises
         ------
+        TypeError
+            An argument is of the wrong type.
         RuntimeError, ValueError
             As in :meth:`get_latent_representation`.
         """
@@ -150,6 +154,8 @@ class EmbeddingMixin(RegisteredModel):
 
         Raises
         ------
+        TypeError
+            An argument is of the wrong type.
         RuntimeError, ValueError
             As in :meth:`get_latent_representation`. Also if ``copy`` is set for data on disk.
         """

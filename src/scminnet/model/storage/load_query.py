@@ -51,6 +51,8 @@ class QueryMixin(RegisteredModel):
 
         Raises
         ------
+        TypeError
+            An argument is of the wrong type.
         FileNotFoundError, ValueError
             As in :meth:`load` and :meth:`setup_mudata`.
         """
@@ -121,6 +123,8 @@ class QueryMixin(RegisteredModel):
 
         Raises
         ------
+        TypeError
+            An argument is of the wrong type.
         FileNotFoundError
             There is no saved model.
         ValueError

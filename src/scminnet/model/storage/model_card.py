@@ -45,6 +45,8 @@ def model_card(
 
     Raises
     ------
+    TypeError
+        An argument is of the wrong type.
     RuntimeError
         The model is not trained.
 

@@ -43,6 +43,8 @@ class SaveLoadMixin(BaseModelClass):
 
         Raises
         ------
+        TypeError
+            An argument is of the wrong type.
         ValueError
             The folder exists, and ``overwrite`` is not set.
         NotADirectoryError
@@ -90,6 +92,8 @@ class SaveLoadMixin(BaseModelClass):
 
         Raises
         ------
+        TypeError
+            An argument is of the wrong type.
         FileNotFoundError
             There is no saved model.
         ValueError
