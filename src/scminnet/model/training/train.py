@@ -184,7 +184,6 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin, EmbeddingMixin):
         matrices = self._row_matrices(mdata)
         labels = self._label_codes(mdata)
         batches = mdata.obs[BATCH_COLUMN].astype(str).to_numpy()
-        moments = None if self.is_trained_ else varying_moments(matrices)
         evidence = gather_evidence(
             mdata,
             self.modalities,
@@ -216,6 +215,7 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin, EmbeddingMixin):
                 seed=seed,
             )
             earlier = read_checkpoint(path, run)
+        moments = None if self.is_trained_ else varying_moments(matrices)
         # first the graph, which may refuse its arguments and batches
         with compat.preserve_torch_threads():
             geodesics, nodes = margin_distances(
