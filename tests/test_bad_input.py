@@ -250,7 +250,8 @@ def test_there_are_many_cases_and_no_public_function_of_data_is_left_out() -> No
         f"{part.__name__.rpartition('.')[2]}.{name}"
         for part in (mn.pp, mn.tl, mn.pl, mn.metrics)
         for name in part.__all__
-        if (code := getattr(getattr(part, name), "__code__", None)) and code.co_varnames[:1] in (("mdata",), ("bulks",))
+        if inspect.isfunction(function := getattr(part, name))
+        and next(iter(inspect.signature(function).parameters)) in ("mdata", "bulks")
     }
     assert taking == set(FUNCTIONS)
 

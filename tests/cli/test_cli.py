@@ -163,6 +163,23 @@ def test_fit_with_a_query_in_view(tmp_path, paired_file: Path, fitted: Path, cap
     assert not np.allclose(with_query.encoder("rna").input.weight, without.encoder("rna").input.weight)
 
 
+def test_labels_that_look_missing_are_warned_of_once_and_can_be_named(tmp_path, paired_file: Path, capsys) -> None:
+    mdata = mudata.read_h5mu(paired_file)
+    labels = mdata.obs["cell_type"].astype(object).to_numpy()
+    labels[:10], labels[10:20] = "nan", "unassigned"
+    mdata.obs["cell_type"] = labels
+    path = tmp_path / "nan.h5mu"
+    mdata.write(path)
+    assert fit(path, tmp_path / "model") == 0
+    warned = [line for line in capsys.readouterr().err.splitlines() if "look like missing" in line]
+    assert len(warned) == 1
+    assert "'nan' (10 cells), 'unassigned' (10 cells)" in warned[0]
+    assert fit(path, tmp_path / "other", "--unlabeled-category", "nan", "unassigned") == 0
+    said = capsys.readouterr()
+    assert "look like missing" not in said.err
+    assert {"nan", "unassigned"}.isdisjoint(json.loads(said.out)["labels"])
+
+
 def test_a_warning_is_told_by_its_text_alone(tmp_path, paired_file: Path, capsys) -> None:
     mdata = mudata.read_h5mu(paired_file)
     mdata.obs["cell_type"] = ["rare", *mdata.obs["cell_type"].astype(str)[1:]]

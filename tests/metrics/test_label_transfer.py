@@ -116,7 +116,7 @@ def test_properties(seed, k):
         ({"target_labels": [None] + ["a"] * 89}, "`target_labels` lacks a value for 1 of 90"),
         ({"target": np.empty((0, 3)), "target_labels": []}, "`target` holds no cells"),
         ({"n_neighbors": 0}, "`n_neighbors` is 0"),
-        ({"n_neighbors": (5, 2.5)}, "`n_neighbors` is 2.5"),
+        ({"n_neighbors": (5, 2.5)}, "`n_neighbors` is \\(5, 2.5"),
         ({"n_neighbors": ()}, "`n_neighbors` is empty"),
         ({"n_neighbors": 151}, "`n_neighbors` is 151"),
     ],

@@ -181,7 +181,7 @@ def test_another_embedding_can_be_named():
 @pytest.mark.parametrize(
     ("arguments", "error", "named"),
     [
-        ({"modalities": "rna"}, ValueError, "`modalities` is 'rna'"),
+        ({"modalities": "rna"}, TypeError, "`modalities` is the text 'rna'"),
         ({"modalities": ("rna",)}, ValueError, "`modalities` is"),
         ({"modalities": ("rna", "rna")}, ValueError, "`modalities` is"),
         ({"modalities": ("rna", "adt")}, ValueError, "`modalities` names 'adt'"),

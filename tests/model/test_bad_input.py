@@ -44,11 +44,15 @@ def unchanged(mdata: MuData, action: Callable[[], object], error: type[Exception
 
 def set_value(value: float) -> Callable[[MuData], None]:
     def change(mdata: MuData) -> None:
-        matrix = mdata["rna"].X.tolil()
+        matrix = mdata["rna"].X.astype(np.float64).tolil()
         matrix[3, 4] = value
         mdata["rna"].X = matrix.tocsr()
 
     return change
+
+
+def continuous_labels(mdata: MuData) -> None:
+    mdata.obs["cell_type"] = np.linspace(0, 1, mdata.n_obs)
 
 
 def one_label(mdata: MuData) -> None:
@@ -98,9 +102,14 @@ CASES: dict[str, tuple[Callable[[MuData], object], dict, type[Exception], tuple[
     "a single label": (one_label, {}, ValueError, ("`labels_key`", "'B'", "two types")),
     "labels that disagree": (labels_disagree, {}, ValueError, ("`labels_key`", "a different value", "agree")),
     "missing batches": (batch_missing, {}, ValueError, ("`batch_key`", "7 cells", "Give every cell")),
-    "negative values": (set_value(-1.0), {}, ValueError, ("'rna'", "1 negative", "log-normalised")),
-    "NaN": (set_value(np.nan), {}, ValueError, ("'rna'", "1 NaN", "Remove or fill")),
-    "infinite": (set_value(np.inf), {}, ValueError, ("'rna'", "1 infinite", "Remove")),
+    "NaN": (set_value(np.nan), {}, ValueError, ("'rna'", "1 NaN", "'cell_3'", "'gene_4'", "Remove or fill")),
+    "infinite": (set_value(np.inf), {}, ValueError, ("'rna'", "1 infinite", "'cell_3'", "'gene_4'", "Remove")),
+    "beyond float32": (set_value(1e308), {}, ValueError, ("'rna'", "1 too large", "'cell_3'", "'gene_4'", "Correct")),
+    "squares beyond float32": (set_value(-1e20), {}, ValueError, ("'rna'", "1 too large", "'cell_3'", "'gene_4'")),
+    "a continuous label column": (continuous_labels, {}, ValueError, ("`labels_key`", "continuous", "categories")),
+    "a mapping as unlabelled category": (lambda m: None, {"unlabeled_category": {"a": 1}}, TypeError, ("`unlabeled_category`", "list of texts")),
+    "no unlabelled category": (lambda m: None, {"unlabeled_category": []}, ValueError, ("`unlabeled_category`", "empty")),
+    "a list as label key": (lambda m: None, {"labels_key": [1]}, TypeError, ("`labels_key`", "[1]", "text")),
     "text for values": (text_values, {}, TypeError, ("'rna'", "numeric")),
     "duplicate features": (duplicate_features, {}, ValueError, ("'rna'", "var_names", "var_names_make_unique")),
 }  # fmt: skip

@@ -109,7 +109,7 @@ def _one_cell(m: mudata.MuData) -> None:
         (None, {"min_batches": 5}, ValueError, "`min_batches` is 5.*at most 4"),
         (None, {"batch_key": "no"}, KeyError, "`batch_key` is 'no'"),
         (None, {"flavor": "seurat_v3"}, ValueError, "`flavor` is 'seurat_v3'"),
-        (None, {"keep": "CD4"}, ValueError, "`keep` is the text 'CD4'"),
+        (None, {"keep": "CD4"}, TypeError, "`keep` is the text 'CD4'. Give a list"),
         (None, {"n_top_genes": 0}, ValueError, "`n_top_genes` is 0"),
         (None, {"modalities": ["rna", "no"]}, ValueError, "`modalities` names 'no'"),
         (

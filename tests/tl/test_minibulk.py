@@ -300,7 +300,7 @@ def spoilt() -> MuData:
     mdata.obs["one"], mdata.obs["none"], mdata.obs["each"] = "sick", None, mdata.obs_names
     for m, adata in mdata.mod.items():
         adata.obsm["X_wide"] = np.ones((adata.n_obs, N_FEATURES[m]))
-        for name, value in (("nan", np.nan), ("negative", -1.0)):
+        for name, value in (("nan", np.nan), ("large", 1e20)):
             adata.layers[name] = adata.X.astype(float).toarray()
             adata.layers[name][0, 0] = value
     apart = mdata["rna"].obs_names
@@ -329,7 +329,7 @@ def spoilt() -> MuData:
         ({"layer": "no"}, ValueError, "`layer` names 'no' for modality 'rna'"),
         ({"layer": {"adt": "no"}}, ValueError, "`layer` names the modalities 'adt'"),
         ({"layer": "nan"}, ValueError, "modality 'rna' holds 1 NaN"),
-        ({"layer": "negative"}, ValueError, "modality 'rna' holds 1 negative.*counts"),
+        ({"layer": "large"}, ValueError, "modality 'rna' holds 1 too large"),
         ({"use_rep": "no"}, KeyError, r"`use_rep` is 'no', which no modality has.*model\.embed"),
         ({"use_rep": "X_wide"}, ValueError, "`use_rep`='X_wide' has a different number"),
         ({"key_added": "type"}, ValueError, "`key_added` is 'type', as is a column"),

@@ -210,7 +210,7 @@ def test_muon_and_accessor_have_it() -> None:
         ({"layer": "raw"}, ValueError, "`layer` names 'raw' for modality 'rna'"),
         ({"layer": {"adt": None}}, ValueError, "`layer` names the modalities 'adt'"),
         ({"layer": "nan"}, ValueError, "modality 'rna' holds 1 NaN"),
-        ({"layer": "negative"}, ValueError, "modality 'rna' holds 1 negative"),
+        ({"layer": "large"}, ValueError, "modality 'rna' holds 1 too large"),
         ({"layer": "counts", "key_added": "counts"}, ValueError, "`key_added` is 'counts', as is the `layer`"),
         ({"use_rep": "X_wide"}, ValueError, "`use_rep`='X_wide' has a different number"),
     ],
@@ -219,7 +219,7 @@ def test_bad_input(arguments: dict, error: type[Exception], words: str) -> None:
     mdata = make()
     for i, adata in enumerate(mdata.mod.values()):
         adata.obsm["X_wide"] = np.ones((adata.n_obs, 2 + i))
-        for name, value in (("counts", 1), ("nan", np.nan), ("negative", -1)):
+        for name, value in (("counts", 1), ("nan", np.nan), ("large", 1e20)):
             adata.layers[name] = adata.X.copy()
             adata.layers[name].data[0] = value
     with pytest.raises(error, match=words):

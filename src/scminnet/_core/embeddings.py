@@ -9,18 +9,36 @@ import numpy as np
 from mudata import MuData
 
 from scminnet._core.arguments import shorten
+from scminnet._core.matrices import computable
+from scminnet._core.values import TOO_LARGE
 
 
 def check_embedding(matrix: Any, argument: str) -> np.ndarray:
-    """Return ``matrix`` as a two-dimensional float array. Raise if it is not one, or has NaN or infinite values."""
-    array = np.asarray(matrix)
-    if array.ndim != 2 or not np.issubdtype(array.dtype, np.number):
+    """Return ``matrix`` as a two-dimensional array of numbers.
+
+    Raise if it is not one, or has NaN, infinite or too large values.
+    """
+    try:
+        array = np.asarray(matrix)
+    except ValueError as error:
+        # lists of different lengths
+        raise ValueError(f"`{argument}` is no array ({error}). Give a numeric array of cells x dimensions.") from error
+    if array.ndim != 2 or array.shape[1] == 0 or array.dtype.kind not in "fiu":
         raise ValueError(
             f"`{argument}` has shape {array.shape} and type {array.dtype}. Give a numeric array of cells x dimensions."
         )
-    bad = int((~np.isfinite(array).all(axis=1)).sum())
-    if bad:
-        raise ValueError(f"`{argument}` holds NaN or infinite values in {bad:,} of {len(array):,} rows. Remove them.")
+    array = computable(array)
+    # as float64, because the smallest integer has no positive counterpart of its type
+    sizes = np.abs(array.astype(np.float64, copy=False)).max(axis=1)
+    for what, bad in (
+        ("NaN or infinite values", ~np.isfinite(sizes)),
+        (f"values beyond {TOO_LARGE:g}", sizes > TOO_LARGE),
+    ):
+        if bad.any():
+            raise ValueError(
+                f"`{argument}` holds {what} in {int(bad.sum()):,} of {len(array):,} rows, the first in row "
+                f"{int(bad.argmax())}. Remove them."
+            )
     return array
 
 

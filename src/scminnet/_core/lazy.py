@@ -13,6 +13,7 @@ from anndata.io import read_elem, sparse_dataset
 from mudata import MuData
 
 from scminnet._core import compat
+from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import check_count, shorten
 from scminnet._core.matrices import ROWS, by_columns
 
@@ -20,6 +21,7 @@ from scminnet._core.matrices import ROWS, by_columns
 _TABLES = ("obs", "var", "obsm", "varm", "obsp", "varp", "uns")
 
 
+@check_types
 def read_lazy(path: str | os.PathLike[str], *, dask: bool = False, chunk_cells: int = ROWS) -> MuData:
     """Open a MuData whose ``X`` and layers stay on disk. Everything else is read into memory.
 
@@ -43,6 +45,8 @@ def read_lazy(path: str | os.PathLike[str], *, dask: bool = False, chunk_cells: 
 
     Raises
     ------
+    TypeError
+        An argument is of the wrong type.
     FileNotFoundError
         ``path`` does not exist.
     ImportError
@@ -110,6 +114,8 @@ def _open(path: Path) -> Any:
             import zarr
         except ImportError as error:
             raise ImportError("zarr stores need zarr. Install it: `pip install 'scminnet[scale]'`.") from error
+        if not any((path / name).exists() for name in (".zgroup", "zarr.json")):
+            raise ValueError(f"`path`: the folder {path.name!r} is no zarr store. Give an .h5mu file or a zarr store.")
         return zarr.open_group(str(path), mode="r")
     if not h5py.is_hdf5(path):
         raise ValueError(f"`path`: {path.name!r} is neither an HDF5 file nor a zarr store. Give an .h5mu file.")

@@ -43,6 +43,13 @@ class Factors(NamedTuple):
     matrix: Any
 
 
+#: Types with which scipy or numba can not compute, and what they are computed as.
+_CONVERTED = {
+    np.dtype(np.float16): np.float32,
+    np.dtype(bool): np.float32,
+    np.dtype(np.longdouble): np.float64,
+}
+
 #: Gaps of up to this many unwanted rows are read too, because another request costs as much.
 _GAP = 32
 
@@ -67,6 +74,29 @@ def on_disk(matrix: Any) -> bool:
 def by_columns(matrix: Any) -> bool:
     """Tell whether a matrix on disk is stored by columns, so that its rows can not be read separately."""
     return isinstance(matrix, CSCDataset)
+
+
+def computable(matrix: Any) -> Any:
+    """Return a matrix of a type that scipy and numba compute with, without a copy if it has one.
+
+    float16 and truth values become float32, long doubles float64, foreign byte orders the machine's, and scipy's sparse
+    arrays matrices. Others are as they were. Blocks of matrices on disk and of dask arrays are converted when they are
+    read.
+    """
+    if not in_memory(matrix):
+        return matrix
+    if sparse.issparse(matrix) and not isinstance(matrix, sparse.spmatrix):
+        matrix = sparse.csc_matrix(matrix) if matrix.format == "csc" else sparse.csr_matrix(matrix)
+    if matrix.dtype.isnative and matrix.dtype not in _CONVERTED:
+        return matrix
+    dtype = _CONVERTED.get(matrix.dtype.newbyteorder("="), matrix.dtype.newbyteorder("="))
+    if not sparse.issparse(matrix):
+        return matrix.astype(dtype)
+    # scipy does not even copy a matrix of float16
+    values = matrix.data.astype(dtype)
+    if matrix.format in ("csr", "csc"):
+        return type(matrix)((values, matrix.indices, matrix.indptr), shape=matrix.shape)
+    return sparse.csr_matrix((values, matrix.nonzero()), shape=matrix.shape)
 
 
 def row_blocks(matrix: Any, size: int | None = None) -> Iterator[tuple[slice, Block]]:
@@ -260,8 +290,9 @@ def _chunks(matrix: Any) -> Iterator[tuple[slice, Any]]:
 
 
 def _block(values: Any) -> Block:
-    """Return values as CSR or a plain array, without a copy if they are that already."""
-    return sparse.csr_matrix(values) if sparse.issparse(values) else np.asarray(values)
+    """Return values as CSR or a plain array that can be computed with, without a copy if they are that already."""
+    values = computable(values) if sparse.issparse(values) else computable(np.asarray(values))
+    return sparse.csr_matrix(values) if sparse.issparse(values) else values
 
 
 def _meta(source: Any, dtype: np.dtype) -> Block:

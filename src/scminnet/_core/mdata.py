@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from mudata import MuData
@@ -23,6 +24,40 @@ def check_mudata(mdata: Any, argument: str = "mdata") -> None:
             f"`{argument}` has axis={mdata.axis}: its modalities do not share observations. "
             "Build it with `mudata.MuData({...}, axis=0)`."
         )
+
+
+@contextmanager
+def computable_matrices(mdata: MuData) -> Iterator[None]:
+    """Let matrices be of types that can be computed with, for a while.
+
+    anndata can neither copy nor select rows of sparse float16, because scipy can not.
+    """
+    before = [
+        (store, key, store[key] if key is not None else store.X)
+        for adata in mdata.mod.values()
+        for store, key in [(adata, None), *((adata.layers, name) for name in adata.layers)]
+    ]
+    changed = [(*place, matrix) for *place, matrix in before if matrices.computable(matrix) is not matrix]
+    try:
+        for store, key, matrix in changed:
+            _put(store, key, matrices.computable(matrix))
+        yield
+    finally:
+        for store, key, matrix in changed:
+            _put(store, key, matrix)
+
+
+def _put(store: Any, key: str | None, matrix: Any) -> None:
+    if key is None:
+        store.X = matrix
+    else:
+        store[key] = matrix
+
+
+def copied(mdata: MuData) -> MuData:
+    """Copy a MuData. In the copy, matrices are of types that can be computed with."""
+    with computable_matrices(mdata):
+        return mdata.copy()
 
 
 def check_not_view(mdata: MuData, argument: str = "mdata") -> None:
@@ -83,15 +118,18 @@ def layer_names(
 
 
 def layer_matrix(mdata: MuData, modality: str, layer: str | None, argument: str = "layers") -> Any:
-    """Return the matrix that ``layer`` names (``None``: ``X``). Raise if the modality lacks it."""
+    """Return the matrix that ``layer`` names (``None``: ``X``), of a type that can be computed with.
+
+    Raise if the modality lacks it.
+    """
     adata = mdata.mod[modality]
     if layer is None:
         if adata.X is None:
             raise ValueError(f"modality {modality!r} has no X. Name one of its layers: {shorten(adata.layers)}.")
-        return adata.X
+        return matrices.computable(adata.X)
     if layer not in adata.layers:
         raise ValueError(
             f"`{argument}` names {layer!r} for modality {modality!r}, which has layers "
             f"[{shorten(adata.layers)}]. Name one of these, or None for X."
         )
-    return adata.layers[layer]
+    return matrices.computable(adata.layers[layer])

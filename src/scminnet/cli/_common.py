@@ -36,6 +36,17 @@ def add_output(parser: argparse.ArgumentParser, metavar: str, help: str) -> None
     parser.add_argument("--overwrite", action="store_true", help="replace existing output")
 
 
+def add_unlabeled(parser: Any) -> None:
+    """Add ``--unlabeled-category``."""
+    parser.add_argument(
+        "--unlabeled-category",
+        nargs="+",
+        default=["Unknown"],
+        metavar="NAME",
+        help="labels of cells without a label, beside missing values, e.g. nan unassigned (Unknown)",
+    )
+
+
 def at_least(minimum: int) -> Callable[[str], int]:
     """Return an argument type: whole numbers of at least ``minimum``."""
 

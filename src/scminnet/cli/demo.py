@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from scminnet.cli._common import add_common, at_least, check_paths, new_command, quiet, say
+from scminnet.cli._common import add_common, add_unlabeled, at_least, check_paths, new_command, quiet, say
 
 DESCRIPTION = """\
 Train on a reference, embed a query, transfer labels between its modalities, and report accuracy.
@@ -35,6 +35,7 @@ def add(commands: Any) -> None:
     data.add_argument("--data", type=Path, metavar="FILE.h5mu", help="your paired cells")
     data.add_argument("--modalities", nargs="+", metavar="NAME", help="modalities of --data, e.g. rna adt")
     data.add_argument("--labels-key", metavar="COLUMN", help="column of obs with cell types")
+    add_unlabeled(data)
     data.add_argument("--batch-key", metavar="COLUMN", help="column of obs with donors, samples or sites")
     data.add_argument(
         "--test",
@@ -74,6 +75,7 @@ def _demo(given: argparse.Namespace) -> None:
             work,
             given.out,
             say,
+            unlabeled_category=given.unlabeled_category,
             max_epochs=given.max_epochs,
             preset=given.preset,
             progress=not given.no_progress,

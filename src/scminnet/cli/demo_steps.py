@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -12,8 +12,10 @@ from mudata import MuData, read_h5mu
 
 from scminnet import datasets, metrics, pl, tl
 from scminnet._core.arguments import shorten
+from scminnet._core.compat import without_warning
 from scminnet._core.mdata import check_modalities
 from scminnet._core.obs import obs_column
+from scminnet._core.obs_text import unlabeled_names, without
 from scminnet.cli.figures import write_figures
 from scminnet.cli.normalisation import normalise_counts
 from scminnet.model import MinNet
@@ -88,7 +90,7 @@ def _read(path: Path, modalities: Sequence[str]) -> MuData:
 def _hold_out(mdata: MuData, modalities: Sequence[str], batch_key: str | None, seed: int) -> np.ndarray:
     rng = np.random.default_rng(seed)
     if batch_key is not None:
-        batches = obs_column(mdata, batch_key, modalities, "batch_key").astype(str)
+        batches = obs_column(mdata, batch_key, modalities, "batch_key")
         names = rng.permutation(sorted(batches.unique()))
         if len(names) >= 4:
             return batches.isin(names[: round(TEST_SHARE * len(names))]).to_numpy()
@@ -100,6 +102,7 @@ def run(
     folder: Path,
     say: Callable[[str], None],
     *,
+    unlabeled_category: str | Sequence[str] = "Unknown",
     max_epochs: int | None = None,
     preset: str = "default",
     progress: bool = True,
@@ -117,7 +120,7 @@ def run(
         Where to write. Created if it does not exist.
     say
         Function that prints a line for the user.
-    max_epochs, preset, seed
+    unlabeled_category, max_epochs, preset, seed
         As in :class:`~scminnet.MinNet` and its ``train``.
     progress
         Show progress bars.
@@ -132,7 +135,9 @@ def run(
         done = normalise_counts(mdata, modalities)
     say("values: " + "; ".join(done))
 
-    MinNet.setup_mudata(reference, modalities, labels_key=labels_key, batch_key=batch_key)
+    MinNet.setup_mudata(
+        reference, modalities, labels_key=labels_key, batch_key=batch_key, unlabeled_category=unlabeled_category
+    )
     model = MinNet(reference, preset=preset, seed=seed)
     folder.mkdir(parents=True, exist_ok=True)
     MinNet.prepare_query_mudata(query, model)
@@ -147,18 +152,20 @@ def run(
     model.embed(query)
     source, target = modalities[:2]
     # every cell gets a label, because the figure compares labels with labels
-    tl.transfer_labels(query, source, target, labels_key, unassigned=None, seed=seed)
+    labels: dict[str, Any] = {"labels_key": labels_key, "unlabeled_category": unlabeled_category}
+    tl.transfer_labels(query, source, target, **labels, unassigned=None, seed=seed)
 
     say("measuring accuracy (pairs of cells are only used here) ...")
-    report = metrics.integration_report(
-        query, modalities=modalities, labels_key=labels_key, batch_key=batch_key, seed=seed
-    )
+    # the labels were warned of
+    with without_warning(".* look like missing ones", ".* with blanks around"):
+        report = metrics.integration_report(query, modalities=modalities, **labels, batch_key=batch_key, seed=seed)
     report.to_csv(folder / "report.csv", index=False)
     query.write(folder / "query.h5mu")
 
     say("drawing ...")
     batches = [] if batch_key is None else [batch_key]
-    truth = obs_column(query, labels_key, modalities, "labels_key").loc[query.mod[target].obs_names]
+    truth = without(obs_column(query, labels_key, modalities, "labels_key"), unlabeled_names(unlabeled_category))
+    truth = truth.loc[query.mod[target].obs_names]
     drawn = {
         "umap": pl.embedding(query, modalities, [labels_key, "modality", *batches], seed=seed),
         "confusion": pl.transfer_heatmap(

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from scminnet.cli._common import add_common, add_output, at_least, check_paths, new_command, quiet, say
+from scminnet.cli._common import add_common, add_output, add_unlabeled, at_least, check_paths, new_command, quiet, say
 
 DESCRIPTION = """\
 Train a model on paired, annotated cells.
@@ -30,6 +30,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--labels-key", metavar="COLUMN", help="column of obs with cell types (default: train without cell types)"
     )
+    add_unlabeled(parser)
     parser.add_argument("--batch-key", metavar="COLUMN", help="column of obs with donors, samples or sites")
     parser.add_argument("--query", type=Path, metavar="QUERY.h5mu", help="train with this query (semi-supervised)")
     parser.add_argument(
@@ -60,7 +61,13 @@ def _fit(given: argparse.Namespace) -> dict[str, Any]:
         mdata = read_h5mu(given.reference)
         check_modalities(mdata, given.modalities)
         say("values: " + "; ".join(normalise_counts(mdata, given.modalities)))
-        MinNet.setup_mudata(mdata, given.modalities, labels_key=given.labels_key, batch_key=given.batch_key)
+        MinNet.setup_mudata(
+            mdata,
+            given.modalities,
+            labels_key=given.labels_key,
+            batch_key=given.batch_key,
+            unlabeled_category=given.unlabeled_category,
+        )
         model = MinNet(mdata, preset=given.preset, seed=given.seed)
         query = None
         if given.query is not None:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from scminnet.cli._common import add_common, add_output, at_least, check_paths, new_command, quiet, say
+from scminnet.cli._common import add_common, add_output, add_unlabeled, at_least, check_paths, new_command, quiet, say
 
 DESCRIPTION = """\
 Integrate cells of two or more modalities. No paired cells are needed.
@@ -43,6 +43,7 @@ def add(commands: Any) -> None:
         help="two or more, e.g. rna atac; with several files, one per file (default: those of a file that has two)",
     )
     parser.add_argument("--labels-key", metavar="COLUMN", help="column of obs with cell types, of any modality")
+    add_unlabeled(parser)
     parser.add_argument("--batch-key", metavar="COLUMN", help="column of obs with donors, samples or sites")
     links = parser.add_argument_group("feature links")
     links.add_argument(
@@ -124,6 +125,7 @@ def _integrate(given: argparse.Namespace) -> dict[str, Any]:
                 partial,
                 say,
                 labels_key=given.labels_key,
+                unlabeled_category=given.unlabeled_category,
                 batch_key=given.batch_key,
                 annotation=given.tss,
                 table=given.links,

@@ -15,17 +15,16 @@ from mudata import MuData, read_h5mu
 
 from scminnet import pl, tl
 from scminnet._core.arguments import shorten
+from scminnet._core.compat import without_warning
 from scminnet._core.keys import EMBEDDING_KEY
 from scminnet._core.obs import obs_column
+from scminnet._core.obs_text import unlabeled_names, without
 from scminnet.cli.figures import write_figures
 from scminnet.cli.normalisation import normalise_counts
 from scminnet.coupling.feature_links import FEATURE_LINKS_KEY, has_feature_links, read_feature_links
 from scminnet.model import Diagnosis, MinNet
 from scminnet.pp import feature_links, select_features
 from scminnet.pp._kinds import GENES, PEAKS, infer_kind
-
-#: Category of cells without a label, beside missing values.
-UNKNOWN = "Unknown"
 
 #: Column of labels for all cells: a cell's own label, otherwise the transferred one.
 JOINED = "label_or_transferred"
@@ -75,6 +74,7 @@ def integrate(
     say: Callable[[str], None],
     *,
     labels_key: str | None = None,
+    unlabeled_category: str | Sequence[str] = "Unknown",
     batch_key: str | None = None,
     annotation: Path | pd.DataFrame | None = None,
     table: Path | pd.DataFrame | None = None,
@@ -97,7 +97,7 @@ def integrate(
         Where to write. Created if it does not exist.
     say
         Function that prints a line for the user.
-    labels_key, batch_key
+    labels_key, unlabeled_category, batch_key
         As in :meth:`scminnet.MinNet.setup_mudata`.
     annotation, table, organism, kinds
         As in :func:`scminnet.pp.feature_links`.
@@ -116,7 +116,7 @@ def integrate(
     names, kinds = list(modalities), dict(kinds or {})
     columns = {"labels_key": labels_key, "batch_key": batch_key, "couple_within": couple_within}
     obs = {argument: obs_column(cells, key, names, argument) for argument, key in columns.items() if key is not None}
-    labels = obs["labels_key"].replace(UNKNOWN, np.nan) if labels_key is not None else None
+    labels = without(obs["labels_key"], unlabeled_names(unlabeled_category)) if labels_key is not None else None
     if labels is not None:
         _check_labels(cells, names, labels, str(labels_key))
     data = _working_copy(cells, names, obs, labels)
@@ -131,7 +131,7 @@ def integrate(
         names,
         labels_key=None if labels is None else labels_key,
         batch_key=batch_key,
-        unlabeled_category=UNKNOWN,
+        unlabeled_category=unlabeled_category,
     )
     model = MinNet(data, seed=seed)
     say("training ...")
@@ -351,7 +351,9 @@ def _transfer(
         if source != best or labelled[target].all() or labelled[source].sum() <= N_NEIGHBORS:
             continue
         say(f"transferring labels from {source} to {target} ...")
-        tl.transfer_labels(data, source, target, str(labels.name), n_neighbors=N_NEIGHBORS, seed=seed)
+        # said when the labels were registered
+        with without_warning(".* look like missing ones", ".* with blanks around"):
+            tl.transfer_labels(data, source, target, str(labels.name), n_neighbors=N_NEIGHBORS, seed=seed)
         obs = data[target].obs.filter(like=TRANSFERRED)
         cells.mod[target].obs = cells.mod[target].obs.drop(columns=obs.columns, errors="ignore").join(obs)
         transferred[f"{source} to {target}"] = obs[TRANSFERRED].value_counts().to_dict()

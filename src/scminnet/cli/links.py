@@ -41,6 +41,9 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--groupby", default=PREDICTED, metavar="COLUMN", help="cell types, which no bulk mixes (%(default)s)"
     )
+    parser.add_argument(
+        "--unlabeled-category", nargs="+", metavar="NAME", help="types of cells without a type, e.g. unassigned"
+    )
     parser.add_argument("--bulks", type=at_least(10), default=100, help="(%(default)s)")
     parser.add_argument(
         "--smooth",
@@ -81,7 +84,13 @@ def _links(given: argparse.Namespace) -> dict[str, Any]:
             layer = dict.fromkeys(modalities, "smoothed")
         say("making mini-bulks ...")
         bulks = tl.minibulk(
-            mdata, given.bulks, groupby=given.groupby, modalities=modalities, layer=layer, seed=given.seed
+            mdata,
+            given.bulks,
+            groupby=given.groupby,
+            unlabeled_category=given.unlabeled_category,
+            modalities=modalities,
+            layer=layer,
+            seed=given.seed,
         )
         say("correlating ...")
         window = {"upstream": given.upstream, "downstream": given.downstream}

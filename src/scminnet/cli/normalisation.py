@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from mudata import MuData
 
+from scminnet._core.matrices import computable
 from scminnet._core.values import looks_like_counts
 from scminnet.pp import normalize
 from scminnet.pp._kinds import GENES, infer_kind
@@ -20,7 +21,7 @@ def normalise_counts(mdata: MuData, modalities: Sequence[str], kinds: Mapping[st
     ``kinds`` says what modalities measure, as in :func:`scminnet.pp.normalize`. Others of unknown kind are genes.
     """
     given = dict(kinds or {})
-    counts = [m for m in modalities if looks_like_counts(mdata.mod[m].X)]
+    counts = [m for m in modalities if looks_like_counts(computable(mdata.mod[m].X))]
     unknown = [m for m in counts if m not in given and infer_kind(mdata.mod[m], m) is None]
     if counts:
         known = {m: kind for m, kind in given.items() if m in counts}

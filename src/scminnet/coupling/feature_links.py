@@ -10,6 +10,7 @@ from mudata import MuData
 from pandas.api.types import union_categoricals
 from scipy import sparse
 
+from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import check_choice, shorten
 from scminnet._core.mdata import check_modalities, check_mudata
 
@@ -56,6 +57,7 @@ def stored_links(mdata: MuData, key: str = FEATURE_LINKS_KEY) -> pd.DataFrame:
     return links
 
 
+@check_types
 def read_feature_links(
     mdata: MuData,
     first: str,

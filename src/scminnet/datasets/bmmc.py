@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from mudata import MuData
 
+from scminnet._core.argument_types import check_types
 from scminnet._core.logging import logger
 from scminnet.datasets._assemble import assemble, check_columns
 from scminnet.datasets._read import read_joint_h5ad
@@ -35,6 +36,7 @@ CITE_TYPES = {
 }
 
 
+@check_types
 def bmmc_multiome(path: str | os.PathLike[str] | None = None, *, progress: bool = True) -> MuData:
     """Load the BMMC multiome set of the NeurIPS 2021 competition (GSE194122), the paper's reference of RNA and ATAC.
 
@@ -88,6 +90,7 @@ def bmmc_multiome(path: str | os.PathLike[str] | None = None, *, progress: bool 
     return assemble(modalities, _bmmc_cells(cells, training_cells, file), files)
 
 
+@check_types
 def bmmc_cite(path: str | os.PathLike[str] | None = None, *, progress: bool = True) -> MuData:
     """Load the BMMC CITE-seq set of the NeurIPS 2021 competition (GSE194122), the paper's reference of RNA and protein.
 

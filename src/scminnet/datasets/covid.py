@@ -7,6 +7,7 @@ import os
 import pandas as pd
 from mudata import MuData
 
+from scminnet._core.argument_types import check_types
 from scminnet.datasets._assemble import assemble, check_columns
 from scminnet.datasets._read import read_layer_h5ad
 from scminnet.datasets._sources import fetch_all
@@ -30,6 +31,7 @@ COVID_TYPES = {
 }
 
 
+@check_types
 def covid_pbmc(path: str | os.PathLike[str] | None = None, *, progress: bool = True) -> MuData:
     """Load the RNA of the COVID-19 PBMC set to which the paper applies its model.
 

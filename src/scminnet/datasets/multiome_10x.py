@@ -10,11 +10,13 @@ import pandas as pd
 from anndata import AnnData
 from mudata import MuData
 
+from scminnet._core.argument_types import check_types
 from scminnet.datasets._assemble import assemble
 from scminnet.datasets._read import read_10x_multiome
 from scminnet.datasets._sources import fetch_all
 
 
+@check_types
 def pbmc_10k_multiome(path: str | os.PathLike[str] | None = None, *, progress: bool = True) -> MuData:
     """Load 10x Genomics' multiome of PBMC without granulocytes (Cell Ranger ARC 1.0.0), one of the paper's test sets.
 
@@ -55,6 +57,7 @@ def pbmc_10k_multiome(path: str | os.PathLike[str] | None = None, *, progress: b
     return assemble(modalities, cells, files)
 
 
+@check_types
 def brain_3k_multiome(path: str | os.PathLike[str] | None = None, *, progress: bool = True) -> MuData:
     """Load 10x Genomics' multiome of frozen human brain (Cell Ranger ARC 2.0.0), the paper's test on another tissue.
 

@@ -20,14 +20,19 @@ import pandas as pd
 from anndata import AnnData
 from mudata import MuData
 
+from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import check_count, check_fraction, check_positive
 from scminnet.datasets.counts import N_PROGRAMMES, draw_counts
 from scminnet.datasets.genome import MAX_PEAKS_PER_GENE, change_links, draw_genome
+
+#: Largest standard deviation of the batch factors' logarithms. Counts 20,000 times as high are no batch effect.
+MAX_BATCH_EFFECT = 5.0
 
 #: Standard deviations of a cell's programmes between lineages, cell types and states, and within a state.
 LINEAGE_SD, TYPE_SD, STATE_SD, CELL_SD = 0.9, 0.5, 1.2, 0.25
 
 
+@check_types
 def simulate_multiome(
     n_cells: int = 2000,
     *,
@@ -108,11 +113,13 @@ def simulate_multiome(
 
     Raises
     ------
+    TypeError
+        An argument is of the wrong type.
     ValueError
         A size is not a whole number or too small; ``n_types`` is below ``n_lineages``, or ``n_cells`` below
         ``n_types``; there are too many peaks per gene, or more proteins than genes; ``condition_specific`` or
         ``paired`` is not in [0, 1]; ``condition_specific`` is set with a single condition; or ``batch_effect`` is
-        negative.
+        negative or above 5.
 
     Examples
     --------
@@ -209,6 +216,8 @@ def _check_optional(
             f"`condition_specific` is {condition_specific}, but `n_conditions` is 1. Give two or more conditions."
         )
     check_positive(batch_effect, "batch_effect", minimum=0)
+    if batch_effect > MAX_BATCH_EFFECT:
+        raise ValueError(f"`batch_effect` is {batch_effect:g}. Give at most {MAX_BATCH_EFFECT:g}.")
     if not isinstance(paired, (bool, np.bool_)):
         check_fraction(paired, "paired", upper_open=False)
 

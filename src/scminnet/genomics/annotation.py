@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import shorten
 from scminnet._core.logging import logger
 from scminnet._core.text_files import name_without_gz
@@ -26,6 +27,7 @@ TSS_COLUMNS = ("gene", "chrom", "tss", "strand")
 _VERSION = re.compile(r"^(ENS[A-Z]*\d{11})\.\d+")
 
 
+@check_types
 def read_annotation(source: str | os.PathLike[str] | pd.DataFrame, *, strip_version: bool = False) -> pd.DataFrame:
     """Read the transcription start sites of genes from a GTF, GFF3 or BED file, or from muon's peak annotation.
 
@@ -158,6 +160,7 @@ def _read_peak_annotation(table: pd.DataFrame, argument: str) -> pd.DataFrame:
     return starts
 
 
+@check_types
 def check_annotation(
     tss: pd.DataFrame | str | os.PathLike[str], *, body: bool = False, argument: str = "tss"
 ) -> pd.DataFrame:

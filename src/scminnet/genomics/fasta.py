@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import shorten
 from scminnet._core.text_files import is_gzipped
 from scminnet.genomics.chromosomes import renaming
@@ -89,6 +90,7 @@ def _read(
         yield sequence
 
 
+@check_types
 def gc_content(intervals: pd.DataFrame, genome: str | os.PathLike[str], *, argument: str = "genome") -> np.ndarray:
     """Compute the share of G and C among the known bases of each interval.
 

@@ -13,6 +13,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from tqdm.auto import tqdm
 
 from scminnet._core import compat
+from scminnet._core.argument_types import check_types
 from scminnet._core.text_files import open_text
 
 #: Pseudocount per column, divided by the nucleotide frequencies, as in motifmatchr and chromVAR.
@@ -33,6 +34,7 @@ class Motif(NamedTuple):
     counts: np.ndarray
 
 
+@check_types
 def read_motifs(path: str | os.PathLike[str] | None = None) -> list[Motif]:
     """Read motifs from a file, or those in muon (JASPAR CORE, vertebrates).
 
@@ -43,6 +45,8 @@ def read_motifs(path: str | os.PathLike[str] | None = None) -> list[Motif]:
 
     Raises
     ------
+    TypeError
+        An argument is of the wrong type.
     ImportError
         Biopython is not installed.
     FileNotFoundError

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from scminnet._core.arguments import check_count
+from scminnet._core.obs_text import as_text, check_categorical, warn_of_missing_texts
 
 
 class NotDefinedError(ValueError):
@@ -30,11 +31,16 @@ def check_labels(labels: Any, n_cells: int, argument: str) -> np.ndarray:
         raise ValueError(
             f"`{argument}` has shape {np.shape(labels)}, the embedding {n_cells:,} cells. Give one value a cell."
         )
-    values = pd.Series(labels).astype(object).to_numpy()
+    values = pd.Series(labels, dtype=object).to_numpy()
     missing = int(pd.isna(values).sum())
     if missing:
         raise ValueError(
             f"`{argument}` lacks a value for {missing:,} of {n_cells:,} cells. "
             "Leave these cells out, here and in the embedding."
         )
+    text = as_text(pd.Series(values))
+    check_categorical(text, f"`{argument}`", labels=argument.endswith("labels"))
+    warn_of_missing_texts(
+        text, f"`{argument}`", "If these cells have no value, leave them out, here and in the embedding."
+    )
     return values

@@ -13,6 +13,7 @@ from anndata import AnnData
 from sklearn.metrics import adjusted_rand_score
 from tqdm.auto import tqdm
 
+from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import check_count, check_positive
 from scminnet._core.embeddings import check_embedding
 from scminnet._core.keys import SHOW_PROGRESS_FROM
@@ -25,6 +26,7 @@ RESOLUTIONS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.4, 1.7, 
 FEWEST_CLUSTERS = 8
 
 
+@check_types
 def ari_curve(
     embedding: np.ndarray,
     labels: Any,
@@ -57,6 +59,8 @@ def ari_curve(
 
     Raises
     ------
+    TypeError
+        An argument is of the wrong type.
     ValueError
         The embedding is no finite numeric matrix. The labels do not fit, or are of one type only. There are no more
         cells than ``n_neighbors``. A resolution is not positive.
@@ -93,6 +97,7 @@ def ari_curve(
     return pd.DataFrame(rows, columns=["resolution", "n_clusters", "ari"])
 
 
+@check_types
 def ari(
     embedding: np.ndarray,
     labels: Any,
@@ -117,6 +122,8 @@ def ari(
 
     Raises
     ------
+    TypeError
+        An argument is of the wrong type.
     ValueError
         As in :func:`ari_curve`.
     """

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.spatial.distance import cdist
 from tqdm.auto import tqdm
 
+from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import check_count
 from scminnet._core.embeddings import check_embedding
 from scminnet._core.keys import SHOW_PROGRESS_FROM
@@ -35,6 +36,7 @@ class Foscttm:
         return (self.x_to_y + self.y_to_x) / 2
 
 
+@check_types
 def foscttm(x: np.ndarray, y: np.ndarray, *, chunk_size: int = 512) -> Foscttm:
     r"""Measure the fraction of samples closer than the true match.
 
@@ -63,6 +65,8 @@ def foscttm(x: np.ndarray, y: np.ndarray, *, chunk_size: int = 512) -> Foscttm:
 
     Raises
     ------
+    TypeError
+        An argument is of the wrong type.
     ValueError
         The arrays are not finite numeric matrices of one shape, hold fewer than two cells, or ``chunk_size`` is not
         a whole number of at least 1.

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from scminnet._core.argument_types import check_types
 from scminnet._core.embeddings import check_embedding
+from scminnet._core.obs_text import as_text
 from scminnet.graph.neighbors import nearest_neighbors
 from scminnet.graph.vote import vote
 from scminnet.metrics._checks import NotDefinedError, check_counts, check_labels
@@ -40,6 +42,7 @@ class LabelTransfer:
     predictions: np.ndarray
 
 
+@check_types
 def label_transfer_accuracy(
     source: np.ndarray,
     source_labels: Any,
@@ -81,6 +84,8 @@ def label_transfer_accuracy(
 
     Raises
     ------
+    TypeError
+        An argument is of the wrong type.
     ValueError
         Embeddings are not finite numeric matrices of one width. Labels do not fit or are missing. There are no target
         cells, or fewer source cells than every ``n_neighbors``.
@@ -105,9 +110,12 @@ def label_transfer_accuracy(
     codes, types = pd.factorize(source_labels, sort=True)
     neighbors = nearest_neighbors(source, candidates[-1], query=target, seed=seed)
     predictions = {k: types[vote(codes, neighbors, len(types), k).winners] for k in candidates}
-    best = max(candidates, key=lambda k: np.mean(predictions[k] == target_labels))
+    # as text, in which 1, 1.0 and "1" are one label
+    true = as_text(pd.Series(target_labels)).to_numpy()
+    is_right = {k: as_text(pd.Series(found)).to_numpy() == true for k, found in predictions.items()}
+    best = max(candidates, key=lambda k: np.mean(is_right[k]))
 
-    correct = pd.Series(predictions[best] == target_labels)
+    correct = pd.Series(is_right[best])
     per_type = correct.groupby(target_labels).mean().rename("accuracy")
     return LabelTransfer(
         accuracy=float(correct.mean()),

@@ -10,10 +10,13 @@ import numpy as np
 import pandas as pd
 from mudata import MuData
 
+from scminnet._core.argument_types import check_types
+from scminnet._core.compat import without_warning
 from scminnet._core.embeddings import joint_embeddings
 from scminnet._core.keys import EMBEDDING_KEY
 from scminnet._core.mdata import check_modalities, check_mudata
-from scminnet._core.obs import obs_column
+from scminnet._core.obs import BATCH_REMEDY, label_column, obs_column
+from scminnet._core.obs_text import warn_of_missing_texts
 from scminnet.metrics._checks import NotDefinedError, check_counts
 from scminnet.metrics.ari import ari
 from scminnet.metrics.foscttm import foscttm
@@ -21,11 +24,13 @@ from scminnet.metrics.label_transfer import label_transfer_accuracy
 from scminnet.metrics.silhouette import silhouette_batch, silhouette_label, silhouette_modality
 
 
+@check_types
 def integration_report(
     mdata: MuData,
     *,
     modalities: Sequence[str],
     labels_key: str,
+    unlabeled_category: str | Sequence[str] | None = None,
     batch_key: str | None = None,
     use_rep: str = EMBEDDING_KEY,
     n_neighbors: int | Sequence[int] = (5, 10, 20, 30, 50),
@@ -45,6 +50,9 @@ def integration_report(
     labels_key
         Column of cell types, in ``mdata.obs`` or in the modalities' ``obs``. Cells without a type (missing value) are
         left out of the measures that use types.
+    unlabeled_category
+        Category of cells without a label, or several, e.g. ``"nan"`` or ``["Unknown", "nan"]``. Missing values have
+        none either.
     batch_key
         Column of batches, likewise. ``None``: batch mixing is not measured.
     use_rep
@@ -82,8 +90,10 @@ def integration_report(
         raise ValueError(f"`modalities` is {modalities!r}. Give a sequence of two or more different modalities.")
     check_modalities(mdata, modalities)
     n_neighbors = check_counts(n_neighbors, "n_neighbors")
-    labels = obs_column(mdata, labels_key, modalities, "labels_key")
+    labels = label_column(mdata, labels_key, modalities, "labels_key", unlabeled_category)
     batches = None if batch_key is None else obs_column(mdata, batch_key, modalities, "batch_key")
+    if batches is not None:
+        warn_of_missing_texts(batches, f"`batch_key`={batch_key!r}", BATCH_REMEDY)
     names = {m: mdata.mod[m].obs_names for m in modalities}
     embeddings = joint_embeddings(mdata, modalities, use_rep)
     embedded = {
@@ -94,9 +104,11 @@ def integration_report(
     table = _Table([], {}, {})
     for a, b in combinations(modalities, 2):
         _add_foscttm(table, a, b, embedded[a], embedded[b])
-    for a, b in permutations(modalities, 2):
-        _add_label_transfer(table, f"{a} -> {b}", embedded[a].labelled(), embedded[b].labelled(), n_neighbors, seed)
-    _add_joint(table, embedded, batches, seed)
+    # said above, once for all measures
+    with without_warning(".* look like missing ones", ".* with blanks around"):
+        for a, b in permutations(modalities, 2):
+            _add_label_transfer(table, f"{a} -> {b}", embedded[a].labelled(), embedded[b].labelled(), n_neighbors, seed)
+        _add_joint(table, embedded, batches, seed)
     report = pd.DataFrame(table.rows, columns=["metric", "modalities", "value", "better"])
     report.attrs = {"left_out": table.left_out, "n_neighbors": table.n_neighbors}
     return report

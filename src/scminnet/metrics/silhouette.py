@@ -9,6 +9,7 @@ import pandas as pd
 import sklearn
 from sklearn.metrics import silhouette_score
 
+from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import check_count
 from scminnet._core.embeddings import check_embedding
 from scminnet.metrics._checks import NotDefinedError, check_labels
@@ -17,6 +18,7 @@ from scminnet.metrics._checks import NotDefinedError, check_labels
 _WORKING_MEMORY = 128
 
 
+@check_types
 def silhouette_label(embedding: np.ndarray, labels: Any, *, max_cells: int = 10_000, seed: int = 0) -> float:
     """Measure how well cells of one type are separated from other types.
 
@@ -40,6 +42,8 @@ def silhouette_label(embedding: np.ndarray, labels: Any, *, max_cells: int = 10_
 
     Raises
     ------
+    TypeError
+        An argument is of the wrong type.
     ValueError
         The embedding is no finite numeric matrix, or the labels do not fit. The cells (of the sample) are of one group,
         or each of its own.
@@ -47,6 +51,7 @@ def silhouette_label(embedding: np.ndarray, labels: Any, *, max_cells: int = 10_
     return _silhouette(embedding, labels, "labels", max_cells, seed)
 
 
+@check_types
 def silhouette_modality(embedding: np.ndarray, modalities: Any, *, max_cells: int = 10_000, seed: int = 0) -> float:
     """Measure how well modalities mix: 1 - abs(s), with s the mean silhouette of the cells by modality.
 
@@ -65,12 +70,15 @@ def silhouette_modality(embedding: np.ndarray, modalities: Any, *, max_cells: in
 
     Raises
     ------
+    TypeError
+        An argument is of the wrong type.
     ValueError
         As in :func:`silhouette_label`.
     """
     return 1 - abs(_silhouette(embedding, modalities, "modalities", max_cells, seed))
 
 
+@check_types
 def silhouette_batch(embedding: np.ndarray, batches: Any, *, max_cells: int = 10_000, seed: int = 0) -> float:
     """Measure how well batches mix: 1 - abs(s), with s the mean silhouette of the cells by batch.
 
@@ -91,6 +99,8 @@ def silhouette_batch(embedding: np.ndarray, batches: Any, *, max_cells: int = 10
 
     Raises
     ------
+    TypeError
+        An argument is of the wrong type.
     ValueError
         As in :func:`silhouette_label`.
     """

@@ -9,6 +9,7 @@ import torch
 from mudata import MuData
 from scvi.model.base import BaseModelClass
 
+from scminnet._core.argument_types import check_types
 from scminnet._core.mdata import check_mudata
 from scminnet.model.data.registration import register
 from scminnet.model.diagnosis.diagnose import DiagnoseMixin
@@ -74,6 +75,7 @@ class MinNet(SiameseTrainingMixin, DiagnoseMixin, EmbeddingMixin, QueryMixin, Sa
     >>> model.embed()  # writes obsm["X_minnet"]
     """
 
+    @check_types
     def __init__(
         self,
         mdata: MuData | None = None,
@@ -109,8 +111,16 @@ class MinNet(SiameseTrainingMixin, DiagnoseMixin, EmbeddingMixin, QueryMixin, Sa
         )
         if mdata is not None:
             check_mudata(mdata)
-            if self._get_most_recent_anndata_manager(mdata) is None:
-                raise ValueError("`mdata` is not registered. Call `MinNet.setup_mudata(mdata, ...)` first.")
+            try:
+                registered = self._get_most_recent_anndata_manager(mdata) is not None
+            except ValueError:
+                # a copy holds the number of the data that were registered
+                registered = False
+            if not registered:
+                raise ValueError(
+                    "`mdata` is not registered, and neither is a copy of registered data. "
+                    "Call `MinNet.setup_mudata(mdata, ...)` first."
+                )
         super().__init__(mdata, registry)
         self.init_params_ = self._get_init_params(locals())
         # scvi-tools passes the data by position when it loads a model
@@ -129,6 +139,7 @@ class MinNet(SiameseTrainingMixin, DiagnoseMixin, EmbeddingMixin, QueryMixin, Sa
         )
 
     @classmethod
+    @check_types
     def setup_mudata(
         cls,
         mdata: MuData,
@@ -137,7 +148,7 @@ class MinNet(SiameseTrainingMixin, DiagnoseMixin, EmbeddingMixin, QueryMixin, Sa
         labels_key: str | None = None,
         batch_key: str | None = None,
         layers: str | Mapping[str, str | None] | None = None,
-        unlabeled_category: str = "Unknown",
+        unlabeled_category: str | Sequence[str] = "Unknown",
         **kwargs: Any,
     ) -> None:
         """Register a MuData with the model.
@@ -159,31 +170,32 @@ class MinNet(SiameseTrainingMixin, DiagnoseMixin, EmbeddingMixin, QueryMixin, Sa
         batch_key
             Batches (donors, samples, sites), searched likewise. ``None``: all cells are one batch.
         layers
-            Layer of each modality, as a mapping or one name for all. ``None``: ``X``. Values must be log-normalised
-            (CLR for proteins), neither counts nor scaled. The network standardises them.
+            Layer of each modality, as a mapping or one name for all. ``None``: ``X``. Values are log-normalised,
+            CLR- or DSB-normalised, residuals, measurements such as those of electrophysiology, or other real numbers,
+            neither counts nor z-scored. The network standardises them.
         unlabeled_category
-            Category of cells without a label.
+            Category of cells without a label, or several, e.g. ``["Unknown", "nan"]``.
         **kwargs
             Used by :meth:`load` and :meth:`load_query_data`.
 
         Raises
         ------
         TypeError
-            ``mdata`` is not a MuData, or a matrix holds no numbers.
+            ``mdata`` is not a MuData, a matrix holds no numbers, or an argument is of the wrong type.
         KeyError
             ``labels_key`` or ``batch_key`` is not a column.
         ValueError
             There are fewer than two modalities. A modality is absent or empty, has duplicate names, or has NaN,
-            infinite or negative values. Cells were measured in no modality. ``labels_key`` has no labels or a single
-            one, or batches are missing. In a query: features differ from the model's, or the model does not know a
-            label.
+            infinite or too large values. Cells were measured in no modality. ``labels_key`` has no labels or a single
+            one, or is continuous. Batches are missing. In a query: features differ from the model's, or the model does
+            not know a label.
 
         Warns
         -----
         UserWarning
-            Values look like raw counts, or a cell type has fewer than 3 cells. Or most cells of two modalities have
-            names that differ around the barcode only (``AAACGAAAGCGCAATC`` and ``AAACGAAAGCGCAATC-1``), so they count
-            as different cells.
+            Values look like raw counts or z-scored. A cell type has fewer than 3 cells, or a name that looks like a
+            missing value, such as ``"nan"`` or ``"unassigned"``. Or most cells of two modalities have names that differ
+            around the barcode only (``AAACGAAAGCGCAATC`` and ``AAACGAAAGCGCAATC-1``), so they count as different cells.
         """
         setup_method_args = cls._get_setup_method_args(**locals())
         manager = register(

@@ -10,6 +10,7 @@ import pandas as pd
 from mudata import MuData
 
 from scminnet._core.obs import obs_column
+from scminnet._core.obs_text import as_text, value_text
 
 
 def natural(name: str) -> list[str | int]:
@@ -19,9 +20,9 @@ def natural(name: str) -> list[str | int]:
 
 def levels(values: pd.Series, order: Iterable[Any] = ()) -> pd.Series:
     """Return values as categories of text: first those of ``order`` that occur, then all others in natural order."""
-    text = values.map(str, na_action="ignore").astype(object)
+    text = as_text(values)
     found = set(text.dropna())
-    first = [name for name in dict.fromkeys(map(str, order)) if name in found]
+    first = [name for name in dict.fromkeys(map(value_text, order)) if name in found]
     categories = first + sorted(found.difference(first), key=natural)
     return pd.Series(pd.Categorical(text, categories=categories), index=values.index, name=values.name)
 

@@ -11,6 +11,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
+from scminnet._core.argument_types import check_types, shown
+from scminnet._core.obs_text import as_text, check_categorical, warn_of_missing_texts
 from scminnet.pl._groups import natural
 from scminnet.pl._style import COLUMN, SMALL, axes_for, check_axes, check_save, colour_bar, dress, finish, text_width
 
@@ -21,6 +23,7 @@ NUMBERED, PLAIN = 0.22, 0.15
 SMALLEST = 1.5
 
 
+@check_types
 def transfer_heatmap(
     true: Sequence[Any] | pd.Series,
     predicted: Sequence[Any] | pd.Series,
@@ -51,16 +54,22 @@ def transfer_heatmap(
     Raises
     ------
     TypeError
-        ``ax`` is no Axes.
+        ``true`` or ``predicted`` is no list, or ``ax`` is no Axes.
     ValueError
         The lengths differ, no cell has a true label, there are several ``ax``, or ``save`` is no path of a figure.
     """
+    for argument, labels in (("true", true), ("predicted", predicted)):
+        if isinstance(labels, str) or np.ndim(labels) != 1:
+            raise TypeError(f"`{argument}` is {shown(labels)}. Give a list of labels, one a cell.")
     if len(true) != len(predicted):
         raise ValueError(f"`true` has {len(true):,} labels, `predicted` {len(predicted):,}. Give one of each a cell.")
     pairs = pd.DataFrame({"true": np.asarray(true, dtype=object), "predicted": np.asarray(predicted, dtype=object)})
-    pairs = pairs.dropna(subset="true").astype(str)
+    pairs = pairs.apply(as_text).dropna(subset="true").astype(str)
     if pairs.empty:
         raise ValueError("`true` holds no label. Give the cells' known types.")
+    for column, text in pairs.items():
+        check_categorical(text, f"`{column}`", labels=True)
+    warn_of_missing_texts(pairs["true"], "`true`", "If these cells have no label, give missing values in their place.")
     check_axes(ax, ["the heatmap"])
     check_save(save)
     types = sorted(set(pairs["true"]) | set(pairs["predicted"]), key=natural)

@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from mudata import MuData
 
+from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import shorten
 from scminnet.genomics.link_table import LINKS_KEY, link_table
 from scminnet.pl import _style
@@ -22,6 +23,7 @@ WIDTH = 0.8
 VIOLIN_FROM = 10
 
 
+@check_types
 def smoothing_gain(
     table: pd.DataFrame,
     *,
@@ -128,6 +130,7 @@ def _differences(values: pd.DataFrame, baseline: str) -> pd.DataFrame:
     return both.assign(r=both["r"] - both["r_before"])
 
 
+@check_types
 def correlation_by_distance(
     links: pd.DataFrame | MuData | Mapping[str, pd.DataFrame | MuData],
     *,

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
 from mudata import MuData
 
+from scminnet._core.argument_types import check_types
 from scminnet._core.embeddings import joint_embeddings
 from scminnet._core.keys import EMBEDDING_KEY
 from scminnet._core.mdata import check_modalities, check_mudata
@@ -69,6 +70,7 @@ def joint_umap(
     return layout.set_index(np.concatenate([mdata.mod[m].obs_names for m in modalities]))
 
 
+@check_types
 def embedding(
     mdata: MuData,
     modalities: Sequence[str],

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from scminnet._core.argument_types import check_types
 from scminnet.pl._style import PAGE, SMALL, axes_for, check_axes, check_save, dress, finish, palette
 
 LOSSES = {
@@ -24,6 +25,7 @@ LOSSES = {
 SHARES = {"types called right": "accuracy_", "cells that find themselves": "pair_accuracy_"}
 
 
+@check_types
 def history(model: Any, *, ax: Iterable[Axes] | None = None, save: str | os.PathLike[str] | None = None) -> np.ndarray:
     """Show losses and accuracies by epoch, training and validation.
 
@@ -45,11 +47,13 @@ def history(model: Any, *, ax: Iterable[Axes] | None = None, save: str | os.Path
     Raises
     ------
     TypeError
-        ``ax`` holds something else than Axes.
+        ``model`` has no history, or ``ax`` holds something else than Axes.
     ValueError
         The model has no history, or none of losses and accuracies. ``ax`` does not hold one Axes a panel. ``save`` is
         no path of a figure.
     """
+    if not hasattr(model, "history"):
+        raise TypeError(f"`model` is a {type(model).__name__}, which has no history. Give a trained `scminnet.MinNet`.")
     recorded: dict[str, pd.DataFrame] = model.history or {}
     if not recorded:
         raise ValueError("`model` has no training history. Call `model.train()` first.")

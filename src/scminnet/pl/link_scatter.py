@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from mudata import MuData
 from scipy import stats
 
+from scminnet._core.argument_types import check_types
 from scminnet.pl import _style
 from scminnet.pl._bulks import paired_bulks, scale_of, values_of
 from scminnet.pl._groups import grouping
@@ -29,6 +30,7 @@ RASTERISED_FROM = 2_000
 FEWEST = 3
 
 
+@check_types
 def link_scatter(
     bulks: MuData,
     gene: str,

@@ -15,6 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from mudata import MuData
 
+from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import check_fraction, shorten
 from scminnet.genomics import check_annotation, parse_intervals
 from scminnet.genomics.link_table import LINKS_KEY, link_table
@@ -75,6 +76,7 @@ class Region(NamedTuple):
         return self.end - self.start
 
 
+@check_types
 def links(
     bulks: MuData,
     gene: str,

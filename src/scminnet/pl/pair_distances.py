@@ -12,11 +12,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from mudata import MuData
 
+from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import check_count
 from scminnet._core.embeddings import joint_embeddings
 from scminnet._core.keys import EMBEDDING_KEY
 from scminnet._core.mdata import check_modalities, check_mudata
-from scminnet._core.obs import obs_column
+from scminnet._core.obs import label_column, obs_column
+from scminnet._core.obs_text import unlabeled_names, without
 from scminnet.pl import _style
 
 #: Kinds of pairs and their colours.
@@ -36,6 +38,7 @@ def distances_of_pairs(
     second: str,
     *,
     labels_key: str | None = None,
+    unlabeled_category: str | Sequence[str] | None = None,
     use_rep: str = EMBEDDING_KEY,
     n_negatives: int = 3,
     seed: int = 0,
@@ -67,7 +70,10 @@ def distances_of_pairs(
     others = (np.arange(n) + steps) % n
     kind = np.full(others.shape, "other cell", dtype=object)
     if labels_key is not None:
-        labels = obs_column(mdata, labels_key, [first, second], "labels_key").map(str, na_action="ignore").loc[shared]
+        labels = without(
+            obs_column(mdata, labels_key, [first, second], "labels_key", labels=True),
+            unlabeled_names(unlabeled_category),
+        ).loc[shared]
         codes = pd.factorize(labels)[0]
         same = codes[others] == codes
         kind = np.where(same, "other cell, same type", "other cell, other type").astype(object)
@@ -81,11 +87,13 @@ def distances_of_pairs(
     ).dropna(subset="kind")
 
 
+@check_types
 def pair_distances(
     mdata: MuData,
     modalities: Sequence[str],
     *,
     labels_key: str | None = None,
+    unlabeled_category: str | Sequence[str] | None = None,
     use_rep: str = EMBEDDING_KEY,
     n_negatives: int = 3,
     seed: int = 0,
@@ -107,6 +115,9 @@ def pair_distances(
     labels_key
         Column of ``obs`` with the cell types. Negative pairs are then split by whether both cells are of one type.
         Pairs with an unlabelled cell are left out.
+    unlabeled_category
+        Category of cells without a label, or several, e.g. ``"nan"`` or ``["Unknown", "nan"]``. Missing values have
+        none either.
     use_rep
         Key of the embeddings.
     n_negatives
@@ -141,7 +152,16 @@ def pair_distances(
     panels = {f"{first} and {second}": (first, second) for first, second in combinations(modalities, 2)}
     _style.check_axes(ax, list(panels))
     _style.check_save(save)
-    arguments: dict[str, Any] = {"labels_key": labels_key, "use_rep": use_rep, "n_negatives": n_negatives, "seed": seed}
+    arguments: dict[str, Any] = {
+        "labels_key": labels_key,
+        "unlabeled_category": unlabeled_category,
+        "use_rep": use_rep,
+        "n_negatives": n_negatives,
+        "seed": seed,
+    }
+    if labels_key is not None:
+        # once for all panels
+        label_column(mdata, labels_key, modalities, "labels_key", unlabeled_category)
     tables = {title: distances_of_pairs(mdata, *pair, **arguments) for title, pair in panels.items()}
 
     n_columns = 1 if len(panels) == 1 else 2

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,10 +11,12 @@ import numpy as np
 import pandas as pd
 from mudata import MuData
 
+from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import check_choice, check_count, check_positive, shorten
 from scminnet._core.compat import mudata_0_4_behaviour
 from scminnet._core.logging import logger
-from scminnet._core.mdata import check_copyable, check_modalities, check_mudata, check_not_view
+from scminnet._core.mdata import check_copyable, check_modalities, check_mudata, check_not_view, copied
+from scminnet._core.user_warnings import warn
 from scminnet.coupling.antibodies import ORGANISMS
 from scminnet.coupling.feature_links import FEATURE_LINKS_KEY, stored_links, with_pair
 from scminnet.coupling.gene_names import told_organism
@@ -39,6 +40,7 @@ from scminnet.pp._kinds import GENES, PEAKS, PROTEINS
 MIN_LINKED, MIN_SHARE = 3, 0.02
 
 
+@check_types
 def feature_links(
     mdata: MuData,
     first: str,
@@ -205,7 +207,7 @@ def feature_links(
     links = with_pair(mdata, key_added, _rows(linked, sides), first, second)
     report = _report(mdata.uns.get(f"{key_added}_report"), summary, _left_out(linked, sides))
     with mudata_0_4_behaviour():
-        result = mdata.copy() if copy else mdata
+        result = copied(mdata) if copy else mdata
     result.uns[key_added] = links
     result.uns[f"{key_added}_report"] = report
     return result if copy else None
@@ -232,13 +234,11 @@ def _warn_of_organisms(methods: Sequence[str], sides: Sides) -> None:
     """Warn when names are compared between two organisms; to be called by the public function."""
     told = [told_organism(side.spelt) for side in sides if side.kind in (GENES, None)]
     if "names" in methods and set(told) >= {"human", "mouse"}:
-        warnings.warn(
+        warn(
             f"The genes of {sides[0].modality!r} look like {told[0]} genes, those of {sides[1].modality!r} like "
             f"{told[1]} genes. They are linked "
             "by symbol, which finds orthologous genes only where both organisms use the same symbol. Give a "
-            "`table` of orthologous genes.",
-            UserWarning,
-            stacklevel=3,
+            "`table` of orthologous genes."
         )
 
 

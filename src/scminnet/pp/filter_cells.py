@@ -9,9 +9,10 @@ import pandas as pd
 from mudata import MuData
 
 from scminnet._core import compat
+from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import check_choice, shorten
 from scminnet._core.logging import logger
-from scminnet._core.mdata import check_modalities, check_mudata, check_not_view, layer_matrix
+from scminnet._core.mdata import check_modalities, check_mudata, check_not_view, computable_matrices, layer_matrix
 from scminnet._core.values import check_values, looks_like_counts
 
 #: Thresholds by modality and measure: the smallest and the largest value kept.
@@ -30,6 +31,7 @@ PRESETS: dict[str, Thresholds] = {
 MEASURES = ("n_features", "total_counts", "pct_mito")
 
 
+@check_types
 def filter_cells(
     mdata: MuData,
     thresholds: str | Thresholds,
@@ -127,7 +129,7 @@ def filter_cells(
     table = pd.DataFrame({"cell": mdata.obs_names[removed].to_numpy(dtype=object), "reasons": reasons}, dtype=object)
     logger.info("%s of %s cells removed", f"{int(removed.sum()):,}", f"{len(failed):,}")
 
-    with compat.mudata_0_4_behaviour():
+    with compat.mudata_0_4_behaviour(), computable_matrices(mdata):
         result = mdata[~removed].copy()
     result.uns[key_added] = {
         "criteria": criteria,
@@ -168,7 +170,7 @@ def _measure(
     """Compute the measures of a modality's cells."""
     adata = mdata.mod[modality]
     counts = layer_matrix(mdata, modality, layer)
-    check_values(counts, modality)
+    check_values(counts, modality, (adata.obs_names, adata.var_names), counts_for="Filtering")
     if not looks_like_counts(counts):
         raise ValueError(
             f"modality {modality!r} holds no counts (whole numbers, some above 1), which the thresholds need. "

@@ -13,17 +13,19 @@ from anndata import AnnData
 from mudata import MuData
 from scipy import sparse
 
+from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import check_count, check_positive
 from scminnet._core.compat import mudata_0_4_behaviour
 from scminnet._core.logging import logger
-from scminnet._core.mdata import check_modalities, check_mudata, check_not_view, layer_matrix
-from scminnet._core.values import check_values, warn_unless_counts
+from scminnet._core.mdata import check_modalities, check_mudata, check_not_view, copied, layer_matrix
+from scminnet._core.values import Values, check_values, warn_unless_counts
 from scminnet.genomics import check_annotation, parse_intervals, why_no_overlap
 from scminnet.genomics.chromosomes import ByChromosome, check_chromosomes, genes_by_chromosome
 from scminnet.pp.fragments import Fragments, Sums, cells_of_files, sum_fragments
 from scminnet.pp.gene_windows import membership
 
 
+@check_types
 def gene_activity(
     mdata: MuData,
     tss: pd.DataFrame | str | os.PathLike[str],
@@ -144,7 +146,7 @@ def gene_activity(
     if fragments is None:
         _check_unused({"batch_key": batch_key, "barcode_key": barcode_key}, "`fragments` is not given")
         counts = layer_matrix(mdata, atac, layer, "layer")
-        check_values(counts, atac)
+        found = _check_counts(mdata, atac, layer)
         peaks = parse_intervals(mdata.mod[atac].var, argument=f"mdata[{atac!r}].var")
         check_chromosomes(ByChromosome.of("peaks", "peaks", peaks["chrom"]), annotated, argument="tss")
         counted, sums = "peaks", _sum_peaks(counts, peaks, weigh)
@@ -157,7 +159,6 @@ def gene_activity(
     if not kept.any():
         raise ValueError(why_no_overlap(sums.chroms.index, starts, counted))
     if fragments is None:
-        found = check_values(layer_matrix(mdata, atac, layer, "layer"), atac)
         warn_unless_counts({atac: found}, "Gene activity")
     activity = sums.matrix[:, kept]
     activity.sort_indices()
@@ -180,7 +181,7 @@ def gene_activity(
     params = {name: value for name, value in params.items() if value is not None}
     # RNA and activity share names of genes on purpose
     with mudata_0_4_behaviour():
-        result = mdata.copy() if copy else mdata
+        result = copied(mdata) if copy else mdata
         obs = pd.DataFrame(index=result.mod[atac].obs_names.copy())
         result.mod[key_added] = AnnData(activity, obs=obs, var=var)
         result.update()
@@ -203,6 +204,13 @@ def _sum_peaks(counts: Any, peaks: pd.DataFrame, weigh: Callable[[pd.DataFrame],
     weights = weigh(peaks)
     sums = sparse.csr_matrix(counts, dtype=np.float32) @ weights
     return Sums(sums, np.diff(weights.indptr), peaks["chrom"].value_counts())
+
+
+def _check_counts(mdata: MuData, atac: str, layer: str | None) -> Values:
+    """Raise if the values can not be summed as counts."""
+    adata = mdata.mod[atac]
+    names = adata.obs_names, adata.var_names
+    return check_values(layer_matrix(mdata, atac, layer, "layer"), atac, names, counts_for="Gene activity")
 
 
 def _check_unused(arguments: Mapping[str, Any], reason: str) -> None:

@@ -10,12 +10,14 @@ import pandas as pd
 from mudata import MuData
 from scipy import sparse
 
+from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import shorten
 from scminnet._core.compat import mudata_0_4_behaviour
-from scminnet._core.mdata import check_modalities, check_mudata, check_not_view, layer_matrix, layer_names
+from scminnet._core.mdata import check_modalities, check_mudata, check_not_view, copied, layer_matrix, layer_names
 from scminnet._core.values import check_values
 
 
+@check_types
 def join_modalities(
     mdata: MuData,
     modalities: Sequence[str],
@@ -87,7 +89,7 @@ def join_modalities(
     chosen = layer_names(layers, names)
     matrices = {m: layer_matrix(mdata, m, chosen[m]) for m in names}
     for m, matrix in matrices.items():
-        check_values(matrix, m)
+        check_values(matrix, m, (mdata.mod[m].obs_names, mdata.mod[m].var_names))
     cells = mdata.mod[names[0]].obs_names
     for m in names[1:]:
         _check_same_cells(cells, mdata.mod[m].obs_names, names[0], m)
@@ -109,7 +111,7 @@ def join_modalities(
     var = pd.DataFrame({"modality": sources}, index=features)
     # the joined modality shares names of features on purpose
     with mudata_0_4_behaviour():
-        result = mdata.copy() if copy else mdata
+        result = copied(mdata) if copy else mdata
         result.mod[key_added] = ad.AnnData(X, obs=pd.DataFrame(index=cells.copy()), var=var)
         result.update()
     params = {"modalities": names, "layers": {m: layer for m, layer in chosen.items() if layer is not None}}

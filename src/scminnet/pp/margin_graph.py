@@ -5,7 +5,6 @@ It is built from a PCA without batch effects, its nearest neighbours, and edge l
 
 from __future__ import annotations
 
-import warnings
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -15,11 +14,13 @@ from mudata import MuData
 from scipy import sparse
 
 from scminnet._core import matrices
+from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import check_choice, check_count, shorten
 from scminnet._core.keys import MARGIN_GRAPH_KEY
-from scminnet._core.mdata import check_copyable, check_modalities, check_mudata, check_not_view, layer_matrix
+from scminnet._core.mdata import check_copyable, check_modalities, check_mudata, check_not_view, copied, layer_matrix
 from scminnet._core.obs import modality_column
-from scminnet._core.values import check_values
+from scminnet._core.user_warnings import warn
+from scminnet._core.values import check_values, look_scaled
 from scminnet.graph.neighbors import connectivities, nearest_neighbors
 from scminnet.pp.combat import LinearCorrection, Moments, batch_moments, combat
 from scminnet.pp.scaled_pca import scaled_pca
@@ -42,6 +43,7 @@ class MarginGraph(NamedTuple):
     distances: sparse.csr_matrix
 
 
+@check_types
 def margin_graph(
     mdata: MuData,
     *,
@@ -120,27 +122,32 @@ def margin_graph(
     KeyError
         ``batch_key`` is not a column.
     ValueError
-        A modality or layer is missing; a parameter is out of its range; values are NaN, infinite or negative; cells
-        lack a batch; a batch has a single cell (with ComBat); or there are too few cells for ``n_neighbors``.
+        A modality or layer is missing; a parameter is out of its range; values are NaN, infinite or too large; cells
+        lack a batch; no feature varies in a batch, or it has a single cell (with ComBat); or there are too few cells
+        for ``n_neighbors``.
 
     Warns
     -----
     UserWarning
-        The values look like raw counts.
+        The values look like raw counts, or z-scored.
     """
     check_mudata(mdata)
     check_not_view(mdata)
     check_copyable(mdata, copy=copy)
     check_modalities(mdata, [modality], "modality")
     matrix = layer_matrix(mdata, modality, layer)
-    found = check_values(matrix, modality, stored=True)
+    names = mdata.mod[modality].obs_names, mdata.mod[modality].var_names
+    found = check_values(matrix, modality, names, stored=True)
     batches = None if batch_key is None else modality_column(mdata, batch_key, modality, "batch_key")
     if found.look_like_counts:
-        warnings.warn(
+        warn(
             f"modality {modality!r} looks like raw counts. The margin graph expects log-normalised values: run "
-            "`sc.pp.normalize_total` and `sc.pp.log1p` first, or name their `layer`.",
-            UserWarning,
-            stacklevel=2,
+            "`sc.pp.normalize_total` and `sc.pp.log1p` first, or name their `layer`."
+        )
+    if found.n_negative and _is_scaled(matrix):
+        warn(
+            f"the features of modality {modality!r} look z-scored (mean 0, variance 1), so those that vary most "
+            "can not be told. Give the values before scaling, or name their `layer`."
         )
     graph = build_margin_graph(
         matrix,
@@ -152,7 +159,7 @@ def margin_graph(
         seed=seed,
     )
 
-    result = mdata.copy() if copy else mdata
+    result = copied(mdata) if copy else mdata
     keys = {"connectivities_key": f"{key_added}_connectivities", "distances_key": f"{key_added}_distances"}
     params: dict[str, Any] = {
         "method": "umap",
@@ -213,9 +220,9 @@ def build_margin_graph(
     n_cells = matrix.shape[0]
     if n_neighbors >= n_cells:
         raise ValueError(f"`n_neighbors` is {n_neighbors}, but there are {n_cells} cells. Give at most {n_cells - 1}.")
-    codes = np.zeros(n_cells, dtype=np.int64)
+    codes, names = np.zeros(n_cells, dtype=np.int64), np.array(["all cells"], dtype=object)
     if batch_correction is not None and batches is not None:
-        codes = _batch_codes(batches, n_cells, batch_correction)
+        codes, names = _batch_codes(batches, n_cells, batch_correction)
     if batch_correction == "harmony":
         _import_harmonypy()
 
@@ -224,6 +231,13 @@ def build_margin_graph(
     # within batches, so that features with only a batch effect are not chosen
     variances = moments.sizes @ moments.variances
     varying = int((variances > 0).sum())
+    constant = np.flatnonzero(~(moments.variances > 0).any(axis=1))
+    if len(constant) and varying and batch_correction == "combat":
+        raise ValueError(
+            f"`batches`: no feature varies within {shorten(names[constant])}, so ComBat can not correct it. Leave "
+            "these cells out, merge the batch with another, or build the graph with "
+            "`scminnet.pp.margin_graph(..., batch_correction=None)` or `'harmony'`."
+        )
     if varying == 0:
         raise ValueError("`matrix` holds no feature that varies within a batch. Give values that differ among cells.")
     # stable, and in the features' own order, so that ties do not depend on the sorting
@@ -241,8 +255,16 @@ def build_margin_graph(
     return MarginGraph(pca, weights, lengths)
 
 
-def _batch_codes(batches: Any, n_cells: int, batch_correction: str) -> np.ndarray:
-    """Number the batches. Raise if a cell lacks one, or if ComBat can not estimate a batch's variance."""
+def _is_scaled(matrix: Any) -> bool:
+    _, means, variances = batch_moments(matrix, np.zeros(matrix.shape[0], dtype=np.int64))
+    return look_scaled(matrix, means[0], np.sqrt(variances[0]))
+
+
+def _batch_codes(batches: Any, n_cells: int, batch_correction: str) -> tuple[np.ndarray, np.ndarray]:
+    """Number the batches, and return their names.
+
+    Raise if a cell lacks one, or if ComBat can not estimate a batch's variance.
+    """
     if len(batches) != n_cells:
         raise ValueError(f"`batches` has {len(batches)} values for {n_cells} cells. Give one per cell.")
     codes, names = pd.factorize(np.asarray(batches, dtype=object), sort=False)
@@ -255,7 +277,7 @@ def _batch_codes(batches: Any, n_cells: int, batch_correction: str) -> np.ndarra
             "Merge it with another batch, remove the cell, or build the graph with "
             "`scminnet.pp.margin_graph(..., batch_correction=None)` or `'harmony'`."
         )
-    return codes
+    return codes, names
 
 
 def _canonical_csr(matrix: Any) -> sparse.csr_matrix:

@@ -12,8 +12,10 @@ from mudata import MuData
 from scipy import sparse
 
 from scminnet._core import compat
+from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import check_choice, check_positive, shorten
-from scminnet._core.mdata import check_modalities, check_mudata, check_not_view
+from scminnet._core.matrices import computable
+from scminnet._core.mdata import check_modalities, check_mudata, check_not_view, copied
 from scminnet._core.values import check_values, holds_whole_numbers, nonzero_values
 from scminnet.pp._kinds import GENES, PEAKS, PROTEINS, resolve_kinds
 
@@ -24,6 +26,7 @@ METHODS = {GENES: "log", PEAKS: "tfidf", PROTEINS: "clr"}
 UNS_KEY = "normalize"
 
 
+@check_types
 def normalize(
     mdata: MuData,
     modalities: Sequence[str] | None = None,
@@ -113,8 +116,8 @@ def normalize(
     for m in names:
         _check_counts(mdata.mod[m], m, counts_layer)
 
-    normalised = {m: _normalised(mdata.mod[m].X, method, target_sum) for m, method in chosen.items()}
-    result = mdata.copy() if copy else mdata
+    normalised = {m: _normalised(computable(mdata.mod[m].X), method, target_sum) for m, method in chosen.items()}
+    result = copied(mdata) if copy else mdata
     for m, method in chosen.items():
         adata = result.mod[m]
         adata.layers[counts_layer] = adata.X
@@ -142,16 +145,18 @@ def _check_counts(adata: AnnData, modality: str, counts_layer: str) -> None:
             "so X may be normalised. If X holds the counts, give another name for the layer. "
             "If the layer holds them, put them back into X and remove the layer."
         )
-    check_values(adata.X, modality)
-    if not holds_whole_numbers(adata.X):
+    counts = computable(adata.X)
+    check_values(counts, modality, (adata.obs_names, adata.var_names), counts_for="Normalisation")
+    if not holds_whole_numbers(counts):
         raise ValueError(
             f"modality {modality!r} holds values that are not whole numbers, so they are not counts (the largest is "
-            f"{nonzero_values(adata.X).max():.3g}). Put counts into X. Round corrected counts, e.g. those of SoupX."
+            f"{nonzero_values(counts).max():.3g}). Put counts into X. Round corrected counts, e.g. those of SoupX."
         )
 
 
 def _equal(layer: Any, X: Any) -> bool:
     """Tell whether two matrices of the same shape hold the same values."""
+    layer, X = computable(layer), computable(X)
     if sparse.issparse(layer) or sparse.issparse(X):
         return (sparse.csr_matrix(layer) != sparse.csr_matrix(X)).nnz == 0
     return np.array_equal(layer, X)

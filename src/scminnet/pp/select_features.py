@@ -12,9 +12,17 @@ from anndata import AnnData
 from mudata import MuData
 
 from scminnet._core import compat
+from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import check_choice, check_count, shorten
 from scminnet._core.logging import logger
-from scminnet._core.mdata import check_modalities, check_mudata, check_not_view, layer_matrix
+from scminnet._core.mdata import (
+    check_modalities,
+    check_mudata,
+    check_not_view,
+    computable_matrices,
+    copied,
+    layer_matrix,
+)
 from scminnet._core.obs import modality_column
 from scminnet._core.values import check_values, looks_like_counts
 from scminnet.pp._kinds import GENES, PEAKS, PROTEINS, resolve_kinds
@@ -23,6 +31,7 @@ from scminnet.pp._kinds import GENES, PEAKS, PROTEINS, resolve_kinds
 FLAVORS = ("cell_ranger", "seurat")
 
 
+@check_types
 def select_features(
     mdata: MuData,
     modalities: Sequence[str] = ("rna", "activity"),
@@ -124,7 +133,8 @@ def select_features(
     kept = pd.Index(list(keep), dtype=object)
     matrices = {m: layer_matrix(mdata, m, layer) for m in names}
     for m, matrix in matrices.items():
-        check_values(matrix, m)
+        adata, needs = mdata.mod[m], "Selecting genes and peaks" if of_kind[m] != PROTEINS else None
+        check_values(matrix, m, (adata.obs_names, adata.var_names), counts_for=needs)
 
     genes = {m: matrices[m] for m in names if of_kind[m] == GENES}
     tables = _select_genes(mdata, genes, batch_key, min_batches, n_top_genes, flavor, kept)
@@ -156,8 +166,9 @@ def select_features(
     params = {name: value for name, value in params.items() if value is not None}
     selected = pd.Index([]).append([mdata.mod[m].var_names[tables[m][""]] for m in names])
     with compat.mudata_0_4_behaviour():
-        result = mdata.copy() if copy else mdata
-        _write(result, tables, key_added, subset=subset)
+        result = copied(mdata) if copy else mdata
+        with computable_matrices(result):
+            _write(result, tables, key_added, subset=subset)
     result.uns[key_added] = {
         "params": params,
         "keep_not_found": kept[~kept.isin(selected)].to_numpy(dtype=object),
@@ -227,7 +238,7 @@ def _select_peaks(values: Any, n_top_peaks: int) -> Columns:
 
 def _batches(mdata: MuData, modality: str, batch_key: str, min_batches: int) -> pd.Series:
     """Return each cell's batch. Raise if one is missing or there are too few batches."""
-    batches = modality_column(mdata, batch_key, modality, "batch_key").astype(str)
+    batches = modality_column(mdata, batch_key, modality, "batch_key")
     sizes = batches.value_counts()
     if len(sizes) < min_batches:
         raise ValueError(
@@ -245,12 +256,19 @@ def _batches(mdata: MuData, modality: str, batch_key: str, min_batches: int) -> 
 def _highly_variable(values: Any, batches: pd.Series | None, n_top_genes: int, flavor: str) -> np.ndarray:
     """Count the batches in which each gene is highly variable."""
     # batch by batch, because scanpy's own batch_key also ranks genes over batches, which is not needed
-    groups = [slice(None)] if batches is None else [np.flatnonzero(batches == batch) for batch in batches.unique()]
+    groups: dict[str, Any] = {"": slice(None)}
+    if batches is not None:
+        groups = {f" of batch {batch!r}": np.flatnonzero(batches == batch) for batch in batches.unique()}
     n_batches = np.zeros(values.shape[1], dtype=np.int64)
-    for rows in groups:
+    for batch, rows in groups.items():
         part = AnnData(values[rows])
         # genes without counts in this batch would fill the lowest bin
         seen = np.flatnonzero(np.asarray((part.X > 0).sum(axis=0)).ravel() > 0)
+        if not len(seen):
+            raise ValueError(
+                f"`modalities`: the {part.n_obs:,} cells{batch} have no counts of the genes to select from. Remove "
+                "these cells, or give the right `layer`."
+            )
         try:
             table = sc.pp.highly_variable_genes(
                 part[:, seen].copy(), n_top_genes=min(n_top_genes, len(seen)), flavor=flavor, inplace=False

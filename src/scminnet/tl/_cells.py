@@ -15,7 +15,7 @@ from scminnet._core.arguments import shorten
 from scminnet._core.embeddings import joint_embeddings
 from scminnet._core.keys import GROUP_COLUMN
 from scminnet._core.mdata import check_modalities, layer_matrix, layer_names
-from scminnet._core.obs import obs_column
+from scminnet._core.obs import label_column, obs_column
 from scminnet._core.values import Values, check_values
 
 
@@ -105,8 +105,11 @@ class Cells:
         return {modality: m.layer for modality, m in self.measured.items() if m.layer is not None}
 
     def check_values(self) -> dict[str, Values]:
-        """Read all values, raise on NaN, infinite or negative ones, and say what each modality's are like."""
-        return {modality: check_values(m.matrix, modality, stored=True) for modality, m in self.measured.items()}
+        """Read all values, raise on NaN, infinite or too large ones, and say what each modality's are like."""
+        return {
+            modality: check_values(m.matrix, modality, (self.names_of[modality], m.var.index), stored=True)
+            for modality, m in self.measured.items()
+        }
 
 
 def read_cells(
@@ -161,7 +164,13 @@ def read_cells(
 
 
 def read_source_and_target(
-    mdata: MuData, source: str, target: str, use_rep: str, *, labels_key: str | None = None
+    mdata: MuData,
+    source: str,
+    target: str,
+    use_rep: str,
+    *,
+    labels_key: str | None = None,
+    unlabeled_category: str | Sequence[str] | None = None,
 ) -> Cells:
     """Read the embeddings of two modalities, and the source's labels in the column ``labels_key``.
 
@@ -177,7 +186,9 @@ def read_source_and_target(
         raise ValueError(f"`target` is {target!r}, as is `source`. Name two modalities.")
     check_modalities(mdata, [source], "source")
     check_modalities(mdata, [target], "target")
-    labels = {} if labels_key is None else {labels_key: text_column(mdata, labels_key, [source], "labels_key")}
+    labels = {}
+    if labels_key is not None:
+        labels[labels_key] = label_column(mdata, labels_key, [source], "labels_key", unlabeled_category)
     modalities = [source, target]
     return Cells(
         modalities=modalities,
@@ -206,13 +217,12 @@ def used_modalities(mdata: MuData, modalities: Sequence[str] | None, use_rep: st
     return names
 
 
-def text_column(mdata: MuData, key: str, modalities: Sequence[str], argument: str) -> pd.Series:
-    """Return a column of :func:`~scminnet._core.obs.obs_column` as text, one value for each of the n cells."""
-    return obs_column(mdata, key, modalities, argument).map(str, na_action="ignore")
-
-
 def types_and_conditions(
-    mdata: MuData, groupby: str | Mapping[str, str] | None, condition: str | None, modalities: Sequence[str]
+    mdata: MuData,
+    groupby: str | Mapping[str, str] | None,
+    condition: str | None,
+    modalities: Sequence[str],
+    unlabeled_category: str | Sequence[str] | None,
 ) -> pd.DataFrame:
     """Read the type and the condition of every cell, as text.
 
@@ -233,18 +243,23 @@ def types_and_conditions(
     if groupby is None:
         types = pd.Series("all", index=mdata.obs_names, dtype=object)
     elif isinstance(groupby, str):
-        types = text_column(mdata, groupby, everywhere, "groupby")
+        types = label_column(mdata, groupby, everywhere, "groupby", unlabeled_category)
     else:
-        types = _types_by_modality(mdata, groupby, modalities)
+        types = _types_by_modality(mdata, groupby, modalities, unlabeled_category)
     columns = {groupby if isinstance(groupby, str) else GROUP_COLUMN: types}
     if condition in columns:
         raise ValueError(f"`condition` is {condition!r}, as is the column of types. Give another column, or None.")
     if condition is not None:
-        columns[condition] = text_column(mdata, condition, everywhere, "condition")
+        columns[condition] = obs_column(mdata, condition, everywhere, "condition")
     return pd.DataFrame(columns, dtype=object)
 
 
-def _types_by_modality(mdata: MuData, groupby: Mapping[str, str], modalities: Sequence[str]) -> pd.Series:
+def _types_by_modality(
+    mdata: MuData,
+    groupby: Mapping[str, str],
+    modalities: Sequence[str],
+    unlabeled_category: str | Sequence[str] | None,
+) -> pd.Series:
     """Collect the types from one column for each modality's cells."""
     if set(groupby) != set(modalities):
         raise ValueError(
@@ -253,7 +268,7 @@ def _types_by_modality(mdata: MuData, groupby: Mapping[str, str], modalities: Se
         )
     types = pd.Series(np.nan, index=mdata.obs_names, dtype=object)
     for modality in modalities:
-        values = text_column(mdata, groupby[modality], [modality], "groupby")
+        values = label_column(mdata, groupby[modality], [modality], "groupby", unlabeled_category)
         values = values.reindex(mdata.mod[modality].obs_names).reindex(mdata.obs_names)
         conflicts = types.notna() & values.notna() & (types != values)
         if conflicts.any():

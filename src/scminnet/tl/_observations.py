@@ -14,8 +14,8 @@ from scminnet._core.arguments import shorten
 from scminnet._core.cell_names import find_alike
 from scminnet._core.matrices import Block, fold, read_columns
 from scminnet._core.mdata import check_modalities, layer_matrix, layer_names
+from scminnet._core.obs import obs_column
 from scminnet._core.values import check_values
-from scminnet.tl._cells import text_column
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,8 +123,8 @@ def read_observations(
     )
 
     def features(modality: str) -> Features:
-        check_values(matrices[modality], modality, allow_negative=True, stored=True)
         adata = mdata.mod[modality]
+        check_values(matrices[modality], modality, (adata.obs_names, adata.var_names), stored=True)
         rows = None if adata.obs_names.equals(names) else adata.obs_names.get_indexer(names)
         return Features(adata.var, matrices[modality], rows)
 
@@ -151,7 +151,7 @@ def _groups(
     """Return the row numbers in ``names`` of each group, sorted by name; all rows as ``"all"`` without ``key``."""
     if key is None:
         return {"all": np.arange(len(names))}
-    column = text_column(mdata, key, modalities, argument).loc[names]
+    column = obs_column(mdata, key, modalities, argument).loc[names]
     known = np.flatnonzero(column.notna())
     codes, groups = pd.factorize(column.to_numpy()[known], sort=True)
     return {group: known[codes == i] for i, group in enumerate(groups)}

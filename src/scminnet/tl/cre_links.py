@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 from mudata import MuData
 
+from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import check_choice, check_count, shorten
 from scminnet._core.logging import logger
-from scminnet._core.mdata import check_copyable, check_mudata, check_not_view
+from scminnet._core.mdata import check_copyable, check_mudata, check_not_view, copied
 from scminnet._core.params import recorded
 from scminnet.genomics import check_annotation, parse_intervals
 from scminnet.genomics.chromosomes import ByChromosome, check_chromosomes, genes_by_chromosome
@@ -30,6 +31,7 @@ NULLS = ("matched", "theoretical", None)
 ALTERNATIVES = ("two-sided", "greater")
 
 
+@check_types
 def cre_links(
     mdata: MuData,
     tss: pd.DataFrame | str | os.PathLike[str],
@@ -262,7 +264,7 @@ def cre_links(
             logger.info("groups with fewer than %d bulks are left out: %s", min_bulks, shorten(small))
     n_genes = links["gene"].nunique()
     logger.info("%d pairs of %d genes; uns['%s_info'] lists the genes left out", len(links), n_genes, key_added)
-    result = mdata.copy() if copy else mdata
+    result = copied(mdata) if copy else mdata
     result.uns[key_added] = links[list(LINK_COLUMNS)]
     result.uns[f"{key_added}_info"] = info
     return result if copy else None

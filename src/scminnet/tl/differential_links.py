@@ -11,9 +11,10 @@ from mudata import MuData
 from scipy import stats
 from tqdm.auto import tqdm
 
+from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import check_count, shorten
 from scminnet._core.logging import logger
-from scminnet._core.mdata import check_copyable, check_mudata, check_not_view
+from scminnet._core.mdata import check_copyable, check_mudata, check_not_view, copied
 from scminnet._core.params import recorded
 from scminnet.genomics.link_table import PAIR_COLUMNS, link_table
 from scminnet.tl._correlation import PairValues, check_method
@@ -27,6 +28,7 @@ MIN_BULKS = 4
 SHOW_PROGRESS_FROM = 1_000_000
 
 
+@check_types
 def differential_links(
     mdata: MuData,
     condition: str,
@@ -179,7 +181,7 @@ def differential_links(
                 MIN_BULKS,
                 key_added,
             )
-    result = mdata.copy() if copy else mdata
+    result = copied(mdata) if copy else mdata
     result.uns[key_added] = result_table
     result.uns[f"{key_added}_info"] = info
     return result if copy else None

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from mudata import MuData
 
+from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import check_choice, shorten
 from scminnet._core.files import atomic_text_file
 from scminnet.genomics.link_table import PROBABILITIES, link_strength, link_table
@@ -51,6 +52,7 @@ _NEEDED = ("gene", "peak", "chrom", "start", "end", "tss", "strand", "r")
 _EXTRAS = ("distance", "promoter", "r", "z", "p", "fdr", "n_bulks", "group")
 
 
+@check_types
 def export_links(
     links: pd.DataFrame | MuData, path: str | os.PathLike[str], *, format: str | None = None, score: str = "r"
 ) -> None:

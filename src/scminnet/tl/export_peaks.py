@@ -8,11 +8,13 @@ from pathlib import Path
 import pandas as pd
 from mudata import MuData
 
+from scminnet._core.argument_types import check_types
 from scminnet._core.files import atomic_text_file
 from scminnet.genomics import parse_intervals
 from scminnet.genomics.link_table import link_table
 
 
+@check_types
 def export_peaks(
     peaks: pd.DataFrame | MuData,
     path: str | os.PathLike[str],

@@ -11,6 +11,7 @@ import pandas as pd
 from mudata import MuData
 from sklearn.metrics import average_precision_score
 
+from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import check_choice, check_count
 from scminnet.genomics.link_table import PROBABILITIES, link_strength, link_table
 from scminnet.tl._evidence import look_up, read_evidence
@@ -46,6 +47,7 @@ class LinkSupport:
     n_unknown: int
 
 
+@check_types
 def link_support(
     links: pd.DataFrame | MuData,
     evidence: pd.DataFrame | str | os.PathLike[str],

@@ -8,16 +8,18 @@ from mudata import MuData
 from scipy import sparse
 from scipy.sparse.csgraph import maximum_bipartite_matching, min_weight_full_bipartite_matching
 
+from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import check_choice, check_count
 from scminnet._core.keys import EMBEDDING_KEY
 from scminnet._core.logging import logger
-from scminnet._core.mdata import check_copyable, check_mudata, check_not_view
+from scminnet._core.mdata import check_copyable, check_mudata, check_not_view, copied
 from scminnet.graph.neighbors import Neighbors, nearest_neighbors
 from scminnet.tl._cells import read_source_and_target
 
 METHODS = ("mutual", "nearest", "assignment")
 
 
+@check_types
 def match_cells(
     mdata: MuData,
     source: str,
@@ -131,7 +133,7 @@ def match_cells(
     if any(unmatched.values()):
         logger.info("cells without a match: %s", ", ".join(f"{n:,} of {m}" for m, n in unmatched.items()))
 
-    result = mdata.copy() if copy else mdata
+    result = copied(mdata) if copy else mdata
     result.obsp[key_added] = graph
     result.uns[key_added] = {
         "matches": matches,

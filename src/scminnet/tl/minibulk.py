@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from copy import deepcopy
 
 import numpy as np
@@ -10,8 +10,10 @@ import pandas as pd
 import scanpy as sc
 from anndata import AnnData
 from mudata import MuData
+from scipy import sparse
 
 from scminnet._core import compat
+from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import check_count, shorten
 from scminnet._core.keys import EMBEDDING_KEY, MINIBULK_KEY
 from scminnet._core.logging import logger
@@ -22,11 +24,13 @@ from scminnet.tl._bulks import Parts, at_least, cut, parts, plan, sum_cells
 from scminnet.tl._cells import Cells, Measured, read_cells, types_and_conditions, used_modalities
 
 
+@check_types
 def minibulk(
     mdata: MuData,
     n_bulks: int = 100,
     *,
     groupby: str | Mapping[str, str] | None,
+    unlabeled_category: str | Sequence[str] | None = None,
     condition: str | None = None,
     modalities: Sequence[str] | None = None,
     layer: str | Mapping[str, str | None] | None = None,
@@ -60,6 +64,9 @@ def minibulk(
         Column of the cell types, in ``mdata.obs`` or the ``obs`` of modalities. Or one column for each modality, e.g.
         ``{"rna": "cell_type", "atac": "transferred_label"}`` after :func:`transfer_labels`. ``None``: all cells are of
         one type.
+    unlabeled_category
+        Category of cells without a label, or several, e.g. ``"nan"`` or ``["Unknown", "nan"]``. Missing values have
+        none either.
     condition
         Column of a condition with two levels or more, in the same tables. A bulk has cells of one level only.
     modalities
@@ -87,7 +94,8 @@ def minibulk(
     ``[m].layers["counts"]``
         Sums of the modality's values, CSR, float32.
     ``[m].X``
-        The same, scaled to the bulks' median total, log(1 + x).
+        The same, scaled to the bulks' median total, log(1 + x). Where a modality has negative values, such as
+        DSB-normalised proteins, the mean over the bulk's cells instead.
     ``[m].var``
         As in ``mdata``.
     ``uns["minibulk"]``
@@ -112,15 +120,16 @@ def minibulk(
         No modality has the embedding, or a column is nowhere.
     ValueError
         ``mdata`` is a view, or its ``obs`` lacks cells of a modality. A modality is unknown or empty, lacks the layer,
-        or has no cell with an embedding. Embeddings or values are not finite, or values are negative. Tables with a
-        column disagree on a cell. No cell has a type. ``condition`` has fewer than two levels. A parameter is out of
-        its range. There are fewer bulks than groups, or more than the groups allow. No group, or no bulk, has
-        ``min_cells`` cells of every modality.
+        or has no cell with an embedding. Embeddings or values are not finite or too large. Tables with a column
+        disagree on a cell, or it is continuous. No cell has a type. ``condition`` has fewer than two levels. A
+        parameter is out of its range. There are fewer bulks than groups, or more than the groups allow. No group, or no
+        bulk, has ``min_cells`` cells of every modality.
 
     Warns
     -----
     UserWarning
-        The values are no whole numbers, so they do not look like counts.
+        The values are no whole numbers, or negative, so they do not look like counts. A type looks like a missing
+        value, such as ``"nan"``.
 
     Examples
     --------
@@ -138,7 +147,7 @@ def minibulk(
     check_count(n_bulks, "n_bulks")
     check_count(min_cells, "min_cells")
     names = used_modalities(mdata, modalities, use_rep)
-    labels = types_and_conditions(mdata, groupby, condition, names)
+    labels = types_and_conditions(mdata, groupby, condition, names, unlabeled_category)
     if key_added in labels.columns:
         raise ValueError(
             f"`key_added` is {key_added!r}, as is a column of groups. Give a name that leaves it as it is."
@@ -146,17 +155,20 @@ def minibulk(
     cells = read_cells(mdata, names, use_rep, layer=layer, labels=labels)
     groups, kinds = _group(cells, condition, min_cells)
     planned = plan(groups, n_bulks, min_cells)
-    warn_unless_counts(cells.check_values(), "`minibulk`")
+    found = cells.check_values()
+    warn_unless_counts(found, "`minibulk`", "X of their bulks is the mean over the cells")
 
     bulks = _cut(cells, groups, planned, min_cells, seed)
     kept, group_of = bulks.have(min_cells), np.repeat(np.arange(len(kinds)), planned)
     bulk_of, obs = _describe(cells, bulks, kept, kinds.iloc[group_of])
     table = _count_groups(kinds, cells.modalities, groups, planned, group_of[~kept])
-    result = _sum(cells, bulk_of, obs)
+    signed = {modality for modality, values in found.items() if values.n_negative}
+    result = _sum(cells, bulk_of, obs, signed)
 
     params = {
         "n_bulks": n_bulks,
         "groupby": groupby,
+        "unlabeled_category": unlabeled_category,
         "condition": condition,
         "layer": cells.layers or None,
         "use_rep": use_rep,
@@ -245,21 +257,28 @@ def _describe(cells: Cells, bulks: Parts, kept: np.ndarray, kinds: pd.DataFrame)
     return bulk_of, obs.assign(**counts)
 
 
-def _sum(cells: Cells, bulk_of: np.ndarray, obs: pd.DataFrame) -> MuData:
-    """Sum each modality's values over the bulks."""
+def _sum(cells: Cells, bulk_of: np.ndarray, obs: pd.DataFrame, signed: Collection[str]) -> MuData:
+    """Sum each modality's values over the bulks. Those in ``signed`` have negative values."""
     # modalities may share names of features, as genes and their activity do
     with compat.mudata_0_4_behaviour():
         result = MuData(
-            {m: _sum_modality(cells.measured[m], bulk_of[cells.rows[m]], obs.index) for m in cells.modalities}
+            {
+                m: _sum_modality(cells.measured[m], bulk_of[cells.rows[m]], obs.index, signed=m in signed)
+                for m in cells.modalities
+            }
         )
     result.obs = obs
     return result
 
 
-def _sum_modality(measured: Measured, bulk_of: np.ndarray, names: pd.Index) -> AnnData:
-    """Put a modality's sums into an AnnData, log-normalised in ``X``."""
+def _sum_modality(measured: Measured, bulk_of: np.ndarray, names: pd.Index, *, signed: bool) -> AnnData:
+    """Put a modality's sums into an AnnData, in ``X`` log-normalised, or averaged if values are negative."""
     counts = sum_cells(measured.matrix, bulk_of, len(names))
     result = AnnData(counts.copy(), obs=pd.DataFrame(index=names), var=measured.var.copy(), layers={"counts": counts})
+    if signed:
+        n_cells = np.bincount(bulk_of[bulk_of >= 0], minlength=len(names))
+        result.X = sparse.csr_matrix(sparse.diags(1 / np.maximum(n_cells, 1)) @ counts, dtype=np.float32)
+        return result
     totals = np.asarray(counts.sum(axis=1))
     # bulks without counts stay zero; whether scanpy's own median includes them depends on its version
     target_sum = float(np.median(totals[totals > 0])) if totals.any() else 1.0

@@ -12,13 +12,15 @@ from mudata import MuData
 from scipy import sparse
 
 from scminnet._core import compat, matrices
+from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import check_count, check_fraction, shorten
 from scminnet._core.keys import EMBEDDING_KEY
-from scminnet._core.mdata import check_copyable, check_mudata, check_not_view
+from scminnet._core.mdata import check_copyable, check_mudata, check_not_view, copied
+from scminnet._core.obs import obs_column
 from scminnet._core.params import recorded
 from scminnet._core.values import warn_unless_counts
 from scminnet.graph.neighbors import Neighbors, nearest_neighbors
-from scminnet.tl._cells import Cells, read_cells, text_column, used_modalities
+from scminnet.tl._cells import Cells, read_cells, used_modalities
 
 
 def smoothing_graph(neighbors: Neighbors, n_points: int, quantile: float, *, with_self: bool) -> sparse.csr_matrix:
@@ -47,6 +49,7 @@ def smoothing_graph(neighbors: Neighbors, n_points: int, quantile: float, *, wit
     return sparse.csr_matrix(graph + sparse.identity(n, dtype=np.float32, format="csr")) if with_self else graph
 
 
+@check_types
 def minnet_smooth(
     mdata: MuData,
     *,
@@ -108,7 +111,8 @@ def minnet_smooth(
     ``None``, or the copy. Written, for ``key = key_added`` and each modality ``m``:
 
     ``mdata[m].layers[key]``
-        The sums, float32; CSR where the values are sparse. A dask array where the values are not in memory.
+        The sums, float32; CSR where the values are sparse. A dask array where the values are not in memory. Where a
+        modality has negative values, such as DSB-normalised proteins, their means instead.
     ``mdata[m].obsp["{key}_connectivities"]``
         The graph, binary, each cell joined to itself.
     ``mdata.mod["{m}_{key}"]``
@@ -130,14 +134,14 @@ def minnet_smooth(
     ValueError
         ``mdata`` is a view, or its ``obs`` lacks cells of a modality. A modality is unknown or empty, lacks the layer,
         has cells without an embedding, or no more cells than ``n_neighbors``, at some level of ``condition``. A cell
-        has no level. Embeddings or values are not finite, or values are negative. Embeddings differ in width. A
+        has no level. Embeddings or values are not finite or too large. Embeddings differ in width. A
         parameter is out of its range. ``key_added`` is the layer that is smoothed. The MuData has a modality of the
         name to be added. ``copy`` is set for data on disk.
 
     Warns
     -----
     UserWarning
-        The values are no whole numbers, so they do not look like counts.
+        The values are no whole numbers, or negative, so they do not look like counts.
     """
     check_mudata(mdata)
     check_not_view(mdata)
@@ -150,7 +154,8 @@ def minnet_smooth(
     levels = _check_levels(cells, condition)
     _check_sizes(cells, levels, condition, n_neighbors, across=across)
     points = {m: _points(cells, m, use_rep) for m in names}
-    warn_unless_counts(cells.check_values(), "Smoothing")
+    found = cells.check_values()
+    warn_unless_counts(found, "Smoothing", "their means over neighbours take the place of sums")
 
     def graph_of(modality: str, query: np.ndarray | None) -> sparse.csr_matrix:
         """Join the cells ``query``, or the modality's own, with near cells of the modality."""
@@ -163,14 +168,16 @@ def minnet_smooth(
 
     values = {m: _float32(measured.matrix) for m, measured in cells.measured.items()}
     graphs = {m: graph_of(m, None) for m in names}
-    sums = {m: matrices.left_product(graphs[m], values[m]) for m in names}
+    # sums over different numbers of neighbours can be normalised afterwards if they are counts only
+    averaged = {m: found[m].n_negative > 0 for m in names}
+    sums = {m: _over_neighbors(graphs[m], values[m], average=averaged[m]) for m in names}
     completed = {}
     for m in names if across else ():
         lacking = cells.has_point.copy()
         lacking[cells.rows[m]] = False
         if lacking.any():
             graph = graph_of(m, lacking)
-            imputed = matrices.left_product(graph, values[m])
+            imputed = _over_neighbors(graph, values[m], average=averaged[m])
             completed[f"{m}_{key_added}"] = _complete(cells, m, lacking, (graphs[m], sums[m]), (graph, imputed))
 
     params = {
@@ -184,7 +191,7 @@ def minnet_smooth(
     }
     if copy:
         with compat.mudata_0_4_behaviour():
-            mdata = mdata.copy()
+            mdata = copied(mdata)
     for m in names:
         adata = mdata.mod[m]
         adata.layers[key_added] = sums[m]
@@ -202,7 +209,7 @@ def _read_levels(mdata: MuData, condition: str | None) -> pd.DataFrame:
     """Read the level of each of the n cells: no column without a condition."""
     if condition is None:
         return pd.DataFrame(index=mdata.obs_names)
-    return pd.DataFrame({condition: text_column(mdata, condition, list(mdata.mod), "condition")})
+    return pd.DataFrame({condition: obs_column(mdata, condition, list(mdata.mod), "condition")})
 
 
 def _check_names(mdata: MuData, cells: Cells, key_added: str, *, across: bool) -> None:
@@ -280,6 +287,14 @@ def _float32(values: Any) -> Any:
     if not matrices.in_memory(values):
         return values
     return sparse.csr_matrix(values, dtype=np.float32) if sparse.issparse(values) else np.asarray(values, np.float32)
+
+
+def _over_neighbors(graph: sparse.csr_matrix, values: Any, *, average: bool) -> Any:
+    """Sum or average the values over each cell's neighbours. A cell without a neighbour has zeros."""
+    if average:
+        n_neighbors = np.maximum(graph.getnnz(axis=1), 1).astype(np.float32)
+        graph = sparse.diags(1 / n_neighbors, format="csr") @ graph
+    return matrices.left_product(sparse.csr_matrix(graph, dtype=np.float32), values)
 
 
 def _complete(

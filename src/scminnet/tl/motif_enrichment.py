@@ -10,6 +10,7 @@ import pandas as pd
 from mudata import MuData
 from scipy.stats import false_discovery_control, hypergeom
 
+from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import check_count, check_fraction
 from scminnet.genomics import parse_intervals
 from scminnet.genomics import sequences as read_sequences
@@ -19,6 +20,7 @@ from scminnet.genomics.motifs import Motif, find_motifs, read_motifs
 _PLACE = ["chrom", "start", "end"]
 
 
+@check_types
 def motif_enrichment(
     links: pd.DataFrame | MuData,
     genome: str | os.PathLike[str],

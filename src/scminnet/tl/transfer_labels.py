@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from mudata import MuData
 
+from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import check_count, check_fraction
 from scminnet._core.keys import EMBEDDING_KEY
-from scminnet._core.mdata import check_copyable, check_mudata, check_not_view
+from scminnet._core.mdata import check_copyable, check_mudata, check_not_view, copied
 from scminnet._core.params import recorded
 from scminnet.graph.neighbors import nearest_neighbors
 from scminnet.graph.vote import vote
 from scminnet.tl._cells import read_source_and_target
 
 
+@check_types
 def transfer_labels(
     mdata: MuData,
     source: str,
     target: str,
     labels_key: str,
     *,
+    unlabeled_category: str | Sequence[str] | None = None,
     use_rep: str = EMBEDDING_KEY,
     n_neighbors: int = 20,
     quantile: float = 0.95,
@@ -53,6 +58,9 @@ def transfer_labels(
         Modality whose cells are to be labelled, whether or not they have labels already.
     labels_key
         Column of the labels, in ``mdata.obs`` or in the source's ``obs``. Source cells without one have no vote.
+    unlabeled_category
+        Category of cells without a label, or several, e.g. ``"nan"`` or ``["Unknown", "nan"]``. Missing values have
+        none either.
     use_rep
         Key of the embeddings in the modalities' ``obsm``, arrays (cells of the modality, d).
     n_neighbors
@@ -92,7 +100,13 @@ def transfer_labels(
     ValueError
         ``mdata`` is a view. A modality is unknown or empty, or both are the same. Embeddings are not finite or differ
         in width. There are not more labelled source cells than ``n_neighbors``. Tables with the labels disagree on a
-        cell. A parameter is out of its range. ``unassigned`` is a label. A column to be written is that of the labels.
+        cell, or the labels are continuous. A parameter is out of its range. ``unassigned`` is a label. A column to be
+        written is that of the labels.
+
+    Warns
+    -----
+    UserWarning
+        A label looks like a missing value, such as ``"nan"``.
     """
     check_mudata(mdata)
     check_not_view(mdata)
@@ -105,7 +119,9 @@ def transfer_labels(
             f"`key_added` is {key_added!r}, so that column {labels_key!r}, the `labels_key`, would be written over. "
             "Give another name."
         )
-    cells = read_source_and_target(mdata, source, target, use_rep, labels_key=labels_key)
+    cells = read_source_and_target(
+        mdata, source, target, use_rep, labels_key=labels_key, unlabeled_category=unlabeled_category
+    )
     labels = cells.labels[labels_key].iloc[cells.rows_of(source)].to_numpy()
     labelled = pd.notna(labels)
     if labelled.sum() <= n_neighbors:
@@ -132,13 +148,14 @@ def transfer_labels(
 
     params = {
         "labels_key": labels_key,
+        "unlabeled_category": unlabeled_category,
         "use_rep": use_rep,
         "n_neighbors": n_neighbors,
         "quantile": quantile,
         "unassigned": unassigned,
         "seed": seed,
     }
-    result = mdata.copy() if copy else mdata
+    result = copied(mdata) if copy else mdata
     obs = result.mod[target].obs
     obs[label] = pd.Categorical(names, categories=categories)
     obs[confidence] = shares

@@ -161,7 +161,7 @@ def test_what_is_no_checkpoint_is_refused(tmp_path, reference: MuData) -> None:
         train(reference, tmp_path)
     with pytest.raises(FileNotFoundError, match="`checkpoint`: there is no folder"):
         train(reference, tmp_path / "no" / "c")
-    with pytest.raises(TypeError, match="`checkpoint` is a int"):
+    with pytest.raises(TypeError, match="`checkpoint` is 3"):
         train(reference, 3)
     with pytest.raises(TypeError, match="`checkpoint` and `ckpt_path`"):
         train(reference, tmp_path / "d", ckpt_path="x")

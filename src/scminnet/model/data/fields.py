@@ -35,13 +35,13 @@ class MuDataResolvedLabelsField(MuDataLabelsWithUnlabeledObsField):
     """Labels of the cells of all modalities, with one code map. The unlabelled category is last."""
 
     def __init__(
-        self, registry_key: str, labels_key: str | None, modalities: Sequence[str], unlabeled_category: str
+        self, registry_key: str, labels_key: str | None, modalities: Sequence[str], unlabeled: Sequence[str]
     ) -> None:
-        super().__init__(registry_key, LABELS_COLUMN, unlabeled_category=unlabeled_category)
+        super().__init__(registry_key, LABELS_COLUMN, unlabeled_category=unlabeled[0])
         self._preregister = lambda _self, mdata: _write_column(
-            mdata, LABELS_COLUMN, resolve_labels(mdata, labels_key, modalities, unlabeled_category, allow_missing=True)
+            mdata, LABELS_COLUMN, resolve_labels(mdata, labels_key, modalities, unlabeled, allow_missing=True)
         )
-        self._labels_of = lambda mdata, known: query_labels(mdata, labels_key, modalities, known, unlabeled_category)[0]
+        self._labels_of = lambda mdata, known: query_labels(mdata, labels_key, modalities, known, unlabeled)[0]
 
     def transfer_field(self, state_registry: dict[str, Any], mdata_target: MuData, **kwargs: Any) -> dict[str, Any]:
         """Transfer the field. Labels that the model does not know count as unlabelled."""

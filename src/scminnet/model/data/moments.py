@@ -9,6 +9,9 @@ from numba import njit
 
 from scminnet._core.matrices import Block, fold
 
+#: A feature of a smaller standard deviation is constant: float32 holds no inverse of it.
+_SMALLEST = 1e-30
+
 #: Cells whose values are summed at a time, so that the float64 copies stay small.
 _BLOCK = 4096
 
@@ -38,7 +41,7 @@ def feature_moments(matrix: Any) -> tuple[np.ndarray, np.ndarray]:
     n_cells, mean, squares = fold(_block_sums, _merge, matrix, size=_BLOCK)
     std = np.sqrt(squares / max(n_cells - 1, 1))
     # rounding can give a constant feature a tiny deviation
-    std[std <= 1e-7 * np.abs(mean)] = 0.0
+    std[(std <= 1e-7 * np.abs(mean)) | (std < _SMALLEST)] = 0.0
     return mean.astype(np.float32), std.astype(np.float32)
 
 

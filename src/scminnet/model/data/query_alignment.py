@@ -33,6 +33,7 @@ def align_features(adata: AnnData, features: pd.Index) -> AnnData:
     def moved(matrix: Any) -> Any:
         if matrices.on_disk(matrix) and adata.var_names.equals(features):
             return matrix
+        matrix = matrices.computable(matrix)
         result = matrices.right_product(matrix, selection.astype(matrix.dtype))
         return sparse.csr_matrix(result) if sparse.issparse(result) else result
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,7 +13,9 @@ from scminnet._core.arguments import shorten
 from scminnet._core.compat import without_warning
 from scminnet._core.logging import logger
 from scminnet._core.mdata import check_modalities, check_mudata, check_not_view, layer_matrix, layer_names
-from scminnet._core.values import check_values
+from scminnet._core.obs_text import unlabeled_names
+from scminnet._core.user_warnings import warn
+from scminnet._core.values import check_values, look_scaled
 from scminnet.model._scvi import AnnDataManagerValidationCheck
 from scminnet.model.data.cell_index import check_measured, rows_in_modalities, warn_of_alike_names
 from scminnet.model.data.fields import (
@@ -24,7 +25,8 @@ from scminnet.model.data.fields import (
     check_features,
     layer_field_key,
 )
-from scminnet.model.data.obs_columns import check_labels, query_labels, resolve_batches, resolve_labels
+from scminnet.model.data.moments import feature_moments
+from scminnet.model.data.obs_columns import check_batches, check_labels, query_labels, resolve_batches, resolve_labels
 from scminnet.model.data.query_names import check_modality_names
 
 
@@ -34,7 +36,7 @@ def register(
     layers: str | Mapping[str, str | None] | None,
     labels_key: str | None,
     batch_key: str | None,
-    unlabeled_category: str,
+    unlabeled_category: str | Sequence[str],
     setup_method_args: dict[str, Any],
     transfer_kwargs: dict[str, Any],
 ) -> AnnDataManager:
@@ -69,21 +71,23 @@ def register(
     positions = rows_in_modalities(mdata, names)
     check_measured(mdata, positions, names)
     warn_of_alike_names(mdata, present)
-    resolve_batches(mdata, batch_key, names, allow_missing=source is not None)
+    unlabeled = unlabeled_names(unlabeled_category)
+    batches = resolve_batches(mdata, batch_key, names, allow_missing=source is not None)
     if source is None:
-        labels = resolve_labels(mdata, labels_key, names, unlabeled_category, allow_missing=False)
+        labels = resolve_labels(mdata, labels_key, names, unlabeled, allow_missing=False)
         if labels_key is not None:
-            check_labels(labels, unlabeled_category)
+            check_labels(labels, labels_key, unlabeled)
+        check_batches(batches, batch_key)
     else:
         for m in present:
             check_features(mdata, m, features[m])
         known = source["field_registries"][REGISTRY_KEYS.LABELS_KEY]["state_registry"]["categorical_mapping"]
-        _, not_used = query_labels(mdata, labels_key, names, known, unlabeled_category)
+        _, not_used = query_labels(mdata, labels_key, names, known, unlabeled)
         if not_used:
             logger.info("labels of the query %s", not_used)
 
     manager = AnnDataManager(
-        fields=_fields(names, layer_of, labels_key, batch_key, unlabeled_category),
+        fields=_fields(names, layer_of, labels_key, batch_key, unlabeled),
         setup_method_args=setup_method_args,
         # cells may lack modalities, because rows are matched by name
         validation_checks=AnnDataManagerValidationCheck(check_fully_paired_mudata=False),
@@ -99,7 +103,7 @@ def _fields(
     layers: Mapping[str, str | None],
     labels_key: str | None,
     batch_key: str | None,
-    unlabeled_category: str,
+    unlabeled: Sequence[str],
 ) -> list[Any]:
     """Return the fields of scvi-tools: a matrix per modality, labels and batches."""
     matrices = [
@@ -115,24 +119,33 @@ def _fields(
     ]
     return [
         *matrices,
-        MuDataResolvedLabelsField(REGISTRY_KEYS.LABELS_KEY, labels_key, modalities, unlabeled_category),
+        MuDataResolvedLabelsField(REGISTRY_KEYS.LABELS_KEY, labels_key, modalities, unlabeled),
         MuDataResolvedBatchField(REGISTRY_KEYS.BATCH_KEY, batch_key, modalities),
     ]
 
 
 def check_matrices(mdata: MuData, modalities: Sequence[str], layers: Mapping[str, str | None]) -> None:
-    """Raise if values can not be used. Warn once if some look like counts."""
-    counts = []
+    """Raise if values can not be used. Warn once if some look like counts, and once if some look z-scored."""
+    counts, scaled = [], []
     for modality in modalities:
         matrix = layer_matrix(mdata, modality, layers[modality])
-        if check_values(matrix, modality, stored=True).look_like_counts:
+        adata = mdata.mod[modality]
+        values = check_values(matrix, modality, (adata.obs_names, adata.var_names), stored=True)
+        if values.look_like_counts:
             counts.append(modality)
+        # values that are not negative have no mean of 0
+        elif values.n_negative and look_scaled(matrix, *feature_moments(matrix)):
+            scaled.append(modality)
     if counts:
-        warnings.warn(
+        warn(
             f"the values of {shorten(counts)} are whole numbers, like raw counts. MinNet expects normalised values: "
-            "log-normalise RNA and ATAC, CLR-transform proteins, or name the layer that holds them.",
-            UserWarning,
-            stacklevel=4,
+            "log-normalise RNA and ATAC, CLR-transform proteins, or name the layer that holds them."
+        )
+    if scaled:
+        warn(
+            f"the features of {shorten(scaled)} look z-scored (mean 0, variance 1). MinNet standardises features "
+            "itself, and can no longer compare the levels of a query with those of its reference. Give the values "
+            "before scaling, e.g. by `layers`. If there are none, scale a query by the reference's mean and deviation."
         )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from mudata import MuData
 
+from scminnet._core.argument_types import check_types
 from scminnet._core.matrices import read_rows
 from scminnet._core.mdata import layer_matrix
 from scminnet.metrics.foscttm import foscttm
@@ -104,6 +105,7 @@ class DiagnoseMixin(EmbeddingMixin):
             )
         return unmatched_table(self.coupling_)
 
+    @check_types
     def diagnose(self, mdata: MuData | None = None, *, statistics: Statistics = "query", seed: int = 0) -> Diagnosis:
         """Check whether a query lies within the range of the reference, so that its embedding can be trusted.
 
@@ -129,7 +131,8 @@ class DiagnoseMixin(EmbeddingMixin):
             Share of the input layer's weight on features that vary in the query. Expected: the same among the held-out
             cells.
         ``scale``
-            Mean value of these features, as a multiple of the reference's. Expected: 1.
+            Mean value of these features, as a multiple of the reference's. Expected: 1. Left out if the mean of a
+            feature is negative in the reference, as those of real values are.
         ``levels``
             Correlation of the features' means with the reference's. Expected: the lower of two correlations, that of as
             many cells drawn from the reference, and that of a batch of the reference with the other batches.
@@ -165,6 +168,8 @@ class DiagnoseMixin(EmbeddingMixin):
 
         Raises
         ------
+        TypeError
+            An argument is of the wrong type.
         RuntimeError
             The model is not trained.
         ValueError
@@ -232,7 +237,8 @@ def _modality_findings(
     is_near = near(embedded)
     if matrix.shape[0] >= MIN_CELLS_FOR_STATISTICS:
         features, scale, levels = _feature_findings(module, kept, modality, moments, matrix.shape[0])
-        found += [features, scale, levels]
+        # a sum over features of negative and positive means is no level
+        found += [features, levels] if scale is None else [features, scale, levels]
         # distances mean nothing if the features or the composition are different
         if judge(levels.check, levels.value, levels.expected) != "outside":
             found.append(Finding("statistics", modality, near(other), is_near))
@@ -247,8 +253,11 @@ def _modality_findings(
 
 def _feature_findings(
     module: SiameseModule, kept: ReferenceRange, modality: str, moments: Moments, n_cells: int
-) -> tuple[Finding, Finding, Finding]:
-    """Compare the features' means and deviations with the reference's, which the input layer holds."""
+) -> tuple[Finding, Finding | None, Finding]:
+    """Compare the features' means and deviations with the reference's, which the input layer holds.
+
+    There is no ``scale`` of real values, which can be negative.
+    """
     mean, std = moments
     layer = module.encoder(modality).input
     reference_mean, reference_std = layer.mean.cpu().numpy(), layer.std.cpu().numpy()
@@ -259,7 +268,7 @@ def _feature_findings(
     by_chance = expected_level_correlation(reference_mean, reference_std, n_cells)
     return (
         Finding("features", modality, share, held_out["features"] if held_out else None),
-        Finding("scale", modality, level_ratio(mean, reference_mean), 1.0),
+        None if (reference_mean < 0).any() else Finding("scale", modality, level_ratio(mean, reference_mean), 1.0),
         Finding("levels", modality, level_correlation(mean, reference_mean), min(by_chance, kept["levels"][modality])),
     )
 

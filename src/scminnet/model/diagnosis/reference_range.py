@@ -154,7 +154,7 @@ def _levels_between_batches(matrix: Any, rows: np.ndarray, batches: np.ndarray) 
 def input_weight(module: SiameseModule, modality: str) -> np.ndarray:
     """Return the squared weight of each feature in a modality's input layer, as a share of the sum."""
     squares = module.encoder(modality).input.weight.detach().square().sum(dim=1).cpu().numpy()
-    return squares / squares.sum()
+    return squares / max(squares.sum(), np.finfo(np.float32).tiny)
 
 
 def varying_share(weight: np.ndarray, std: np.ndarray) -> float:

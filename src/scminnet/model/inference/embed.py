@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 from mudata import MuData
 
+from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import check_choice, check_count, shorten
 from scminnet._core.keys import EMBEDDING_KEY
-from scminnet._core.mdata import check_copyable, check_modalities, check_mudata, layer_matrix
+from scminnet._core.mdata import check_copyable, check_modalities, check_mudata, copied, layer_matrix
 from scminnet.model.data.cell_index import check_measured, rows_in_modalities
 from scminnet.model.data.fields import check_features
 from scminnet.model.data.moments import feature_moments
@@ -36,6 +37,7 @@ class EmbeddingMixin(RegisteredModel):
 
     module: SiameseModule
 
+    @check_types
     def get_latent_representation(
         self,
         mdata: MuData | None = None,
@@ -69,18 +71,21 @@ class EmbeddingMixin(RegisteredModel):
 
         Raises
         ------
+        TypeError
+            An argument is of the wrong type.
         RuntimeError
             The model is not trained.
         ValueError
             There are no data; the modality is unknown, or the query has one of the model's under another name; features
-            differ from the model's; values are NaN, infinite or
-            negative; or there are too few cells for ``statistics="query"``.
+            differ from the model's; values are NaN, infinite or too large; there are too few cells for
+            ``statistics="query"``; or the model's weights are not finite.
         """
         data, wanted, positions = self._checked(mdata, modality, statistics)
         parts = self._embed(data, wanted, statistics, batch_size)
         embeddings = {m: embedding for m, (embedding, _) in parts.items()}
         return embeddings[modality] if modality else mean_over_modalities(list(embeddings.values()), positions)
 
+    @check_types
     def predict(
         self,
         mdata: MuData | None = None,
@@ -105,6 +110,8 @@ class EmbeddingMixin(RegisteredModel):
 
         Raises
         ------
+        TypeError
+            An argument is of the wrong type.
         RuntimeError, ValueError
             As in :meth:`get_latent_representation`.
         """
@@ -117,6 +124,7 @@ class EmbeddingMixin(RegisteredModel):
             return self.labels[shares.argmax(axis=1)]
         return pd.DataFrame(shares, columns=self.labels, index=(data.mod[modality] if modality else data).obs_names)
 
+    @check_types
     def embed(
         self,
         mdata: MuData | None = None,
@@ -148,6 +156,8 @@ class EmbeddingMixin(RegisteredModel):
 
         Raises
         ------
+        TypeError
+            An argument is of the wrong type.
         RuntimeError, ValueError
             As in :meth:`get_latent_representation`. Also if ``copy`` is set for data on disk.
         """
@@ -156,7 +166,7 @@ class EmbeddingMixin(RegisteredModel):
         data, wanted, positions = self._checked(mdata, None, statistics)
         check_copyable(data, copy=copy)
         parts = self._embed(data, wanted, statistics, batch_size)
-        target = data.copy() if copy else data
+        target = copied(data) if copy else data
         for modality, (embedding, _) in parts.items():
             target.mod[modality].obsm[key_added] = embedding
         target.obsm[key_added] = mean_over_modalities([embedding for embedding, _ in parts.values()], positions)

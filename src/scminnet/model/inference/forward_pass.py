@@ -136,6 +136,11 @@ def embed_projected(
     Returns
     -------
     Embedding (cells x n_latent) and probabilities of cell types (cells x n_labels), float32.
+
+    Raises
+    ------
+    ValueError
+        They are not finite.
     """
     module.eval()
     n_labels = module.n_labels
@@ -146,6 +151,12 @@ def embed_projected(
         embedding[rows] = module.position(out["embedding"][modality]).cpu().numpy()
         if n_labels:
             probabilities[rows] = out["logits"][modality].softmax(dim=1).cpu().numpy()
+    bad = np.logical_not(np.isfinite(embedding).all(axis=1) & np.isfinite(probabilities).all(axis=1))
+    if bad.any():
+        raise ValueError(
+            f"the model's embedding of {int(bad.sum()):,} of {len(embedding):,} cells of modality {modality!r} is not "
+            "finite. Its weights are damaged, or its training diverged. Train it again, or load another copy."
+        )
     return embedding, probabilities
 
 

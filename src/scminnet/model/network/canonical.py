@@ -51,6 +51,10 @@ def _drawn(positions: np.ndarray, seed: int) -> np.ndarray:
     )
 
 
+#: Mean and standard deviation of each feature of a modality.
+Moments = tuple[np.ndarray, np.ndarray]
+
+
 class RowsAndMoments(NamedTuple):
     """A row matrix in memory or on disk, and the mean and standard deviation that standardise each feature."""
 
@@ -72,6 +76,15 @@ def standardised_deviation(matrix: Block, mean: np.ndarray, std: np.ndarray) -> 
     columns = matrix.indices
     values = np.clip((matrix.data - mean[columns]) * scale[columns], -CLIP, CLIP) - zero[columns]
     return sparse.csr_matrix((values.astype(np.float32), columns, matrix.indptr), shape=matrix.shape)
+
+
+def _varies(values: Block) -> bool:
+    """Tell whether any feature has two values."""
+    if values.shape[0] < 2:
+        return False
+    highest, lowest = values.max(axis=0), values.min(axis=0)
+    apart = highest - lowest
+    return bool((apart if isinstance(apart, np.ndarray) else apart.toarray()).max() > 0)
 
 
 def _drawn_rows(matrix: Any, moments: tuple[np.ndarray, np.ndarray], seed: int) -> Block:
@@ -306,6 +319,11 @@ def fit_projections(
         measured = positions[:, i] >= 0
         local[measured, i] = np.arange(measured.sum())
         values = standardised_deviation(read_rows(matrix, positions[measured, i]), *moments[modality])
+        if not _varies(values):
+            raise ValueError(
+                f"modality {modality!r} of `mdata` does not vary among the {values.shape[0]:,} cells that are trained "
+                "on. Give more cells, or leave the modality out."
+            )
         parts = [values]
         if query and modality in query:
             parts.append(_drawn_rows(*query[modality], seed))

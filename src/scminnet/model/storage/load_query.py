@@ -9,8 +9,9 @@ import pandas as pd
 from mudata import MuData
 
 from scminnet._core import compat
+from scminnet._core.argument_types import check_types
 from scminnet._core.mdata import check_mudata
-from scminnet.model._scvi import initialize_model, loaded_data, parse_device_args
+from scminnet.model._scvi import find_device, initialize_model, loaded_data
 from scminnet.model.data.query_alignment import align_query
 from scminnet.model.data.registry import RegisteredModel
 from scminnet.model.storage.saved_format import check_saved_model
@@ -26,6 +27,7 @@ class QueryMixin(RegisteredModel):
             """Register a MuData; :class:`~scminnet.MinNet` has it."""
 
     @classmethod
+    @check_types
     def load_query_data(
         cls,
         mdata: MuData,
@@ -49,13 +51,13 @@ class QueryMixin(RegisteredModel):
 
         Raises
         ------
+        TypeError
+            An argument is of the wrong type.
         FileNotFoundError, ValueError
             As in :meth:`load` and :meth:`setup_mudata`.
         """
         reference = cls._reference(reference_model)
-        _, _, target = parse_device_args(
-            accelerator=accelerator, devices=device, return_device="torch", validate_single_device=True
-        )
+        target = find_device(accelerator, device, "device", single=True)
         attributes, _, state, _ = loaded_data(reference, device=target)
         registry = attributes.pop("registry_")
         cls.setup_mudata(
@@ -95,6 +97,7 @@ class QueryMixin(RegisteredModel):
     ) -> MuData | dict[str, pd.Index] | None: ...
 
     @classmethod
+    @check_types
     def prepare_query_mudata(
         cls,
         mdata: MuData,
@@ -120,6 +123,8 @@ class QueryMixin(RegisteredModel):
 
         Raises
         ------
+        TypeError
+            An argument is of the wrong type.
         FileNotFoundError
             There is no saved model.
         ValueError

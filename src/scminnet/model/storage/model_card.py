@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import shorten
 
 if TYPE_CHECKING:
     from scminnet.model.minnet import MinNet
 
 
+@check_types
 def model_card(
     model: MinNet,
     *,
@@ -43,6 +45,8 @@ def model_card(
 
     Raises
     ------
+    TypeError
+        An argument is of the wrong type.
     RuntimeError
         The model is not trained.
 

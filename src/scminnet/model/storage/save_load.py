@@ -10,12 +10,14 @@ from mudata import MuData
 from scvi.model.base import BaseModelClass
 
 from scminnet._core import compat
+from scminnet._core.argument_types import check_types
 from scminnet.model.storage.saved_format import check_saved_model
 
 
 class SaveLoadMixin(BaseModelClass):
     """``save`` and ``load`` of :class:`~scminnet.MinNet`."""
 
+    @check_types
     def save(
         self,
         dir_path: str | Path,
@@ -41,12 +43,18 @@ class SaveLoadMixin(BaseModelClass):
 
         Raises
         ------
+        TypeError
+            An argument is of the wrong type.
         ValueError
             The folder exists, and ``overwrite`` is not set.
+        NotADirectoryError
+            ``dir_path`` is a file.
         """
         folder = Path(dir_path)
         if folder.exists() and not overwrite:
             raise ValueError(f"`dir_path`: {str(dir_path)!r} already exists. Give another folder, or overwrite=True.")
+        if folder.exists() and not folder.is_dir():
+            raise NotADirectoryError(f"`dir_path`: {str(dir_path)!r} is a file. Give the path of a folder.")
         made = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
         try:
@@ -61,6 +69,7 @@ class SaveLoadMixin(BaseModelClass):
             raise
 
     @classmethod
+    @check_types
     def load(
         cls, dir_path: str | Path, adata: MuData | bool | None = None, *, trusted: bool = False, **kwargs: Any
     ) -> Self:
@@ -83,6 +92,8 @@ class SaveLoadMixin(BaseModelClass):
 
         Raises
         ------
+        TypeError
+            An argument is of the wrong type.
         FileNotFoundError
             There is no saved model.
         ValueError

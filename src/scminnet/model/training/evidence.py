@@ -289,7 +289,7 @@ def coupling_groups(
             f"`couple_within`={couple_within!r} has no value for {len(missing):,} cells, e.g. {shorten(missing, 3)}. "
             "Give every cell a value."
         )
-    values = column.map(str).to_numpy()
+    values = column.to_numpy()
     present = [set(values[positions[:, i] >= 0]) for i in range(len(modalities))]
     if not any(a & b for k, a in enumerate(present) for b in present[k + 1 :]):
         found = "; ".join(f"{m}: {shorten(sorted(v))}" for m, v in zip(modalities, present, strict=True))

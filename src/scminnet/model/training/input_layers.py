@@ -9,7 +9,7 @@ import numpy as np
 
 from scminnet.coupling.couple import RHO, Pairs
 from scminnet.model.data.moments import feature_moments
-from scminnet.model.network.canonical import Components, PairedCovariances, RowsAndMoments, fit_projections
+from scminnet.model.network.canonical import Components, Moments, PairedCovariances, RowsAndMoments, fit_projections
 from scminnet.model.network.module import SiameseModule
 from scminnet.model.recipe import Recipe
 from scminnet.model.training.checkpoint import module_state
@@ -17,9 +17,22 @@ from scminnet.model.training.coupled_cells import CoupledCells, couple_parts
 from scminnet.model.training.evidence import Evidence, ModalityPair
 
 
+def varying_moments(matrices: Mapping[str, Any]) -> dict[str, Moments]:
+    """Return the mean and deviation of each modality's features. Raise if none of a modality's varies."""
+    moments = {m: feature_moments(matrix) for m, matrix in matrices.items()}
+    for m, (_, std) in moments.items():
+        if not std.any():
+            raise ValueError(
+                f"modality {m!r} of `mdata` has no feature that varies: each has one value in all cells. Give other "
+                "values, e.g. by `layers` of `setup_mudata`, or leave the modality out."
+            )
+    return moments
+
+
 def fit_input_layers(
     module: SiameseModule,
     matrices: Mapping[str, Any],
+    moments: Mapping[str, Moments] | None,
     positions: np.ndarray,
     recipe: Recipe,
     evidence: Evidence,
@@ -39,6 +52,8 @@ def fit_input_layers(
         Its input layers are set. The weights of ``earlier`` are loaded, if given.
     matrices
         By modality, row matrix of the reference.
+    moments
+        By modality, mean and standard deviation of each feature. ``None``: they are computed if they are needed.
     positions
         Training cells x modalities: row in the modality, -1 where not measured.
     recipe
@@ -76,7 +91,8 @@ def fit_input_layers(
             )
         return {pair: found.coupling.covariance for pair, found in coupled.items()}
 
-    moments = {m: feature_moments(matrix) for m, matrix in matrices.items()}
+    if moments is None:
+        moments = {m: feature_moments(matrix) for m, matrix in matrices.items()}
     projections = {}
     if recipe.input_layer == "canonical":
         projections = fit_projections(

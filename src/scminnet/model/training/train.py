@@ -13,9 +13,11 @@ from scvi import REGISTRY_KEYS
 from scvi.model.base import UnsupervisedTrainingMixin
 
 from scminnet._core import compat
+from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import check_count
 from scminnet._core.keys import BATCH_COLUMN
 from scminnet.coupling.feature_links import FEATURE_LINKS_KEY
+from scminnet.model._scvi import find_device
 from scminnet.model.data.cell_index import rows_in_modalities
 from scminnet.model.data.moments import feature_moments
 from scminnet.model.data.registration import check_matrices
@@ -27,7 +29,7 @@ from scminnet.model.training.cell_numbers import join_query_names
 from scminnet.model.training.checkpoint import describe_training, read_checkpoint
 from scminnet.model.training.coupling_summary import summarise_couplings
 from scminnet.model.training.evidence import coupling_groups, gather_evidence
-from scminnet.model.training.input_layers import fit_input_layers
+from scminnet.model.training.input_layers import fit_input_layers, varying_moments
 from scminnet.model.training.margin_distances import margin_distances
 from scminnet.model.training.pair_data import PairDataModule
 from scminnet.model.training.train_arguments import (
@@ -37,7 +39,7 @@ from scminnet.model.training.train_arguments import (
     set_trainer_defaults,
 )
 from scminnet.model.training.training_cells import set_training_cells
-from scminnet.model.training.training_plan import SiameseTrainingPlan
+from scminnet.model.training.training_plan import SiameseTrainingPlan, check_weights
 
 
 class SiameseTrainingMixin(UnsupervisedTrainingMixin, EmbeddingMixin):
@@ -45,6 +47,7 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin, EmbeddingMixin):
 
     _training_plan_cls = SiameseTrainingPlan
 
+    @check_types
     def train(
         self,
         max_epochs: int | None = None,
@@ -147,6 +150,8 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin, EmbeddingMixin):
 
             ``margin_graph``: there is no such graph, or a batch has a single cell, which ComBat can not correct.
 
+            A modality has no feature that varies. The training diverges: its loss or weights are no longer finite.
+
             ``early_stopping`` without validation cells; ``strategy="ddp_spawn"``, which spawns processes.
 
             ``checkpoint`` is unreadable, or belongs to a training with other data or arguments.
@@ -166,6 +171,7 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin, EmbeddingMixin):
         )
         check_count(check_val_every_n_epoch, "check_val_every_n_epoch")
         check_count(seed, "seed", minimum=0)
+        find_device(accelerator, devices, "devices")
         path = check_checkpoint_argument(checkpoint, trainer_kwargs)
         query_parts = {} if query is None else self._query_parts(query, recipe)
         positions = rows_in_modalities(mdata, self.modalities)
@@ -209,6 +215,7 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin, EmbeddingMixin):
                 seed=seed,
             )
             earlier = read_checkpoint(path, run)
+        moments = None if self.is_trained_ else varying_moments(matrices)
         # first the graph, which may refuse its arguments and batches
         with compat.preserve_torch_threads():
             geodesics, nodes = margin_distances(
@@ -217,6 +224,7 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin, EmbeddingMixin):
         coupled = fit_input_layers(
             self.module,
             matrices,
+            moments,
             positions[datamodule.train_idx],
             recipe,
             evidence,
@@ -261,6 +269,7 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin, EmbeddingMixin):
                 plan_kwargs={"recipe": recipe, "seed": seed, **plan_kwargs},
                 **trainer_kwargs,
             )
+        check_weights(self.module)
         self.recipe_ = recipe.as_dict()
         self.evidence_ = evidence.as_dict()
         types = np.array([*self.labels, ""], dtype=str)[labels]

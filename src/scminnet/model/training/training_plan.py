@@ -15,6 +15,20 @@ from scminnet.model.recipe import Recipe
 WARM_UP = 0.15
 
 
+def check_weights(module: torch.nn.Module) -> None:
+    """Raise if the last step of a training made weights that are not finite."""
+    if not all(torch.isfinite(tensor).all() for tensor in module.state_dict().values()):
+        raise ValueError(_diverged("its weights are not finite"))
+
+
+def _diverged(found: str) -> str:
+    """Return the text of the error of a training that diverged."""
+    return (
+        f"`plan_kwargs`: the training diverged, {found}, so the model can not be used. Make a new model, and lower "
+        "`lr`, or leave the changes to the losses out."
+    )
+
+
 class EpochMeans:
     """Means over an epoch, weighted by the number of cells in each batch.
 
@@ -112,6 +126,8 @@ class SiameseTrainingPlan(TrainingPlan):
 
     def _step(self, batch: dict[str, Any], mode: str, means: EpochMeans) -> torch.Tensor:
         _, _, output = self.forward(batch, loss_kwargs=self.loss_kwargs)
+        if not torch.isfinite(output.loss):
+            raise ValueError(_diverged(f"the {mode} loss is {output.loss.item()} in epoch {self.current_epoch + 1}"))
         values = {f"{name}_{mode}": value for name, value in output.extra_metrics.items()}
         means.add({f"{mode}_loss": output.loss, **values}, output.n_obs_minibatch)
         return output.loss
