@@ -20,6 +20,7 @@ from anndata.abc import CSCDataset, CSRDataset
 from scipy import sparse
 
 from scminnet._core import compat
+from scminnet._core.sparse_structure import check_sparse
 
 #: Type of a block of rows in memory.
 Block: TypeAlias = sparse.csr_matrix | np.ndarray
@@ -86,13 +87,13 @@ def row_blocks(matrix: Any, size: int | None = None) -> Iterator[tuple[slice, Bl
     """
     if is_dask(matrix):
         for rows, chunk in _chunks(matrix):
-            yield rows, _block(chunk.compute())
+            yield rows, _read_block(chunk.compute())
         return
     n, whole = matrix.shape[0], in_memory(matrix)
     step = min(size or n, n if whole else ROWS)
     for start in range(0, n, step):
         rows = slice(start, min(start + step, n))
-        yield rows, _block(matrix if whole and step == n else matrix[rows])
+        yield rows, (_block if whole else _read_block)(matrix if whole and step == n else matrix[rows])
 
 
 def fold(
@@ -122,7 +123,7 @@ def fold(
     from dask import delayed
 
     def of_chunk(chunk: Any, *parts: np.ndarray) -> Result:
-        return function(_block(chunk), *parts)
+        return function(_read_block(chunk), *parts)
 
     results = [delayed(of_chunk)(chunk, *(a[rows] for a in along)) for rows, chunk in _chunks(matrix)]
     while len(results) > 1:
@@ -174,15 +175,17 @@ def read_rows(matrix: Any, rows: np.ndarray | slice) -> Block:
 
     Rows on disk are read in runs of nearby rows, because a request for each random row would be slow.
     """
-    if in_memory(matrix) or isinstance(rows, slice):
-        return _block(matrix[rows].compute() if is_dask(matrix) else matrix[rows])
+    if in_memory(matrix):
+        return _block(matrix[rows])
+    if isinstance(rows, slice):
+        return _read_block(matrix[rows].compute() if is_dask(matrix) else matrix[rows])
     wanted, back = np.unique(np.asarray(rows, dtype=np.int64), return_inverse=True)
     if is_dask(matrix):
-        return _block(matrix[wanted].compute())[back]
+        return _read_block(matrix[wanted].compute())[back]
     # a run stays within a block, which bounds the unwanted rows
     breaks = np.flatnonzero((np.diff(wanted) > _GAP) | (np.diff(wanted // ROWS) > 0)) + 1
     runs = np.split(wanted, breaks) if len(wanted) else []
-    parts = [_block(matrix[run[0] : run[-1] + 1])[run - run[0]] for run in runs]
+    parts = [_read_block(matrix[run[0] : run[-1] + 1])[run - run[0]] for run in runs]
     return _stack(parts or [_block(matrix[:0])])[back]
 
 
@@ -264,6 +267,12 @@ def _block(values: Any) -> Block:
     return sparse.csr_matrix(values) if sparse.issparse(values) else np.asarray(values)
 
 
+def _read_block(values: Any) -> Block:
+    """Return values that were read from a file, whose indices must be checked before compiled code meets them."""
+    check_sparse(values, "a block of rows")
+    return _block(values)
+
+
 def _meta(source: Any, dtype: np.dtype) -> Block:
     """Return an empty block, from which dask knows the type of a result."""
     return sparse.csr_matrix((0, 0), dtype=dtype) if sparse.issparse(source._meta) else np.empty((0, 0), dtype)
@@ -288,12 +297,12 @@ def _sum_products(weights: sparse.csr_matrix, source: _OpaqueArray) -> Block:
         part = weights[:, rows].tocsr()
         # cells are often stored by donor and smoothed within donors, so many parts are empty
         if part.nnz:
-            total = total + part @ _block(chunk.compute(scheduler="synchronous")).astype(weights.dtype, copy=False)
+            total = total + part @ _read_block(chunk.compute(scheduler="synchronous")).astype(weights.dtype, copy=False)
     return total
 
 
 def _times(block: Any, weights: sparse.csr_matrix) -> Block:
-    return _block(_block(block) @ weights)
+    return _block(_read_block(block) @ weights)
 
 
 def _stack(parts: Sequence[Block]) -> Block:

@@ -11,6 +11,7 @@ from scipy import sparse
 
 from scminnet._core import matrices
 from scminnet._core.arguments import shorten
+from scminnet._core.sparse_structure import check_sparse
 
 #: Values checked at a time, and values checked first.
 _BLOCK, _FEW = 2**24, 1024
@@ -73,6 +74,7 @@ def check_values(matrix: Any, modality: str, *, allow_negative: bool = False, st
         raise ValueError(
             f"modality {modality!r} is a dask array of unknown length. Call its `compute_chunk_sizes()` first."
         )
+    check_sparse(matrix, f"the matrix of modality {modality!r}")
     # rows of a lazy product are sums of rows, so it is enough to check the rows
     values = matrices.fold(_summarise_block, _merge_summaries, matrices.product_source(matrix))
     for what, found, remedy in (
