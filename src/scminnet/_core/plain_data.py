@@ -55,6 +55,10 @@ class NotPlainError(ValueError):
     """A file holds more than plain data, or is damaged. The text says what, as the end of a sentence."""
 
 
+class TorchScriptError(NotPlainError):
+    """A file is a TorchScript archive: a program."""
+
+
 class _Name(NamedTuple):
     """A name in a file. It stands for itself and is not imported."""
 
@@ -147,19 +151,19 @@ def _records(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
     for info in archive.infolist():
         folder, _, name = info.filename.partition("/")
         if name == "constants.pkl" or name.startswith("code/"):
-            raise NotPlainError("it is a TorchScript archive, which could run code")
+            raise TorchScriptError("it is a TorchScript archive, which could run code")
         holds_values = name.startswith(_VALUES) and name[len(_VALUES) :].isdecimal() and name.isascii()
         if folder in ("", ".", "..") or not (name in _RECORDS or holds_values):
-            raise NotPlainError(f"the record {info.filename[:80]!r} is not one of `torch.save`")
+            raise NotPlainError(f"it has the record {info.filename[:80]!r}, which is not one of `torch.save`")
         if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1 or info.compress_size != info.file_size:
-            raise NotPlainError(f"the record {name!r} is compressed or encrypted")
+            raise NotPlainError(f"its record {name!r} is compressed or encrypted")
         if name in found or not archive.infolist()[0].filename.startswith(f"{folder}/"):
-            raise NotPlainError(f"the record {name!r} is there twice, or in another folder")
+            raise NotPlainError(f"its record {name!r} is there twice, or in another folder")
         found[name] = info
     if sum(info.file_size for info in found.values()) > size:
         raise NotPlainError("its records are said to be larger than the file")
     if "data.pkl" not in found or found["data.pkl"].file_size > MAX_PICKLE:
-        raise NotPlainError("the record 'data.pkl' is missing or too large")
+        raise NotPlainError("its record 'data.pkl' is missing or too large")
     return found
 
 
@@ -203,11 +207,11 @@ class _Reader:
             case "BINGET" | "LONG_BINGET":
                 # a container that is there twice could contain itself, or double in size with each level
                 if isinstance(self.memo[argument], list | dict | tuple) and type(self.memo[argument]) is not _Name:
-                    raise NotPlainError("a list or dictionary is there twice")
+                    raise NotPlainError("it has a list or dictionary twice")
                 stack.append(self.memo[argument])
             case "BININT" | "BININT1" | "BININT2" | "LONG1" | "BINFLOAT":
                 if abs(argument) >= 2**63 and not isinstance(argument, float):
-                    raise NotPlainError("a whole number has more than 64 bits")
+                    raise NotPlainError("it has a whole number of more than 64 bits")
                 stack.append(argument)
             case "NONE" | "NEWTRUE" | "NEWFALSE":
                 stack.append({"NONE": None, "NEWTRUE": True, "NEWFALSE": False}[name])
@@ -251,7 +255,7 @@ class _Reader:
 
     def _container(self, kind: type) -> Any:
         if type(self.stack[-1]) is not kind:
-            raise NotPlainError(f"an item is put into a {type(self.stack[-1]).__name__}")
+            raise NotPlainError(f"it puts an item into a {type(self.stack[-1]).__name__}")
         return self.stack[-1]
 
     def _stored(self, described: Any) -> torch.Tensor:
@@ -260,16 +264,16 @@ class _Reader:
             case ("storage", _Name(text), str(key), str(), int(length)) if text in _TYPES:
                 dtype, name = _TYPES[text], f"{_VALUES}{key}"
             case _:
-                raise NotPlainError("a reference to values is not one of `torch.save`")
+                raise NotPlainError("it has a reference to values that is not one of `torch.save`")
         if name not in self.records or self.records[name].file_size != length * dtype.itemsize:
-            raise NotPlainError(f"the record {name[:40]!r} is missing or has not the {length:,} values it should have")
+            raise NotPlainError(f"its record {name[:40]!r} is missing or has not the {length:,} values it should have")
         if name not in self.loaded:
             content = bytearray(self._bytes(name))
             if dtype is torch.bool and not set(content) <= {0, 1}:
-                raise NotPlainError(f"the record {name!r} holds truth values that are neither 0 nor 1")
+                raise NotPlainError(f"its record {name!r} holds truth values that are neither 0 nor 1")
             self.loaded[name] = torch.frombuffer(content, dtype=dtype) if content else torch.empty(0, dtype=dtype)
         if self.loaded[name].dtype != dtype:
-            raise NotPlainError(f"the record {name!r} has two types")
+            raise NotPlainError(f"its record {name!r} has two types")
         return self.loaded[name]
 
     def _bytes(self, name: str) -> bytes:
@@ -278,32 +282,41 @@ class _Reader:
 
 
 def _made(called: Any, arguments: Any) -> Any:
-    """Return what a call in the file stands for: a tensor of whole values, or an empty dictionary."""
+    """Return what a call in the file stands for: a tensor, or an empty dictionary."""
     match called, arguments:
         case _Name(text), () if text == _EMPTY:
             return {}
-        case (_Name(text), (torch.Tensor() as values, 0, tuple(size), tuple(stride), False, {})) if text == _TENSOR:
-            if all(type(n) is int and n >= 0 for n in size) and math.prod(size) == len(values):
-                tensor = values.view(size) if len(values) else values.new_empty(size)
-                if len(size) == len(stride) and (tensor.stride() == stride or len(values) < 2):
-                    return tensor
-            raise NotPlainError(f"a tensor of shape {str(size)[:80]} does not fit its {len(values):,} values")
+        case (_Name(text), (torch.Tensor() as values, int(offset), tuple(size), tuple(stride), False, {})) if text == _TENSOR:
+            return _tensor(values, offset, size, stride)
     raise NotPlainError("it calls a function, which could run code")
+
+
+def _tensor(values: torch.Tensor, offset: int, size: tuple[Any, ...], stride: tuple[Any, ...]) -> torch.Tensor:
+    """Return a tensor over some of the values. It has no more elements than there are values, and none outside."""
+    numbers = (offset, *size, *stride)
+    if len(size) == len(stride) and all(type(n) is int and n >= 0 for n in numbers) and max(numbers) < 2**62:
+        n_elements = math.prod(size)
+        last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
+        if n_elements == 0 and not len(values):
+            return values.new_empty(size)
+        if 0 < n_elements <= len(values) and last < len(values):
+            return torch.as_strided(values, size, stride, offset).contiguous()
+    raise NotPlainError(f"it has a tensor of shape {str(size)[:80]}, which does not fit its {len(values):,} values")
 
 
 def _value(value: Any) -> Any:
     """Return a value of a list or dictionary, which no part of a tensor's description may be."""
     if isinstance(value, tuple):
-        raise NotPlainError("a tuple or name stands where a value should")
+        raise NotPlainError("it has a tuple or name where a value should be")
     return value
 
 
 def _items(pairs: list[Any]) -> Iterator[tuple[str | int, Any]]:
     if len(pairs) % 2:
-        raise NotPlainError("a key has no value")
+        raise NotPlainError("it has a key without a value")
     for key, value in zip(pairs[::2], pairs[1::2], strict=True):
         if type(key) not in (str, int):
-            raise NotPlainError(f"a key is a {type(key).__name__}")
+            raise NotPlainError(f"it has a key that is a {type(key).__name__}")
         yield key, _value(value)
 
 
@@ -312,6 +325,6 @@ def _check_depth(whole: Any) -> None:
     while level:
         depth += 1
         if depth > MAX_DEPTH:
-            raise NotPlainError(f"lists and dictionaries are nested more than {MAX_DEPTH} deep")
+            raise NotPlainError(f"its lists and dictionaries are nested more than {MAX_DEPTH} deep")
         containers = (v for v in level if isinstance(v, list | dict))
         level = [inner for v in containers for inner in (v.values() if isinstance(v, dict) else v)]

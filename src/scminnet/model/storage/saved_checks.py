@@ -105,7 +105,7 @@ def _check_attribute_names(found: Mapping[str, Any], model_class: type) -> None:
     strange = [
         name
         for name in found
-        if name not in (*_ALWAYS, *_SOMETIMES) and (not _ATTRIBUTE.fullmatch(name) or hasattr(model_class, name))
+        if name not in (*_ALWAYS, *_SOMETIMES) and (not _ATTRIBUTE.fullmatch(str(name)) or hasattr(model_class, name))
     ]
     _expect(not strange, f"it has the attributes {shorten(strange)}, which no model has")
 

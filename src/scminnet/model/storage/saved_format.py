@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from scminnet._core.plain_data import NotPlainError, as_plain, read_plain
+from scminnet._core.plain_data import NotPlainError, TorchScriptError, as_plain, read_plain
 from scminnet.model.storage.saved_checks import FORMAT, InconsistentError, check_parts
 
 
@@ -121,7 +121,7 @@ def read_saved_model(
     prefix
         As given to ``save``.
     trusted
-        Also read a model that scminnet 0.1 saved as a pickle. This runs any code in the file.
+        Also read a pickle, such as scminnet 0.1 saved. This runs any code in the file.
 
     Raises
     ------
@@ -141,7 +141,8 @@ def read_saved_model(
     try:
         content = read_plain(path)
     except NotPlainError as error:
-        if not trusted:
+        # no version saved a program
+        if not trusted or isinstance(error, TorchScriptError):
             raise ValueError(
                 f"{place} can not be read: {error}. Save the model again, or copy the whole folder; load a model of "
                 "another class with that class. If scminnet 0.1 saved it and you trust its author, load it once with "
@@ -155,7 +156,7 @@ def read_saved_model(
 
 
 def _read_pickle(path: Path, place: str) -> Any:
-    """Read a model that scminnet 0.1 saved. This runs any code in the file."""
+    """Read a pickle, and bring a model of scminnet 0.1 into the present format. This runs any code in the file."""
     remedy = "Save the model again, or copy the whole folder"
     try:
         found = torch.load(path, map_location="cpu", weights_only=False)
@@ -164,15 +165,14 @@ def _read_pickle(path: Path, place: str) -> Any:
         raise ValueError(f"{place} can not be read ({type(error).__name__}: {error}). {remedy}.") from error
     if not isinstance(found, dict) or not {"model_state_dict", "attr_dict"} <= set(found):
         raise ValueError(f"{place} is not a model that `model.save` wrote. {remedy}.")
-    # scvi-tools' parameters of pyro; and the first models had no linear part
-    state = {name: v for name, v in found["model_state_dict"].items() if name != "pyro_param_store"}
-    state.setdefault("linear_share", torch.zeros(()))
     attributes = dict(found["attr_dict"])
-    made_by = attributes.get("written_by_", {})
-    if made_by.get("format") != 1:
-        return {"model_state_dict": {}, "var_names": {}, "attr_dict": {**attributes, "written_by_": made_by}}
+    made_by = attributes.setdefault("written_by_", {})
     try:
-        return as_saved(state, attributes)
+        if made_by.get("format") != 1:
+            return as_plain(found)
+        # scvi-tools' parameters of pyro; and the first models had no linear part
+        state = {name: v for name, v in found["model_state_dict"].items() if name != "pyro_param_store"}
+        return as_saved({"linear_share": torch.zeros(()), **state}, attributes)
     except (TypeError, KeyError, AttributeError, ValueError) as error:
         raise ValueError(f"{place} can not be used ({type(error).__name__}: {error}). {remedy}.") from error
 
