@@ -81,11 +81,12 @@ def check_stored(group: Any, place: str) -> None:
         if not all(getattr(part, "ndim", 0) == 1 for part in parts) or any(p.dtype.kind not in "iu" for p in parts[1:]):
             _refuse(where, "its parts are not lists of numbers")
         data, indices, indptr = parts
+        n_data, n_indices, n_starts = (int(part.shape[0]) for part in parts)
         n_rows, n_columns = map(int, shape if encoding.startswith("csr") else shape[::-1])
-        if len(indptr) != n_rows + 1:
-            _refuse(where, f"it is said to have {n_rows:,} rows, and its indptr has {len(indptr):,} values")
-        blocks = (indices[start : start + _BLOCK] for start in range(0, len(indices), _BLOCK))
-        _check_structure(indptr[:], blocks, len(indices), len(data), n_rows, n_columns, where)
+        if n_starts != n_rows + 1:
+            _refuse(where, f"it is said to have {n_rows:,} rows, and its indptr has {n_starts:,} values")
+        blocks = (indices[start : start + _BLOCK] for start in range(0, n_indices, _BLOCK))
+        _check_structure(indptr[:], blocks, n_indices, n_data, n_rows, n_columns, where)
 
 
 def read_mudata(path: str | os.PathLike[str], argument: str = "path") -> MuData:
@@ -124,10 +125,11 @@ def _stored_matrices(group: Any, place: str, name: str = "", above: tuple[Any, .
             _refuse(f"{place}: {name}", f"{linked[0]!r} is a link" if linked else "it contains itself")
     if len(above) > _DEPTH:
         _refuse(f"{place}: {name}", f"groups are nested more than {_DEPTH} deep")
-    if keys >= _COMPRESSED:
-        yield name or "/", group
+    # first the sizes of its parts
     for key in sorted(keys):
         yield from _stored_matrices(group[key], place, f"{name}/{key}", (*above, group))
+    if keys >= _COMPRESSED:
+        yield name or "/", group
 
 
 def _check_size(values: Any, name: str) -> None:

@@ -118,11 +118,13 @@ def test_parts_that_do_not_fit_together_are_refused(content: dict[str, Any], que
     other = change(changed)
     torch.save(other if isinstance(other, list) else changed, tmp_path / "model.pt")
     before = (query.obs.copy(), list(query.obsm), query["rna"].X.copy())
-    for action in (
+    ways = [
         lambda: MinNet.load(tmp_path, adata=False),
         lambda: MinNet.load_query_data(query, tmp_path),
         lambda: MinNet.prepare_query_mudata(query, tmp_path),
-    ):
+    ]
+    # all ways read the file by one function
+    for action in ways if name == "NaN weights" else ways[:1]:
         with pytest.raises(ValueError, match=rf"model\.pt in .* can not be used: .*({words})") as caught:
             action()
         assert len(str(caught.value)) < 1000
