@@ -54,7 +54,15 @@ def test_a_changed_index_is_refused_exactly_if_scipy_would_refuse_it(place: int,
 
 
 def test_sound_and_dense_matrices_pass() -> None:
-    for matrix in (small(), small().tocsc(), small().tocoo(), small().toarray(), None, sparse.csr_matrix((0, 5)), sparse.csr_matrix((5, 0))):
+    for matrix in (
+        small(),
+        small().tocsc(),
+        small().tocoo(),
+        small().toarray(),
+        None,
+        sparse.csr_matrix((0, 5)),
+        sparse.csr_matrix((5, 0)),
+    ):
         check_sparse(matrix, "x")
     check_sparse_parts(data())
 
@@ -117,7 +125,8 @@ DAMAGE: dict[str, tuple[Damage, str]] = {
 
 
 @pytest.mark.parametrize(
-    ("name", "slot"), [*((name, "X") for name in DAMAGE), ("index beyond", "layers/counts"), ("index beyond", "obsp/distances")]
+    ("name", "slot"),
+    [*((name, "X") for name in DAMAGE), ("index beyond", "layers/counts"), ("index beyond", "obsp/distances")],
 )
 def test_damaged_files_are_refused_when_they_are_read(tmp_path: Path, name: str, slot: str) -> None:
     damage, words = DAMAGE[name]
@@ -127,7 +136,9 @@ def test_damaged_files_are_refused_when_they_are_read(tmp_path: Path, name: str,
         damage(file[f"mod/rna/{slot}"])
     words = words if slot == "X" else "index of 1,000,000"
     for read in (mn.read_lazy, read_mudata):
-        with pytest.raises(ValueError, match=rf"`path`: m\.h5mu: /mod/rna/{slot} is damaged: .*{words}|/{slot}/.*{words}"):
+        with pytest.raises(
+            ValueError, match=rf"`path`: m\.h5mu: /mod/rna/{slot} is damaged: .*{words}|/{slot}/.*{words}"
+        ):
             read(path)
 
 

@@ -262,15 +262,15 @@ def _chunks(matrix: Any) -> Iterator[tuple[slice, Any]]:
         yield slice(int(end - n), int(end)), chunk
 
 
+def _read_block(values: Any) -> Block:
+    """Return values that were read from a file, as CSR or a plain array. Raise if their indices point outside."""
+    check_sparse(values, "a block of rows")
+    return _block(values)
+
+
 def _block(values: Any) -> Block:
     """Return values as CSR or a plain array, without a copy if they are that already."""
     return sparse.csr_matrix(values) if sparse.issparse(values) else np.asarray(values)
-
-
-def _read_block(values: Any) -> Block:
-    """Return values that were read from a file, whose indices must be checked before compiled code meets them."""
-    check_sparse(values, "a block of rows")
-    return _block(values)
 
 
 def _meta(source: Any, dtype: np.dtype) -> Block:

@@ -15,26 +15,18 @@ import sys
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
+from scminnet._core.torch_archive import VALUES, NotPlainError, check_archive, records_of
+
 #: Most instructions of pickle in a file. Each name takes two: 10 million names, in about 20 seconds.
 MAX_INSTRUCTIONS = 20_000_000
 
-#: Most bytes of these instructions, and of the list of the archive's records.
-MAX_PICKLE = 2**30
-MAX_DIRECTORY = 2**24
-
 #: Deepest nesting of lists and dictionaries.
 MAX_DEPTH = 20
-
-_ZIP, _ZIP_END, _ZIP64_END = b"PK\x03\x04", b"PK\x05\x06", b"PK\x06\x06"
-
-#: Names of the records in an archive, after its folder, and the prefix of those that hold values.
-_RECORDS = {"data.pkl", "version", "byteorder", ".format_version", ".storage_alignment", ".data/serialization_id"}
-_VALUES = "data/"
 
 _TYPES = {
     "torch FloatStorage": torch.float32,
@@ -49,14 +41,6 @@ _TYPES = {
     "torch BoolStorage": torch.bool,
 }
 _TENSOR, _EMPTY = "torch._utils _rebuild_tensor_v2", "collections OrderedDict"
-
-
-class NotPlainError(ValueError):
-    """A file holds more than plain data, or is damaged. The text says what, as the end of a sentence."""
-
-
-class TorchScriptError(NotPlainError):
-    """A file is a TorchScript archive: a program."""
 
 
 class _Name(NamedTuple):
@@ -113,58 +97,16 @@ def read_plain(path: str | os.PathLike[str]) -> Any:
         The file is not an archive of ``torch.save``, is damaged, or holds anything but plain data.
     """
     with Path(path).open("rb") as file:
-        _check_archive(file)
+        check_archive(file)
         try:
             with zipfile.ZipFile(file) as archive:
-                return _Reader(archive, _records(archive, os.fstat(file.fileno()).st_size)).read()
+                return _Reader(archive, records_of(archive, os.fstat(file.fileno()).st_size)).read()
         except NotPlainError:
             raise
         # all that zipfile and pickletools raise on damaged input
         except (zipfile.BadZipFile, OSError, EOFError, ValueError, struct.error, RuntimeError, IndexError, KeyError,
                 OverflowError) as error:  # fmt: skip
             raise NotPlainError(f"it is damaged or truncated ({type(error).__name__}: {str(error)[:200]})") from error
-
-
-def _check_archive(file: BinaryIO) -> None:
-    """Raise unless the bytes are those of a zip archive with a list of records of a moderate length."""
-    start = file.read(len(_ZIP))
-    size = file.seek(0, os.SEEK_END)
-    if start != _ZIP:
-        kind = "is a pickle, which could run code" if start[:1] == b"\x80" else "is truncated or no file of `torch.save`"
-        raise NotPlainError(f"it {kind}")
-    file.seek(-min(size, 98), os.SEEK_END)
-    tail = file.read()
-    end = tail[-22:]
-    if end[:4] != _ZIP_END or end[-2:] != b"\0\0":
-        raise NotPlainError("it is truncated")
-    directory = struct.unpack_from("<I", end, 12)[0]
-    if tail[:4] == _ZIP64_END:
-        directory = max(struct.unpack_from("<Q", tail, 40)[0], 0 if directory == 2**32 - 1 else directory)
-    if directory > min(MAX_DIRECTORY, size):
-        raise NotPlainError(f"its list of records is said to take {directory:,} bytes")
-    file.seek(0)
-
-
-def _records(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
-    """Return the records by name, without their folder. Raise unless they are those of ``torch.save``, stored plainly."""
-    found: dict[str, zipfile.ZipInfo] = {}
-    for info in archive.infolist():
-        folder, _, name = info.filename.partition("/")
-        if name == "constants.pkl" or name.startswith("code/"):
-            raise TorchScriptError("it is a TorchScript archive, which could run code")
-        holds_values = name.startswith(_VALUES) and name[len(_VALUES) :].isdecimal() and name.isascii()
-        if folder in ("", ".", "..") or not (name in _RECORDS or holds_values):
-            raise NotPlainError(f"it has the record {info.filename[:80]!r}, which is not one of `torch.save`")
-        if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1 or info.compress_size != info.file_size:
-            raise NotPlainError(f"its record {name!r} is compressed or encrypted")
-        if name in found or not archive.infolist()[0].filename.startswith(f"{folder}/"):
-            raise NotPlainError(f"its record {name!r} is there twice, or in another folder")
-        found[name] = info
-    if sum(info.file_size for info in found.values()) > size:
-        raise NotPlainError("its records are said to be larger than the file")
-    if "data.pkl" not in found or found["data.pkl"].file_size > MAX_PICKLE:
-        raise NotPlainError("its record 'data.pkl' is missing or too large")
-    return found
 
 
 class _Reader:
@@ -233,7 +175,9 @@ class _Reader:
             case "GLOBAL" | "STACK_GLOBAL":
                 text = argument if name == "GLOBAL" else f"{stack.pop(-2)} {stack.pop()}"
                 if text not in _TYPES and text not in (_TENSOR, _EMPTY):
-                    raise NotPlainError(f"it contains {text.replace(' ', '.')[:120]}, which is not plain data and could run code")
+                    raise NotPlainError(
+                        f"it contains {text.replace(' ', '.')[:120]}, which is not plain data and could run code"
+                    )
                 stack.append(_Name(text))
             case "BINPERSID":
                 stack.append(self._stored(stack.pop()))
@@ -262,7 +206,7 @@ class _Reader:
         """Return the values that ``("storage", type, record, device, length)`` describes."""
         match described:
             case ("storage", _Name(text), str(key), str(), int(length)) if text in _TYPES:
-                dtype, name = _TYPES[text], f"{_VALUES}{key}"
+                dtype, name = _TYPES[text], f"{VALUES}{key}"
             case _:
                 raise NotPlainError("it has a reference to values that is not one of `torch.save`")
         if name not in self.records or self.records[name].file_size != length * dtype.itemsize:
@@ -286,12 +230,14 @@ def _made(called: Any, arguments: Any) -> Any:
     match called, arguments:
         case _Name(text), () if text == _EMPTY:
             return {}
-        case (_Name(text), (torch.Tensor() as values, int(offset), tuple(size), tuple(stride), False, {})) if text == _TENSOR:
+        case (_Name(text), (torch.Tensor() as values, int(offset), tuple(size), tuple(stride), False, {})) if (
+            text == _TENSOR
+        ):
             return _tensor(values, offset, size, stride)
     raise NotPlainError("it calls a function, which could run code")
 
 
-def _tensor(values: torch.Tensor, offset: int, size: tuple[Any, ...], stride: tuple[Any, ...]) -> torch.Tensor:
+def _tensor(values: torch.Tensor, offset: Any, size: tuple[Any, ...], stride: tuple[Any, ...]) -> torch.Tensor:
     """Return a tensor over some of the values. It has no more elements than there are values, and none outside."""
     numbers = (offset, *size, *stride)
     if len(size) == len(stride) and all(type(n) is int and n >= 0 for n in numbers) and max(numbers) < 2**62:

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+
 class Touch:
     """Makes a file when it is unpickled."""
 
@@ -253,7 +254,9 @@ NOT_PLAIN: dict[str, Callable[[Path, Path], None]] = {
     ),
     "missing values": lambda path, mark: archive(path, tensor_pickle((4,), 4)),
     "values by a path": lambda path, mark: archive(
-        path, tensor_pickle((4,), 4).replace(b"X\x01\x00\x00\x000", b"X\x05\x00\x00\x00../.."), {"model/data/0": bytes(16)}
+        path,
+        tensor_pickle((4,), 4).replace(b"X\x01\x00\x00\x000", b"X\x05\x00\x00\x00../.."),
+        {"model/data/0": bytes(16)},
     ),
     "other byte order": lambda path, mark: _big_endian(path),
 }

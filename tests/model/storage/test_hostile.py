@@ -15,7 +15,8 @@ import torch
 from mudata import MuData
 
 from scminnet import MinNet
-from scminnet._core.plain_data import NotPlainError, read_plain
+from scminnet._core.plain_data import read_plain
+from scminnet._core.torch_archive import NotPlainError
 
 from . import not_plain
 from .inconsistent import INCONSISTENT
@@ -112,7 +113,9 @@ def content(trained: MinNet, tmp_path_factory: pytest.TempPathFactory) -> dict[s
 
 
 @pytest.mark.parametrize("name", INCONSISTENT)
-def test_parts_that_do_not_fit_together_are_refused(content: dict[str, Any], query: MuData, tmp_path, name: str) -> None:
+def test_parts_that_do_not_fit_together_are_refused(
+    content: dict[str, Any], query: MuData, tmp_path, name: str
+) -> None:
     change, words = INCONSISTENT[name]
     changed = copy.deepcopy(content)
     other = change(changed)
@@ -196,7 +199,9 @@ def test_cut_and_flipped_files_never_crash(trained: MinNet, tmp_path) -> None:
     whole = file.read_bytes()
     rng = np.random.default_rng(0)
     # most of the file are values, of which the checksum tells changes; the interesting bytes are around them
-    places = np.concatenate([rng.integers(0, len(whole), 60), rng.integers(0, 3000, 120), len(whole) - rng.integers(1, 5000, 120)])
+    places = np.concatenate(
+        [rng.integers(0, len(whole), 60), rng.integers(0, 3000, 120), len(whole) - rng.integers(1, 5000, 120)]
+    )
     for i, place in enumerate(places):
         changed = bytearray(whole)
         if i % 4 == 0:
@@ -219,7 +224,9 @@ def test_a_stranger_can_not_choose_the_class(trained: MinNet, tmp_path, monkeypa
     (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'mark')!r}, 'w')")
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "m" / "_scvi_required_metadata.json").write_text(
-        json.dumps({"scvi_version": "1", "anndata_version": "1", "model_cls_name": "MinNet", "model_parent_module": "evil"})
+        json.dumps(
+            {"scvi_version": "1", "anndata_version": "1", "model_cls_name": "MinNet", "model_parent_module": "evil"}
+        )
     )
     (tmp_path / "m" / "README.md").write_text("---\nlicense: mit\n---\n")
     pulled = HubModel(str(tmp_path / "m"))

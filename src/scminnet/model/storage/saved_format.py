@@ -16,8 +16,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from scminnet._core.plain_data import NotPlainError, TorchScriptError, as_plain, read_plain
-from scminnet.model.storage.saved_checks import FORMAT, InconsistentError, check_parts
+from scminnet._core.plain_data import as_plain, read_plain
+from scminnet._core.torch_archive import NotPlainError, TorchScriptError
+from scminnet.model.storage.plain_forms import InconsistentError
+from scminnet.model.storage.saved_checks import FORMAT, check_parts
 
 
 class SavedModel(NamedTuple):

@@ -13,7 +13,8 @@ import torch
 
 from scminnet._core.arguments import shorten
 from scminnet._core.files import atomic_path
-from scminnet._core.plain_data import NotPlainError, as_plain, read_plain
+from scminnet._core.plain_data import as_plain, read_plain
+from scminnet._core.torch_archive import NotPlainError
 
 #: Key of scminnet's part in Lightning's checkpoint.
 KEY = "scminnet"
@@ -182,7 +183,9 @@ def _check_state(saved: Mapping[str, Any], trainer: pl.Trainer, path: Path) -> N
         sizes = [p.shape for group in optimizer.param_groups for p in group["params"]]
         _expect(isinstance(found["state"], dict), path, "has no optimiser")
         for number, tensors in found["state"].items():
-            _expect(type(number) is int and 0 <= number < len(sizes) and isinstance(tensors, dict), path, "has no moments")
+            _expect(
+                type(number) is int and 0 <= number < len(sizes) and isinstance(tensors, dict), path, "has no moments"
+            )
             for values in tensors.values():
                 fits = isinstance(values, torch.Tensor) and values.shape in (torch.Size(), sizes[number])
                 _expect(fits and bool(torch.isfinite(values).all()), path, "has moments of another shape, or NaN")
@@ -192,7 +195,7 @@ def _check_state(saved: Mapping[str, Any], trainer: pl.Trainer, path: Path) -> N
         _expect(found.get("total_steps") == own.get("total_steps"), path, "has a schedule of another length")
     loop = trainer.fit_loop
     counts = saved["loops"].get("fit_loop") if isinstance(saved["loops"], dict) else None
-    _expect(isinstance(counts, dict), path, "has no counts of epochs")
+    counts = counts if isinstance(counts, dict) else {}
     for key, part in (
         ("epoch_progress", loop.epoch_progress.state_dict()),
         ("epoch_loop.state_dict", loop.epoch_loop.on_save_checkpoint()),
