@@ -105,7 +105,7 @@ def read_plain(path: str | os.PathLike[str]) -> Any:
             raise
         # all that zipfile and pickletools raise on damaged input
         except (zipfile.BadZipFile, OSError, EOFError, ValueError, struct.error, RuntimeError, IndexError, KeyError,
-                OverflowError) as error:  # fmt: skip
+                OverflowError, MemoryError) as error:  # fmt: skip
             raise NotPlainError(f"it is damaged or truncated ({type(error).__name__}: {str(error)[:200]})") from error
 
 

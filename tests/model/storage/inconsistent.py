@@ -133,6 +133,8 @@ INCONSISTENT: dict[str, tuple[Change, str]] = {
         "name twice",
     ),
     "types by number": (_set(lambda c: _state(c, "labels"), "categorical_mapping", [1, 2]), "no list of texts"),
+    "features by an array": (_set(lambda c: _state(c, "X_rna"), "n_vars", torch.ones(3)), "features of 'rna'"),
+    "format by an array": (_set(lambda c: _attributes(c)["written_by_"], "format", torch.ones(3)), "saved by scminnet"),
     "no types": (_set(lambda c: _state(c, "labels"), "categorical_mapping", []), "are missing"),
     "unlabelled first": (
         _set(lambda c: _state(c, "labels"), "categorical_mapping", lambda v: v[::-1]),

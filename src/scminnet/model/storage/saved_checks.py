@@ -62,7 +62,7 @@ def check_parts(content: Any, model_class: type) -> Parts:
     maker = made_by.get("scminnet", "before 0.1.0")
     expect(isinstance(maker, str) and _VERSION.fullmatch(maker.replace(" ", "-")), "`written_by_` names no version")
     expect(
-        made_by.get("format") == FORMAT,
+        type(made_by.get("format")) is int and made_by["format"] == FORMAT,
         f"it was saved by scminnet {maker}, which this version ({version('scminnet')}) can not read. Load it with that "
         "version, or train it again",
     )
@@ -147,7 +147,7 @@ def _check_registry(registry: Mapping[str, Any], model_class: type) -> dict[str,
     for m, key in zip(modalities, keys, strict=True):
         state = fields[key]["state_registry"]
         names[key] = names_of(state.get("column_names"), f"the features of {m!r}")
-        expect(state.get("n_vars") == len(names[key]), f"the registry says {state.get('n_vars')} features of {m!r}, "
+        expect(type(state.get("n_vars")) is int and state["n_vars"] == len(names[key]), f"the registry says {state.get('n_vars')} features of {m!r}, "
                 f"and names {len(names[key]):,}")  # fmt: skip
         expect(type(state.get("n_obs")) is int and state["n_obs"] >= 0, f"the number of cells of {m!r} is missing")
         expect(fields[key]["data_registry"].get("mod_key") == m, f"the field {key!r} is of another modality")

@@ -155,6 +155,9 @@ def read_saved_model(
         return from_saved(content, model_class)
     except InconsistentError as error:
         raise ValueError(f"{place} can not be used: {error}.") from error
+    # a stranger's file ends with one kind of error, whatever it puts where
+    except (TypeError, LookupError, AttributeError, RuntimeError) as error:
+        raise ValueError(f"{place} can not be used ({type(error).__name__}: {str(error)[:200]}).") from error
 
 
 def _read_pickle(path: Path, place: str) -> Any:
