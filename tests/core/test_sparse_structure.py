@@ -67,11 +67,11 @@ def test_sound_and_dense_matrices_pass() -> None:
     check_sparse_parts(data())
 
 
-@pytest.mark.parametrize("place", ["X", "layers", "obsp", "varm"])
-def test_all_matrices_of_a_mudata_are_checked(place: str) -> None:
+@pytest.mark.parametrize(("place", "key"), [("X", None), ("layers", "counts"), ("obsp", "distances"), ("varm", "csc")])
+def test_all_matrices_of_a_mudata_are_checked(place: str, key: str | None) -> None:
     mdata = data()
-    parts = getattr(mdata["rna"], place)
-    (parts if place == "X" else next(iter(parts.values()))).indices[0] = 1000
+    part = getattr(mdata["rna"], place)
+    (part if key is None else part[key]).indices[0] = 1000
     with pytest.raises(ValueError, match=rf"mdata.mod\['rna'\]\.{place}.*index of 1,000"):
         check_sparse_parts(mdata)
 

@@ -147,8 +147,11 @@ def _check_registry(registry: Mapping[str, Any], model_class: type) -> dict[str,
     for m, key in zip(modalities, keys, strict=True):
         state = fields[key]["state_registry"]
         names[key] = names_of(state.get("column_names"), f"the features of {m!r}")
-        expect(type(state.get("n_vars")) is int and state["n_vars"] == len(names[key]), f"the registry says {state.get('n_vars')} features of {m!r}, "
-                f"and names {len(names[key]):,}")  # fmt: skip
+        n_vars = state.get("n_vars")
+        expect(
+            type(n_vars) is int and n_vars == len(names[key]),
+            f"the registry says {n_vars} features of {m!r}, and names {len(names[key]):,}",
+        )
         expect(type(state.get("n_obs")) is int and state["n_obs"] >= 0, f"the number of cells of {m!r} is missing")
         expect(fields[key]["data_registry"].get("mod_key") == m, f"the field {key!r} is of another modality")
     for key, least in ((REGISTRY_KEYS.LABELS_KEY, "unlabeled_category"), (REGISTRY_KEYS.BATCH_KEY, None)):
