@@ -100,6 +100,8 @@ def read_mudata(path: str | os.PathLike[str], argument: str = "path") -> MuData:
     path = Path(path)
     try:
         with h5py.File(path, "r") as file:
+            if "mod" not in file:
+                raise KeyError("mod")
             check_stored(file, f"`{argument}`: {path.name}")
         return mudata.read_h5mu(path)
     except ValueError:
