@@ -15,39 +15,6 @@ from typing import Any
 import mudata
 from mudata import MuData
 
-#: Module and name of every object that a saved model may contain, for all supported versions of numpy and pandas,
-#: with and without pyarrow.
-PICKLED_PARTS = frozenset(
-    (module, name)
-    for module, names in {
-        "builtins": "bool bytearray bytes complex dict float frozenset int list set slice str tuple",
-        "__builtin__": "bytearray bytes complex dict frozenset list set slice tuple",
-        "_codecs": "encode",
-        "collections": "OrderedDict defaultdict",
-        "numpy": "dtype ndarray",
-        "numpy.core.multiarray": "_reconstruct scalar",
-        "numpy._core.multiarray": "_reconstruct scalar",
-        "numpy.core.numeric": "_frombuffer",
-        "numpy._core.numeric": "_frombuffer",
-        "pandas": "DataFrame Index RangeIndex Series StringDtype",
-        "pandas.arrays": "ArrowStringArray StringArray",
-        "pandas._libs.arrays": "__pyx_unpickle_NDArrayBacked",
-        "pandas._libs.internals": "_unpickle_block",
-        "pandas.core.arrays.string_": "StringArray StringDtype",
-        "pandas.core.arrays.string_arrow": "ArrowStringArray",
-        "pandas.core.frame": "DataFrame",
-        "pandas.core.indexes.base": "Index _new_Index",
-        "pandas.core.indexes.range": "RangeIndex",
-        "pandas.core.internals.managers": "BlockManager SingleBlockManager",
-        "pandas.core.series": "Series",
-        "pyarrow.lib": "_restore_array chunked_array py_buffer type_for_alias",
-        "torch": "Size device",
-        "torch._utils": "_rebuild_parameter _rebuild_tensor_v2",
-        "torch.serialization": "_get_layout",
-    }.items()
-    for name in names.split()
-)
-
 
 def replace_mudata(mdata: MuData, other: MuData) -> None:
     """Replace the content of ``mdata`` by that of ``other``, in place. MuData has no public function for this."""

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
+
+#: The current folder, for relative paths (``AT_FDCWD`` of Linux).
+_HERE = -100
 
 
 @contextmanager
@@ -48,17 +53,30 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     partial, old = (path.with_name(f".{path.name}.{os.getpid()}.{end}") for end in ("part", "old"))
     try:
         yield partial
-        if path.is_dir():
-            # a folder can not be replaced in one step: the old one is kept until the new one is in place
-            path.replace(old)
-        try:
+        if not (path.is_dir() and _exchange(partial, path)):
+            if path.is_dir():
+                # in two steps: the old folder is kept until the new one is in place
+                path.replace(old)
             partial.replace(path)
-        except OSError:
-            if old.exists():
-                old.replace(path)
-            raise
     finally:
-        for left in (partial, old) if path.exists() else (partial,):
+        if old.exists() and not path.exists():
+            old.replace(path)
+        for left in (partial, old):
             if left.is_dir():
                 shutil.rmtree(left)
             left.unlink(missing_ok=True)
+
+
+def _exchange(first: Path, second: Path) -> bool:
+    """Let two paths change places in one step, so that there is something at both whenever the process ends.
+
+    Return whether they did: not all systems and file systems can.
+    """
+    names = os.fsencode(first), os.fsencode(second)
+    try:
+        library = ctypes.CDLL(None)
+        if sys.platform == "darwin":
+            return library.renamex_np(*names, 2) == 0  # RENAME_SWAP
+        return library.renameat2(_HERE, names[0], _HERE, names[1], 2) == 0  # RENAME_EXCHANGE
+    except (OSError, TypeError, AttributeError):
+        return False

@@ -16,6 +16,7 @@ from scminnet._core import compat
 from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import check_count, shorten
 from scminnet._core.matrices import ROWS, by_columns
+from scminnet._core.sparse_structure import check_stored
 
 #: Parts of an AnnData that are small and read into memory.
 _TABLES = ("obs", "var", "obsm", "varm", "obsp", "varp", "uns")
@@ -24,6 +25,8 @@ _TABLES = ("obs", "var", "obsm", "varm", "obsp", "varp", "uns")
 @check_types
 def read_lazy(path: str | os.PathLike[str], *, dask: bool = False, chunk_cells: int = ROWS) -> MuData:
     """Open a MuData whose ``X`` and layers stay on disk. Everything else is read into memory.
+
+    The indices of sparse matrices are read once, in blocks, because indices outside of a matrix crash the process.
 
     Training, the other methods of :class:`scminnet.MinNet` and ``tl`` then read the matrices in blocks of cells.
     Results are written into the object, not into the file. (``mudata.read_h5mu(path, backed="r")`` keeps only ``X`` on
@@ -52,7 +55,8 @@ def read_lazy(path: str | os.PathLike[str], *, dask: bool = False, chunk_cells: 
     ImportError
         dask, or zarr for a zarr store, is not installed.
     ValueError
-        The file holds no MuData, a matrix is stored by columns, or ``chunk_cells`` is below 1.
+        The file holds no MuData, a matrix is stored by columns or has indices outside of its shape, or ``chunk_cells``
+        is below 1.
 
     Examples
     --------
@@ -68,6 +72,7 @@ def read_lazy(path: str | os.PathLike[str], *, dask: bool = False, chunk_cells: 
     store = _open(path)
     if "mod" not in store:
         raise ValueError(f"`path`: {path.name!r} holds no MuData. Give one that `MuData.write` or `write_zarr` wrote.")
+    check_stored(store, f"`path`: {path.name}")
     reader = compat.import_lazy_reader("`dask`") if dask else None
 
     def matrix(element: Any, name: str) -> Any:

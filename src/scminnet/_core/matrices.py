@@ -20,6 +20,7 @@ from anndata.abc import CSCDataset, CSRDataset
 from scipy import sparse
 
 from scminnet._core import compat
+from scminnet._core.sparse_structure import check_sparse
 
 #: Type of a block of rows in memory.
 Block: TypeAlias = sparse.csr_matrix | np.ndarray
@@ -116,13 +117,13 @@ def row_blocks(matrix: Any, size: int | None = None) -> Iterator[tuple[slice, Bl
     """
     if is_dask(matrix):
         for rows, chunk in _chunks(matrix):
-            yield rows, _block(chunk.compute())
+            yield rows, _read_block(chunk.compute())
         return
     n, whole = matrix.shape[0], in_memory(matrix)
     step = min(size or n, n if whole else ROWS)
     for start in range(0, n, step):
         rows = slice(start, min(start + step, n))
-        yield rows, _block(matrix if whole and step == n else matrix[rows])
+        yield rows, (_block if whole else _read_block)(matrix if whole and step == n else matrix[rows])
 
 
 def fold(
@@ -152,7 +153,7 @@ def fold(
     from dask import delayed
 
     def of_chunk(chunk: Any, *parts: np.ndarray) -> Result:
-        return function(_block(chunk), *parts)
+        return function(_read_block(chunk), *parts)
 
     results = [delayed(of_chunk)(chunk, *(a[rows] for a in along)) for rows, chunk in _chunks(matrix)]
     while len(results) > 1:
@@ -204,15 +205,17 @@ def read_rows(matrix: Any, rows: np.ndarray | slice) -> Block:
 
     Rows on disk are read in runs of nearby rows, because a request for each random row would be slow.
     """
-    if in_memory(matrix) or isinstance(rows, slice):
-        return _block(matrix[rows].compute() if is_dask(matrix) else matrix[rows])
+    if in_memory(matrix):
+        return _block(matrix[rows])
+    if isinstance(rows, slice):
+        return _read_block(matrix[rows].compute() if is_dask(matrix) else matrix[rows])
     wanted, back = np.unique(np.asarray(rows, dtype=np.int64), return_inverse=True)
     if is_dask(matrix):
-        return _block(matrix[wanted].compute())[back]
+        return _read_block(matrix[wanted].compute())[back]
     # a run stays within a block, which bounds the unwanted rows
     breaks = np.flatnonzero((np.diff(wanted) > _GAP) | (np.diff(wanted // ROWS) > 0)) + 1
     runs = np.split(wanted, breaks) if len(wanted) else []
-    parts = [_block(matrix[run[0] : run[-1] + 1])[run - run[0]] for run in runs]
+    parts = [_read_block(matrix[run[0] : run[-1] + 1])[run - run[0]] for run in runs]
     return _stack(parts or [_block(matrix[:0])])[back]
 
 
@@ -289,6 +292,12 @@ def _chunks(matrix: Any) -> Iterator[tuple[slice, Any]]:
         yield slice(int(end - n), int(end)), chunk
 
 
+def _read_block(values: Any) -> Block:
+    """Return values that were read from a file, as CSR or a plain array. Raise if their indices point outside."""
+    check_sparse(values, "a block of rows")
+    return _block(values)
+
+
 def _block(values: Any) -> Block:
     """Return values as CSR or a plain array that can be computed with, without a copy if they are that already."""
     values = computable(values) if sparse.issparse(values) else computable(np.asarray(values))
@@ -319,12 +328,12 @@ def _sum_products(weights: sparse.csr_matrix, source: _OpaqueArray) -> Block:
         part = weights[:, rows].tocsr()
         # cells are often stored by donor and smoothed within donors, so many parts are empty
         if part.nnz:
-            total = total + part @ _block(chunk.compute(scheduler="synchronous")).astype(weights.dtype, copy=False)
+            total = total + part @ _read_block(chunk.compute(scheduler="synchronous")).astype(weights.dtype, copy=False)
     return total
 
 
 def _times(block: Any, weights: sparse.csr_matrix) -> Block:
-    return _block(_block(block) @ weights)
+    return _block(_read_block(block) @ weights)
 
 
 def _stack(parts: Sequence[Block]) -> Block:

@@ -10,6 +10,7 @@ from mudata import MuData
 
 from scminnet._core import matrices
 from scminnet._core.arguments import shorten
+from scminnet._core.sparse_structure import check_sparse
 
 
 def check_mudata(mdata: Any, argument: str = "mdata") -> None:
@@ -120,16 +121,18 @@ def layer_names(
 def layer_matrix(mdata: MuData, modality: str, layer: str | None, argument: str = "layers") -> Any:
     """Return the matrix that ``layer`` names (``None``: ``X``), of a type that can be computed with.
 
-    Raise if the modality lacks it.
+    Raise if the modality lacks it, or it is damaged.
     """
     adata = mdata.mod[modality]
     if layer is None:
         if adata.X is None:
             raise ValueError(f"modality {modality!r} has no X. Name one of its layers: {shorten(adata.layers)}.")
+        check_sparse(adata.X, f"X of modality {modality!r}")
         return matrices.computable(adata.X)
     if layer not in adata.layers:
         raise ValueError(
             f"`{argument}` names {layer!r} for modality {modality!r}, which has layers "
             f"[{shorten(adata.layers)}]. Name one of these, or None for X."
         )
+    check_sparse(adata.layers[layer], f"layer {layer!r} of modality {modality!r}")
     return matrices.computable(adata.layers[layer])

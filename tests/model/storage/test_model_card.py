@@ -68,7 +68,7 @@ def test_a_strangers_code_does_not_run_by_way_of_the_hub(folder: Path, tmp_path)
     saved["attr_dict"]["note_"] = Stranger()
     torch.save(saved, folder / "model.pt")
     try:
-        with pytest.raises(ValueError, match="which is not part of a MinNet"):
+        with pytest.raises(ValueError, match="which is not plain data and could run code"):
             HubModel(str(folder)).load_model(adata=False)
     finally:
         (folder / "model.pt").write_bytes(whole)

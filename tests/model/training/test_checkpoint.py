@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import copy
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
@@ -11,7 +13,8 @@ import pytest
 import torch
 from mudata import MuData
 
-from scminnet import MinNet
+from scminnet import MinNet, read_lazy
+from scminnet.model.training.run_description import digest_values
 
 from ..conftest import QUIET, normalised, setup
 
@@ -143,6 +146,90 @@ def test_a_checkpoint_of_other_data_is_refused(tmp_path) -> None:
     fewer = setup(normalised(slice(1, 241)))
     with pytest.raises(ValueError, match=r"`checkpoint`.*another training: cells"):
         train(fewer, tmp_path / "c")
+
+
+def test_a_checkpoint_of_other_values_is_refused(tmp_path) -> None:
+    """Also with the same names of cells and features."""
+    mdata = setup(normalised())
+    interrupt(mdata, tmp_path / "c", epoch=1)
+    changed = normalised()
+    changed["atac"].X.data[7] += 1
+    with pytest.raises(ValueError, match=r"`checkpoint`.*another training: values of atac \w+, now \w+\. Give another"):
+        train(setup(changed), tmp_path / "c")
+
+
+def test_values_have_one_hash_in_every_storage(tmp_path) -> None:
+    mdata = normalised()
+    expected = digest_values(mdata["rna"].X)
+    mdata.write(tmp_path / "m.h5mu")
+    stored = read_lazy(tmp_path / "m.h5mu")["rna"].X
+    shuffled = mdata["rna"].X.copy()
+    for row in range(shuffled.shape[0]):
+        part = slice(*shuffled.indptr[row : row + 2])
+        shuffled.indices[part], shuffled.data[part] = shuffled.indices[part][::-1], shuffled.data[part][::-1]
+    shuffled.has_sorted_indices = False
+    for matrix in (stored, mdata["rna"].X.toarray(), shuffled, mdata["rna"].X.tocsc()):
+        assert digest_values(matrix) == expected
+    assert digest_values(mdata["rna"].X[::-1]) != expected
+    moved = mdata["rna"].X.copy()
+    moved.indices[0] = (set(range(80)) - set(moved[0].indices)).pop()
+    assert digest_values(moved) != expected
+
+
+def test_a_strangers_checkpoint_is_refused(tmp_path, reference: MuData) -> None:
+    """Plain data that do not fit the training, with one error each; what is not plain is tried among the models."""
+    setup(reference)
+    file = tmp_path / "c"
+    interrupt(reference, file, epoch=1)
+    whole = torch.load(file, weights_only=True)
+
+    def put(*path: Any, value: Any) -> dict[str, Any]:
+        changed = copy.deepcopy(whole)
+        place = changed
+        for key in path[:-1]:
+            place = place[key]
+        place[path[-1]] = value
+        return changed
+
+    head, optimizer = "module.embedding_head.weight", ("optimizer_states", 0)
+    counts = ("loops", "fit_loop")
+    for changed, words in (
+        ({**whole, "scminnet": []}, "was not written by `MinNet.train`"),
+        (put("scminnet", "run", value=[]), "was not written by `MinNet.train`"),
+        (put("scminnet", "history", value={"a": ["epoch", [0], ["x"]]}), "was not written by `MinNet.train`"),
+        (put("scminnet", "run", "seed", value="9" * 1000), "of another training: seed 9{80}, now 0"),
+        (put("state_dict", value=[]), "differ in"),
+        (put("state_dict", "module.evil", value=torch.ones(1)), "differ in 'evil'"),
+        (put("state_dict", head, value=torch.ones(1)), "'embedding_head.weight' has another shape"),
+        (put("state_dict", head, value=whole["state_dict"][head] * float("nan")), "or holds NaN"),
+        (put("optimizer_states", value=[]), "has other optimisers"),
+        (put(*optimizer, "param_groups", 0, "lr", value="high"), "of another type"),
+        (put(*optimizer, "param_groups", 0, "evil", value=1), "lacks one of"),
+        (put(*optimizer, "state", 0, "exp_avg", value=torch.ones(2)), "moments of another shape"),
+        (put(*optimizer, "state", 999, value={}), "has no moments"),
+        (put("lr_schedulers", value={}), "has other optimisers or schedules"),
+        (put("lr_schedulers", 0, "get_lr", value=1), "lacks one of"),
+        (put("lr_schedulers", 0, "total_steps", value=3), "schedule of another length"),
+        (put("lr_schedulers", 0, "_schedule_phases", value=[]), "lists of another length"),
+        (put("loops", value=3), "lacks one of"),
+        (put(*counts, "epoch_progress", "current", "ready", value="x"), "of another type"),
+        (put("callbacks", value=[1]), "has no callbacks"),
+    ):
+        torch.save(changed, file)
+        with pytest.raises(ValueError, match=rf"`checkpoint` .*{words}.*remove this one") as caught:
+            train(reference, file)
+        assert len(str(caught.value)) < 1000
+    torch.save(whole, file)
+    train(reference, file)
+
+
+def test_what_can_not_be_saved_as_plain_data_is_said_at_once(tmp_path, reference: MuData) -> None:
+    class Stateful(pl.Callback):
+        def state_dict(self) -> dict[str, Any]:
+            return {"a path": Path()}
+
+    with pytest.raises(TypeError, match=r"`checkpoint\['callbacks'\].*a path.* is a PosixPath"):
+        train(setup(reference), tmp_path / "c", callbacks=[Stateful()])
 
 
 def test_what_is_no_checkpoint_is_refused(tmp_path, reference: MuData) -> None:

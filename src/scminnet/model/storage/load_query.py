@@ -11,13 +11,15 @@ from mudata import MuData
 from scminnet._core import compat
 from scminnet._core.argument_types import check_types
 from scminnet._core.mdata import check_mudata
-from scminnet.model._scvi import find_device, initialize_model, loaded_data
+from scminnet._core.sparse_structure import check_sparse_parts
+from scminnet.model._scvi import find_device, loaded_data
 from scminnet.model.data.query_alignment import align_query
 from scminnet.model.data.registry import RegisteredModel
-from scminnet.model.storage.saved_format import check_saved_model
+from scminnet.model.storage.save_load import SaveLoadMixin
+from scminnet.model.storage.saved_format import SavedModel, read_saved_model
 
 
-class QueryMixin(RegisteredModel):
+class QueryMixin(RegisteredModel, SaveLoadMixin):
     """``load_query_data`` and ``prepare_query_mudata`` of :class:`~scminnet.MinNet`."""
 
     if TYPE_CHECKING:
@@ -56,10 +58,9 @@ class QueryMixin(RegisteredModel):
         FileNotFoundError, ValueError
             As in :meth:`load` and :meth:`setup_mudata`.
         """
-        reference = cls._reference(reference_model)
         target = find_device(accelerator, device, "device", single=True)
-        attributes, _, state, _ = loaded_data(reference, device=target)
-        registry = attributes.pop("registry_")
+        reference = cls._reference(reference_model)
+        registry = reference.attributes["registry_"]
         cls.setup_mudata(
             mdata,
             source_registry=registry,
@@ -68,12 +69,9 @@ class QueryMixin(RegisteredModel):
             **registry["setup_args"],
         )
         # these index the reference's cells
-        attributes |= {"train_indices_": None, "validation_indices_": None, "test_indices_": None}
-        model = initialize_model(cls, mdata, registry, attributes, None)
-        model.module.load_state_dict(state)
-        model.to_device(target)
-        model.module.eval()
-        return model
+        indices = {"train_indices_": None, "validation_indices_": None, "test_indices_": None}
+        reference = reference._replace(attributes={**reference.attributes, **indices})
+        return cls._from_saved(reference, mdata, target)
 
     @overload
     @classmethod
@@ -141,11 +139,12 @@ class QueryMixin(RegisteredModel):
         if isinstance(reference_model, cls):
             names = reference_model.get_var_names()
         else:
-            _, names, _, _ = loaded_data(cls._reference(reference_model), device="cpu")
+            names = cls._reference(reference_model).names
         features = {m: pd.Index(n) for m, n in names.items()}
         if return_reference_var_names:
             return features
         check_mudata(mdata)
+        check_sparse_parts(mdata)
         aligned = align_query(mdata, features)
         if not inplace:
             return aligned
@@ -153,14 +152,15 @@ class QueryMixin(RegisteredModel):
         return None
 
     @classmethod
-    def _reference(cls, reference_model: str | Path | Self) -> str | Self:
+    def _reference(cls, reference_model: str | Path | Self) -> SavedModel:
+        """Return what the model in a folder holds, or a copy of what a model holds."""
         if isinstance(reference_model, cls):
             reference_model._check_if_trained(warn=False, message="`reference_model` is not trained. Train it first.")
-            return reference_model
+            attributes, names, state, _ = loaded_data(reference_model)
+            return SavedModel(state, attributes, names)
         if not isinstance(reference_model, (str, Path)):
             raise TypeError(
                 f"`reference_model` is a {type(reference_model).__name__}. "
                 f"Give a {cls.__name__} or the folder of a saved one."
             )
-        check_saved_model(reference_model, cls.__name__)
-        return str(reference_model)
+        return read_saved_model(reference_model, cls)

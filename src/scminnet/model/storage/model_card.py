@@ -84,11 +84,11 @@ _USE = [
     "import scminnet as mn",
     "from scvi.hub import HubModel",
     "",
-    'model = HubModel.pull_from_huggingface_hub("OWNER/NAME")',
-    "model.load_model(adata=False)  # the model itself holds what a query needs",
-    "mn.MinNet.prepare_query_mudata(query, model.model)",
-    "model.model.embed(query)",
-    "print(model.model.diagnose(query))",
+    'shared = HubModel.pull_from_huggingface_hub("OWNER/NAME")',
+    "model = mn.MinNet.load(shared.local_dir, adata=False)  # runs no code from the files",
+    "mn.MinNet.prepare_query_mudata(query, model)",
+    "model.embed(query)",
+    "print(model.diagnose(query))",
     "```",
 ]
 

@@ -1,35 +1,36 @@
-"""Format of a saved model, and its checks before loading, which run no code from the file.
+"""Format of a saved model: the parts of a MinNet as plain data (``_core/plain_data.py``), in scvi-tools' ``model.pt``.
 
-scvi-tools saves a model as a pickle, and a pickle can call any function on loading. The unpickler here accepts only
-what a MinNet contains: numbers, texts, containers, arrays, tensors and pandas tables.
+The file holds what scvi-tools puts there: ``model_state_dict``, ``var_names`` and ``attr_dict``. Arrays are tensors,
+tables are lists, and long lists of names are JSON texts, which are read many times faster.
 """
 
 from __future__ import annotations
 
-import pickle
+import json
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
+import pandas as pd
 import torch
 
-from scminnet._core.compat import PICKLED_PARTS
+from scminnet._core.plain_data import as_plain, read_plain
+from scminnet._core.torch_archive import NotPlainError, TorchScriptError
+from scminnet.model.storage.plain_forms import InconsistentError
+from scminnet.model.storage.saved_checks import FORMAT, check_parts
 
 
-class ForeignObject(Exception):
-    """A saved model contains an object that no MinNet contains."""
+class SavedModel(NamedTuple):
+    """What a saved model holds, checked."""
 
-
-class _Unpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in PICKLED_PARTS:
-            raise ForeignObject(f"{module}.{name}")
-        return super().find_class(module, name)
-
-
-#: Version of the format. Raise it when earlier models can no longer be loaded.
-FORMAT = 1
+    state: dict[str, torch.Tensor]
+    """Weights."""
+    attributes: dict[str, Any]
+    """Attributes of the model whose names end with ``_``, as the model has them."""
+    names: dict[str, np.ndarray]
+    """Features of each modality."""
 
 
 def written_by() -> dict[str, Any]:
@@ -37,32 +38,100 @@ def written_by() -> dict[str, Any]:
     return {"format": FORMAT, "scminnet": version("scminnet")}
 
 
-#: Stands in for the module pickle in torch.load.
-_DATA_ONLY = ModuleType("pickle_of_data_only")
-_DATA_ONLY.__dict__.update(Unpickler=_Unpickler, load=lambda file, **kwargs: _Unpickler(file, **kwargs).load())
+def as_saved(state: Mapping[str, torch.Tensor], attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content of a file from a model's weights and attributes.
+
+    Raises
+    ------
+    TypeError
+        An attribute holds something other than numbers, texts, arrays, lists and dictionaries.
+    """
+    attributes = dict(attributes)
+    registry = dict(attributes["registry_"])
+    registry["field_registries"] = {
+        key: {**field, "state_registry": dict(field["state_registry"])}
+        for key, field in registry["field_registries"].items()
+    }
+    names = {}
+    for field in registry["field_registries"].values():
+        if "column_names" in field["state_registry"]:
+            features = _as_json(field["state_registry"]["column_names"])
+            field["state_registry"]["column_names"] = names[field["data_registry"]["mod_key"]] = features
+    attributes["registry_"] = registry
+    attributes["written_by_"] = {**attributes["written_by_"], "format": FORMAT}
+    if attributes.get("history_") is not None:
+        attributes["history_"] = {
+            name: [frame.index.name, frame.index.astype(int).tolist(), [float(v) for v in frame.iloc[:, 0]]]
+            for name, frame in attributes["history_"].items()
+        }
+    if attributes.get("coupling_"):
+        attributes["coupling_"] = {
+            pair: {
+                **summary,
+                "sides": {m: {**side, "cells": _as_json(side["cells"])} for m, side in summary["sides"].items()},
+            }
+            for pair, summary in attributes["coupling_"].items()
+        }
+    return {
+        "model_state_dict": as_plain(dict(state), "model_state_dict"),
+        "var_names": names,
+        "attr_dict": {name: as_plain(value, name) for name, value in attributes.items()},
+    }
 
 
-def check_saved_model(folder: str | Path, class_name: str, prefix: str | None = None, *, trusted: bool = False) -> None:
-    """Raise unless ``folder`` holds a complete saved model of this class that contains only data.
+def from_saved(content: Any, model_class: type) -> SavedModel:
+    """Return what a file holds, as a model has it. Check all of it first.
+
+    Raises
+    ------
+    InconsistentError
+        A part is missing or of another form, or contradicts another.
+    """
+    parts = check_parts(content, model_class)
+    attributes = {name: _with_arrays(value) for name, value in content["attr_dict"].items()}
+    for key, field in attributes["registry_"]["field_registries"].items():
+        state = field["state_registry"]
+        if key in parts.names:
+            state["column_names"] = np.array(parts.names[key], dtype=object)
+        else:
+            state["categorical_mapping"] = np.array(state["categorical_mapping"], dtype=object)
+    if attributes.get("history_") is not None:
+        attributes["history_"] = {
+            name: pd.DataFrame({name: values}, index=pd.Index(epochs, name=of, dtype=int), dtype=object)
+            for name, (of, epochs, values) in attributes["history_"].items()
+        }
+    for pair, summary in (attributes.get("coupling_") or {}).items():
+        for m, side in summary["sides"].items():
+            side["cells"] = np.array(parts.cells[pair, m], dtype=object)
+    registries = attributes["registry_"]["field_registries"]
+    names = {registries[key]["data_registry"]["mod_key"]: registries[key]["state_registry"]["column_names"]
+             for key in parts.names}  # fmt: skip
+    return SavedModel(content["model_state_dict"], attributes, names)
+
+
+def read_saved_model(
+    folder: str | Path, model_class: type, prefix: str | None = None, *, trusted: bool = False
+) -> SavedModel:
+    """Read a saved model of this class, which runs no code from the file.
 
     Parameters
     ----------
     folder
         Folder that ``model.save`` wrote.
-    class_name
+    model_class
         Expected class of the model.
     prefix
         As given to ``save``.
     trusted
-        Allow any object in the file. This may run code from it.
+        Also read a pickle, such as scminnet 0.1 saved. This runs any code in the file.
 
     Raises
     ------
     FileNotFoundError
         There is no such folder, or no model in it.
     ValueError
-        The file is truncated or not a model; the model is of another class or from an incompatible version; or it
-        contains more than data and is not ``trusted``.
+        The file is damaged, holds more than plain data and is not ``trusted``, or its parts do not fit together. The
+        model is of another class or from an incompatible version.
     """
     path = Path(folder) / f"{prefix or ''}model.pt"
     if not path.is_file():
@@ -70,40 +139,57 @@ def check_saved_model(folder: str | Path, class_name: str, prefix: str | None = 
             f"there is no saved model at {str(folder)!r}: {path.name} is missing. "
             "Give the folder that `model.save` wrote."
         )
+    place = f"{path.name} in {str(folder)!r}"
     try:
-        saved = torch.load(
-            path, map_location="cpu", weights_only=False, pickle_module=pickle if trusted else _DATA_ONLY
-        )
-    except ForeignObject as error:
-        raise ValueError(
-            f"{path.name} in {str(folder)!r} contains {error}, which is not part of a MinNet and could run code. "
-            "If you trust its author, load it with `MinNet.load(..., trusted=True)`."
-        ) from error
-    except (
-        RuntimeError,
-        OSError,
-        EOFError,
-        pickle.UnpicklingError,
-        ValueError,
-        KeyError,
-        AttributeError,
-        ImportError,
-    ) as error:
-        raise ValueError(
-            f"{path.name} in {str(folder)!r} can not be read ({type(error).__name__}: {error}): it is truncated or not "
-            "a saved model. Save the model again, or copy the whole folder."
-        ) from error
-    parts = {"model_state_dict", "var_names", "attr_dict"}
-    if not isinstance(saved, dict) or not parts <= set(saved) or "registry_" not in saved["attr_dict"]:
-        raise ValueError(
-            f"{path.name} in {str(folder)!r} is not a model that `model.save` wrote. Save the model again."
-        )
-    found = saved["attr_dict"]["registry_"].get("model_name")
-    if found != class_name:
-        raise ValueError(f"the model in {str(folder)!r} is a {found}, not a {class_name}. Load it with its own class.")
-    kind = saved["attr_dict"].get("written_by_", {})
-    if kind.get("format") != FORMAT:
-        raise ValueError(
-            f"the model in {str(folder)!r} was saved by scminnet {kind.get('scminnet', 'before 0.1.0')}. This version "
-            f"({version('scminnet')}) can not read it. Load it with that version, or train it again."
-        )
+        content = read_plain(path)
+    except NotPlainError as error:
+        # no version saved a program
+        if not trusted or isinstance(error, TorchScriptError):
+            raise ValueError(
+                f"{place} can not be read: {error}. Save the model again, or copy the whole folder; load a model of "
+                "another class with that class. If scminnet 0.1 saved it and you trust its author, load it once with "
+                "`MinNet.load(..., trusted=True)`, which can run code from the file, and save it again."
+            ) from error
+        content = _read_pickle(path, place)
+    try:
+        return from_saved(content, model_class)
+    except InconsistentError as error:
+        raise ValueError(f"{place} can not be used: {error}.") from error
+    # a stranger's file ends with one kind of error, whatever it puts where
+    except (TypeError, LookupError, AttributeError, RuntimeError) as error:
+        raise ValueError(f"{place} can not be used ({type(error).__name__}: {str(error)[:200]}).") from error
+
+
+def _read_pickle(path: Path, place: str) -> Any:
+    """Read a pickle, and bring a model of scminnet 0.1 into the present format. This runs any code in the file."""
+    remedy = "Save the model again, or copy the whole folder"
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=False)
+    # a pickle can raise anything
+    except Exception as error:
+        raise ValueError(f"{place} can not be read ({type(error).__name__}: {error}). {remedy}.") from error
+    if not isinstance(found, dict) or not {"model_state_dict", "attr_dict"} <= set(found):
+        raise ValueError(f"{place} is not a model that `model.save` wrote. {remedy}.")
+    attributes = dict(found["attr_dict"])
+    made_by = attributes.setdefault("written_by_", {})
+    try:
+        if made_by.get("format") != 1:
+            return as_plain(found)
+        # scvi-tools' parameters of pyro; and the first models had no linear part
+        state = {name: v for name, v in found["model_state_dict"].items() if name != "pyro_param_store"}
+        return as_saved({"linear_share": torch.zeros(()), **state}, attributes)
+    except (TypeError, KeyError, AttributeError, ValueError) as error:
+        raise ValueError(f"{place} can not be used ({type(error).__name__}: {error}). {remedy}.") from error
+
+
+def _as_json(names: Any) -> str:
+    return json.dumps(np.asarray(names).astype(str).tolist(), ensure_ascii=False)
+
+
+def _with_arrays(value: Any) -> Any:
+    """Return plain data with arrays in place of tensors."""
+    if isinstance(value, torch.Tensor):
+        return value.numpy()
+    if isinstance(value, dict):
+        return {key: _with_arrays(v) for key, v in value.items()}
+    return [_with_arrays(v) for v in value] if isinstance(value, list) else value

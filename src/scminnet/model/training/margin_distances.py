@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from mudata import MuData
+from scipy import sparse
 
 from scminnet._core.keys import BATCH_COLUMN, MARGIN_GRAPH_KEY
 from scminnet._core.logging import logger
 from scminnet._core.matrices import read_rows
 from scminnet._core.mdata import layer_matrix
+from scminnet._core.sparse_structure import check_sparse
 from scminnet.graph.geodesic import GeodesicIndex
 from scminnet.model.data.cell_index import rows_in_modalities
 from scminnet.model.data.sparse_rows import as_row_matrix
@@ -56,17 +58,10 @@ def margin_distances(
     ValueError
         No graph is stored at ``key``, the reference lacks the first modality, or a batch has a single cell.
     """
-    if key is not None and key not in mdata.uns:
-        raise ValueError(
-            f"`margin_graph` is {key!r}, which mdata.uns lacks. "
-            f"Call `scminnet.pp.margin_graph(mdata, key_added={key!r})` first."
-        )
-    stored = key or MARGIN_GRAPH_KEY
-    if stored in mdata.uns:
-        modality = mdata.uns[stored]["modality"]
-        adata = mdata.mod[modality]
-        logger.info("taking the margin graph stored as %r, of modality %r", stored, modality)
-        graph = adata.obsp[adata.uns[stored]["distances_key"]]
+    stored = stored_margin_graph(mdata, key)
+    if stored is not None:
+        modality, graph = stored
+        logger.info("taking the margin graph stored as %r, of modality %r", key or MARGIN_GRAPH_KEY, modality)
         return GeodesicIndex(graph, seed=seed), rows_in_modalities(mdata, [modality])[:, 0]
     modality = modalities[0]
     if modality not in mdata.mod:
@@ -88,3 +83,26 @@ def margin_distances(
     batches[nodes[measured]] = mdata.obs[BATCH_COLUMN].astype(str).to_numpy()[measured]
     graph = build_margin_graph(matrix, batches, seed=seed).distances
     return GeodesicIndex(graph, seed=seed), nodes
+
+
+def stored_margin_graph(mdata: MuData, key: str | None) -> tuple[str, sparse.csr_matrix] | None:
+    """Return modality and distances of the graph stored at ``key``, or ``None`` if the default key has none.
+
+    Raises
+    ------
+    ValueError
+        No graph is stored at ``key``, or it is damaged.
+    """
+    if key is not None and key not in mdata.uns:
+        raise ValueError(
+            f"`margin_graph` is {key!r}, which mdata.uns lacks. "
+            f"Call `scminnet.pp.margin_graph(mdata, key_added={key!r})` first."
+        )
+    stored = key or MARGIN_GRAPH_KEY
+    if stored not in mdata.uns:
+        return None
+    modality = mdata.uns[stored]["modality"]
+    adata = mdata.mod[modality]
+    graph = adata.obsp[adata.uns[stored]["distances_key"]]
+    check_sparse(graph, f"the margin graph {stored!r}")
+    return modality, graph

@@ -26,12 +26,13 @@ from scminnet.model.inference.embed import EmbeddingMixin
 from scminnet.model.network.canonical import RowsAndMoments
 from scminnet.model.recipe import Recipe
 from scminnet.model.training.cell_numbers import join_query_names
-from scminnet.model.training.checkpoint import describe_training, read_checkpoint
+from scminnet.model.training.checkpoint import read_checkpoint
 from scminnet.model.training.coupling_summary import summarise_couplings
 from scminnet.model.training.evidence import coupling_groups, gather_evidence
 from scminnet.model.training.input_layers import fit_input_layers, varying_moments
 from scminnet.model.training.margin_distances import margin_distances
 from scminnet.model.training.pair_data import PairDataModule
+from scminnet.model.training.run_description import describe_training
 from scminnet.model.training.train_arguments import (
     TRAINING_FIELDS,
     check_checkpoint_argument,
@@ -184,6 +185,7 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin, EmbeddingMixin):
         matrices = self._row_matrices(mdata)
         labels = self._label_codes(mdata)
         batches = mdata.obs[BATCH_COLUMN].astype(str).to_numpy()
+        groups = coupling_groups(mdata, self.modalities, couple_within, positions)
         evidence = gather_evidence(
             mdata,
             self.modalities,
@@ -193,7 +195,7 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin, EmbeddingMixin):
             labels,
             len(self.labels),
             query_parts,
-            coupling_groups(mdata, self.modalities, couple_within, positions),
+            groups,
             links_key=feature_links,
             can_couple=recipe.input_layer == "canonical" and recipe.pairing == "in_batch",
             seed=seed,
@@ -202,10 +204,13 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin, EmbeddingMixin):
         if path is not None:
             run = describe_training(
                 mdata,
+                matrices,
                 self.modalities,
                 self.get_var_names(),
                 labels,
                 query,
+                query_parts,
+                groups,
                 recipe,
                 evidence,
                 plan_kwargs=plan_kwargs,
@@ -214,7 +219,7 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin, EmbeddingMixin):
                 couple_within=couple_within,
                 seed=seed,
             )
-            earlier = read_checkpoint(path, run)
+            earlier = read_checkpoint(path, run, self.module)
         moments = None if self.is_trained_ else varying_moments(matrices)
         # first the graph, which may refuse its arguments and batches
         with compat.preserve_torch_threads():

@@ -1,0 +1,108 @@
+"""What a training is made of, in a few texts, by which a checkpoint is told from that of another training."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from mudata import MuData
+from scipy import sparse
+
+from scminnet._core.keys import BATCH_COLUMN
+from scminnet._core.matrices import ROWS, row_blocks
+from scminnet.model.network.canonical import RowsAndMoments
+from scminnet.model.recipe import Recipe
+from scminnet.model.training.evidence import Evidence
+from scminnet.model.training.margin_distances import stored_margin_graph
+
+
+def describe_training(
+    mdata: MuData,
+    matrices: Mapping[str, Any],
+    modalities: Sequence[str],
+    features: Mapping[str, Iterable[str]],
+    labels: np.ndarray,
+    query: MuData | None,
+    query_parts: Mapping[str, RowsAndMoments],
+    groups: np.ndarray,
+    recipe: Recipe,
+    evidence: Evidence,
+    *,
+    plan_kwargs: Mapping[str, Any],
+    margin_graph: str | None,
+    early_stopping: bool,
+    couple_within: str | None,
+    seed: int,
+) -> dict[str, str]:
+    """Return what a training must share with the interrupted one: arguments, cells, features and values.
+
+    Parameters
+    ----------
+    mdata, query
+        The reference, and the query if there is one.
+    matrices
+        By modality, row matrix of the reference. Each is read once.
+    modalities
+        The model's modalities.
+    features
+        By modality, names of the features.
+    labels
+        Code of each cell's type, -1 if unlabelled.
+    query_parts
+        By modality, the query's rows.
+    groups
+        Group within which each cell is coupled.
+    recipe
+        The hyperparameters.
+    evidence
+        Its feature links are compared.
+    plan_kwargs, margin_graph, early_stopping, couple_within, seed
+        Arguments of ``train``.
+    """
+    graph = stored_margin_graph(mdata, margin_graph)
+    parts = {
+        **recipe.as_dict(),
+        "plan_kwargs": sorted(plan_kwargs.items()),
+        "margin_graph": margin_graph,
+        "early_stopping": early_stopping,
+        "seed": seed,
+        "modalities": modalities,
+        "cells": digest(mdata.obs_names),
+        **{f"cells of {m}": digest(mdata.mod[m].obs_names) for m in modalities if m in mdata.mod},
+        **{f"features of {m}": digest(features[m]) for m in modalities},
+        **{f"values of {m}": digest_values(matrix) for m, matrix in matrices.items()},
+        "labels": digest(labels),
+        "batches": digest(mdata.obs[BATCH_COLUMN]),
+        "query": None if query is None else digest(query.obs_names),
+        **{f"values of {m} in the query": digest_values(part.matrix) for m, part in query_parts.items()},
+        "values of the margin graph": None if graph is None else digest_values(graph[1]),
+        "feature_links": [
+            digest([*links.indptr, *links.indices, *links.data])
+            for links in (found.links for found in evidence.coupled.values())
+        ],
+        "couple_within": couple_within,
+        "groups of cells": digest(groups),
+    }
+    return {"scminnet": version("scminnet")} | {name: str(part) for name, part in parts.items()}
+
+
+def digest(texts: Iterable[Any]) -> str:
+    """Return a short hash of a long list."""
+    return hashlib.blake2b("\n".join(map(str, texts)).encode(), digest_size=8).hexdigest()
+
+
+def digest_values(matrix: Any) -> str:
+    """Return a short hash of a matrix's values, the same in memory, on disk and as a dask array, sparse or dense."""
+    hashes = [hashlib.blake2b(digest_size=8) for _ in range(3)]
+    for _, block in row_blocks(matrix, ROWS):
+        # a copy, because the order of a block's values is changed
+        rows = sparse.csr_matrix(block, copy=True)
+        rows.sum_duplicates()
+        rows.eliminate_zeros()
+        parts = np.diff(rows.indptr).astype(np.int64), rows.indices.astype(np.int64), rows.data.astype(np.float32)
+        for part, made in zip(parts, hashes, strict=True):
+            made.update(part)
+    return hashlib.blake2b(b"".join(made.digest() for made in hashes), digest_size=8).hexdigest()
