@@ -145,7 +145,6 @@ def test_columns_of_the_mudata_stay_with_cells_that_are_named_apart(folder: Path
     ("cells", "arguments", "words"),
     [
         (("rna.h5ad", "atac.h5ad"), [], "--modalities is missing"),
-        (("rna.h5ad",), ["--modalities", "rna", "atac"], "holds one modality"),
         (("rna.h5ad", "atac.h5ad"), ["--modalities", "rna", "atac", "adt"], "2 files, but 3 --modalities"),
         (("cells.h5mu",), ["--modalities", "rna"], "two names or more"),
         (("cells.h5mu",), ["--modalities", "rna", "rna"], "one modality twice"),

@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from scminnet.cli._common import add_common, add_output, check_paths, new_command, quiet, say
+from scminnet.cli._common import add_common, add_output, check_inputs, new_command, quiet, say
+from scminnet.cli.outputs import claimed
 
 #: Column of ``obs`` for the predicted cell types.
 PREDICTED = "predicted_label"
@@ -28,23 +29,24 @@ def add(commands: Any) -> None:
     """Add the command."""
     parser = new_command(commands, "embed", help="embed a query with a model", description=DESCRIPTION)
     parser.add_argument("model", type=Path, metavar="MODEL", help="folder that `scminnet fit` or model.save wrote")
-    parser.add_argument("query", type=Path, metavar="QUERY.h5mu", help="cells measured in any of the modalities")
-    add_output(parser, "OUT.h5mu", "where to write the query with its embedding")
+    parser.add_argument("query", type=Path, metavar="QUERY", help="cells of any modality: .h5mu, .h5ad or 10x .h5")
+    add_output(parser, "OUT.h5mu", ".h5mu file for the query with its embedding")
     add_common(parser, _embed)
 
 
 def _embed(given: argparse.Namespace) -> dict[str, Any]:
-    check_paths(given, given.model, given.query)
-    with quiet(given.threads):
-        from mudata import read_h5mu
-
+    check_inputs(given, {"MODEL": given.model, "QUERY": given.query})
+    if not given.model.is_dir():
+        given.parser.error(f"MODEL: {given.model} is a file; give the folder that `scminnet fit` wrote")
+    with claimed(given, formats=["h5mu"]) as out, quiet(given.threads):
         from scminnet import MinNet
-        from scminnet._core.files import atomic_path
         from scminnet._core.keys import EMBEDDING_KEY
+        from scminnet.cli.inputs import read_query, reading
         from scminnet.cli.normalisation import normalise_counts
 
-        model = MinNet.load(given.model, adata=False)
-        query = read_h5mu(given.query)
+        with reading(given.model):
+            model = MinNet.load(given.model, adata=False)
+        query = read_query(given.query, model.get_var_names())
         embedded = MinNet.prepare_query_mudata(query, model, inplace=False)
         shared = [m for m in model.modalities if m in embedded.mod]
         say("values: " + "; ".join(normalise_counts(embedded, shared)))
@@ -57,7 +59,7 @@ def _embed(given: argparse.Namespace) -> dict[str, Any]:
         diagnosis = model.diagnose(embedded) if model.reference_range_ is not None else None
         say(str(diagnosis) if diagnosis else "no diagnosis: the model keeps nothing of its reference")
         say("writing ...")
-        with atomic_path(given.out) as partial:
+        with out.partial() as partial:
             query.write(partial)
     return {
         "out": str(given.out.resolve()),

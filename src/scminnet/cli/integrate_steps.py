@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from mudata import MuData, read_h5mu
+from mudata import MuData
 
 from scminnet import pl, tl
 from scminnet._core.arguments import shorten
@@ -56,16 +56,6 @@ class Integration(NamedTuple):
     """By direction (``"rna to atac"``), number of cells by transferred label."""
     figures: tuple[str, ...]
     """Names of the figures, without ending."""
-
-
-def modalities_of(path: Path) -> list[str]:
-    """Return the modalities of a file that has two. Raise if it has another number."""
-    names = list(read_h5mu(path, backed="r").mod)
-    if len(names) != 2:
-        raise ValueError(
-            f"{path.name} has {len(names)} modalities: {shorten(names)}. Name those to use in --modalities."
-        )
-    return names
 
 
 def integrate(
