@@ -51,12 +51,12 @@ def is_packed(path: str | os.PathLike[str]) -> bool:
     return Path(path).name.lower().endswith(PACKED)
 
 
-def is_stream(path: str | os.PathLike[str]) -> bool:
+def is_stream(path: str | os.PathLike[str], argument: str = "path") -> bool:
     """Tell whether ``path`` is written to as it is: a named pipe, a device such as a terminal, or the standard output.
 
     Nothing can replace these: a file of the same name would not reach their reader.
     """
-    found = _status(path)
+    found = _status(path, argument)
     if found is None or stat.S_ISDIR(found.st_mode):
         return False
     return stat.S_ISFIFO(found.st_mode) or stat.S_ISCHR(found.st_mode) or _is_standard_output(found)
@@ -115,7 +115,7 @@ def check_output(path: str | os.PathLike[str], argument: str, *, folder: bool = 
     OSError
         The folder is read-only or full, or the name is too long, or it can not be replaced.
     """
-    if is_stream(path):
+    if is_stream(path, argument):
         if not stream:
             what = "a folder is" if folder else "a file of this format is"
             raise OSError(f"`{argument}` is a pipe or device: {str(path)!r}, but {what} written. Give another name.")
