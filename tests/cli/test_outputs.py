@@ -22,16 +22,8 @@ from scminnet import MinNet
 from scminnet.cli.demo import CONTENTS
 from scminnet.cli.outputs import MODEL
 
-QUICK = ["--max-epochs", "1", "--no-progress"]
-#: By command, its arguments before ``-o``. Names are of files in the folder ``files``.
-COMMANDS = {
-    "integrate": ["integrate", "cells.h5mu", "--modalities", "rna", "atac", "--tss", "tss.bed", *QUICK],
-    "fit": ["fit", "cells.h5mu", "--modalities", "rna", "atac", *QUICK],
-    "embed": ["embed", "model", "cells.h5mu"],
-    "links": ["links", "embedded.h5mu", "--tss", "tss.bed", "--bulks", "20"],
-    "demo": ["demo", "--data", "cells.h5mu", "--modalities", "rna", "atac", "--labels-key", "cell_type", *QUICK],
-}
-ENDINGS = {"integrate": "", "fit": "", "embed": ".h5mu", "links": ".tsv", "demo": ""}
+from .commands import COMMANDS, ENDINGS
+
 FOLDERS = ["integrate", "fit", "demo"]
 
 

@@ -16,9 +16,10 @@ DESCRIPTION = """\
 Embed cells measured in any of the model's modalities, and predict their cell types.
 
 The query is written with the embedding in obsm["X_minnet"] of the MuData and of each modality,
-and the cell types in obs["predicted_label"]. Its values do not change. Counts are normalised
-for the embedding, as in `scminnet fit`. A diagnosis on stderr, and "verdict" in the result,
-say whether the query lies within the range of the model's reference.
+and the cell types in obs["predicted_label"], if the model was trained with cell types. The
+query's values do not change. Counts are normalised for the embedding, as in `scminnet fit`.
+A diagnosis on stderr, and "verdict" in the result, say whether the query lies within the range
+of the model's reference.
 
 example:
   scminnet embed model query.h5mu -o embedded.h5mu
@@ -44,14 +45,18 @@ def _embed(given: argparse.Namespace) -> dict[str, Any]:
         from scminnet.cli.inputs import read_query, reading
         from scminnet.cli.normalisation import normalise_counts
 
-        with reading(given.model):
+        with reading(given.model, explained=True):
             model = MinNet.load(given.model, adata=False)
         query = read_query(given.query, model.get_var_names())
         embedded = MinNet.prepare_query_mudata(query, model, inplace=False)
         shared = [m for m in model.modalities if m in embedded.mod]
         say("values: " + "; ".join(normalise_counts(embedded, shared)))
-        model.embed(embedded, label_added=PREDICTED)
-        query.obs[PREDICTED] = embedded.obs[PREDICTED]
+        predicts = len(model.labels) > 0
+        model.embed(embedded, label_added=PREDICTED if predicts else None)
+        if predicts:
+            query.obs[PREDICTED] = embedded.obs[PREDICTED]
+        else:
+            say("no cell types: the model was trained without")
         query.obsm[EMBEDDING_KEY] = embedded.obsm[EMBEDDING_KEY]
         for modality in shared:
             query.mod[modality].obsm[EMBEDDING_KEY] = embedded.mod[modality].obsm[EMBEDDING_KEY]
@@ -66,5 +71,5 @@ def _embed(given: argparse.Namespace) -> dict[str, Any]:
         "cells": {m: query.mod[m].n_obs for m in shared},
         "embedding": EMBEDDING_KEY,
         "verdict": diagnosis.verdict if diagnosis else "unknown",
-        "predicted": query.obs[PREDICTED].value_counts().to_dict(),
+        "predicted": query.obs[PREDICTED].value_counts().to_dict() if predicts else {},
     }

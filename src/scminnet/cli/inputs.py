@@ -24,18 +24,26 @@ PAIRED_SHARE = 0.5
 #: Names that muon gives to modalities of a 10x file.
 MUON_NAMES = {GENES: "rna", PEAKS: "atac", PROTEINS: "prot"}
 
-#: What readers raise on damaged files.
-_FAULTS = (ValueError, LookupError, TypeError, AttributeError, OSError, RuntimeError, ArithmeticError, AssertionError)
-
 
 @contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """Turn whatever a reader raises on a damaged file into an error that names the file."""
+def reading(path: Path, *, explained: bool = False) -> Iterator[None]:
+    """Turn whatever a reader raises on a damaged file into an error that names the file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    explained
+        The reader is scminnet's own: its ``ValueError`` says all but the name of the file.
+    """
     try:
         yield
-    except _FAULTS as error:
+    # readers raise errors of many kinds on what is no table or array of their own
+    except Exception as error:
+        if explained and isinstance(error, ValueError):
+            raise ValueError(f"{path.name}: {error}") from error
         text = error.args[0] if isinstance(error, KeyError) and error.args else error
-        reason = " ".join(str(text).split())[:300] or type(error).__name__
+        reason = " ".join(str(text).split())[:300].rstrip(".") or type(error).__name__
         raise ValueError(f"{path.name} can not be read: {reason}. It is damaged, or of another format.") from error
 
 

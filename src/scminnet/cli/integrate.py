@@ -138,9 +138,14 @@ def _integrate(given: argparse.Namespace) -> dict[str, Any]:
     inputs = [*given.cells, given.tss, given.links]
     with claimed(given, contents=CONTENTS, inputs=inputs) as out, quiet(given.threads):
         from scminnet.cli import integrate_steps as steps
-        from scminnet.cli.inputs import read_cells
+        from scminnet.cli.inputs import read_cells, reading
+        from scminnet.genomics import read_annotation
 
         say("reading ...")
+        annotation = None
+        if given.tss is not None:
+            with reading(given.tss, explained=True):
+                annotation = read_annotation(given.tss)
         cells = read_cells(given.cells, given.modalities, given.pairs, dict(given.kinds))
         names = given.modalities or list(cells.mod)
         with out.partial() as partial:
@@ -151,7 +156,7 @@ def _integrate(given: argparse.Namespace) -> dict[str, Any]:
                 say,
                 labels_key=given.labels_key,
                 batch_key=given.batch_key,
-                annotation=given.tss,
+                annotation=annotation,
                 table=given.links,
                 organism=given.organism,
                 kinds=dict(given.kinds),

@@ -92,7 +92,7 @@ def _links(given: argparse.Namespace) -> dict[str, Any]:
         from scminnet._core.values import looks_like_counts
         from scminnet.cli.inputs import read_mudata, reading
 
-        with reading(given.tss):
+        with reading(given.tss, explained=True):
             tss = genomics.read_annotation(given.tss)
         modalities = [given.rna, given.atac]
         mdata = read_mudata(given.embedded, modalities)

@@ -88,6 +88,6 @@ def check_one_kind(adata: AnnData, modality: str) -> None:
     if len(counts) > 1:
         raise ValueError(
             f"modality {modality!r} holds features of several types (var['feature_types']): "
-            f"{shorten(f'{n:,} {kind}' for kind, n in counts.items())}. Split it first, e.g. "
+            f"{', '.join(f'{n:,} {kind}' for kind, n in counts.items())}. Split it first, e.g. "
             f"`mudata.MuData(mdata[{modality!r}])` makes each type a modality."
         )
