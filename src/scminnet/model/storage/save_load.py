@@ -10,6 +10,7 @@ from mudata import MuData
 from scvi.model.base import BaseModelClass
 
 from scminnet._core import compat
+from scminnet._core.outputs import target_of
 from scminnet.model.storage.saved_format import check_saved_model
 
 
@@ -43,12 +44,17 @@ class SaveLoadMixin(BaseModelClass):
         ------
         ValueError
             The folder exists, and ``overwrite`` is not set.
+        NotADirectoryError
+            ``dir_path`` is a file.
         """
-        folder = Path(dir_path)
+        folder = target_of(dir_path, "dir_path")
+        if folder.exists() and not folder.is_dir():
+            raise NotADirectoryError(f"`dir_path` is the file {str(dir_path)!r}. Give the name of a folder.")
         if folder.exists() and not overwrite:
             raise ValueError(f"`dir_path`: {str(dir_path)!r} already exists. Give another folder, or overwrite=True.")
         made = not folder.exists()
-        folder.mkdir(parents=True, exist_ok=True)
+        # of two that save a new model here, one fails
+        folder.mkdir(parents=True, exist_ok=overwrite)
         try:
             with TemporaryDirectory(dir=folder, prefix=".saving-") as partial:
                 super().save(partial, prefix, overwrite=True, save_anndata=save_anndata, **kwargs)
