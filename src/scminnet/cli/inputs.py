@@ -117,7 +117,7 @@ def read_mudata(path: Path, modalities: Sequence[str] | None = None, kinds: Mapp
     return read
 
 
-def read_query(path: Path, features: Mapping[str, Sequence[str]]) -> MuData:
+def read_query(path: Path, features: Mapping[str, Collection[str]]) -> MuData:
     """Read cells measured in any of a model's modalities.
 
     Parameters
@@ -213,7 +213,7 @@ def _split(adata: AnnData, modalities: Sequence[str] | None, kinds: Mapping[str,
         )
     if modalities is None:
         return MuData({MUON_NAMES.get(str(kind), str(kind)): part for kind, part in parts.items()})
-    found = {}
+    found: dict[str, str] = {}
     for m in modalities:
         own = _of_modality(parts, m, kinds)
         if own is None or own in found.values():
