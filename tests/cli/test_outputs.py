@@ -19,6 +19,7 @@ import pytest
 from filelock import FileLock
 
 from scminnet import MinNet
+from scminnet._core import outputs
 from scminnet.cli.demo import CONTENTS
 from scminnet.cli.outputs import MODEL
 
@@ -357,6 +358,37 @@ def test_a_full_disk_is_noticed_before_any_work(tmp_path, files: Path, run, comm
     assert code == 2
     assert "File too large. Give another place" in err.splitlines()[-1]
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no limits")
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_disk_that_fills_up_during_the_work_leaves_what_was_there(
+    tmp_path, files: Path, run, monkeypatch, snapshot, command: str
+) -> None:
+    out = tmp_path / f"out{ENDINGS[command]}"
+    if command in FOLDERS:
+        out.mkdir()
+        (out / ("model.pt" if command == "fit" else "result.json")).write_text("old")
+    else:
+        out.write_text("old")
+    before = snapshot(tmp_path)
+    probe, take_back = outputs._probe, []
+
+    def tried(target: Path, argument: str) -> None:
+        if take_back:
+            probe(target, argument)
+        else:
+            take_back.append(limited(3000))
+
+    monkeypatch.setattr(outputs, "_probe", tried)
+    try:
+        code, _, err = run(*arguments(command, files, out), *([] if command == "demo" else ["--overwrite"]))
+    finally:
+        take_back[0]()
+    assert code == 1
+    assert "File too large. Give another place" in err.splitlines()[-1]
+    assert "Traceback" not in err
+    assert snapshot(tmp_path) == before
 
 
 def test_links_are_read_back(tmp_path, files: Path, run) -> None:

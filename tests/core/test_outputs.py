@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 
 import scminnet as mn
+from scminnet._core import outputs
 from scminnet._core.files import atomic_binary_file, atomic_path, atomic_text_file
 from scminnet._core.outputs import check_output, format_of, is_stream, target_of
 from scminnet.pl._style import save_figure
@@ -79,10 +80,11 @@ def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch, name: str) -> No
     write, ending = WRITERS[name]
     path = tmp_path / f"old{ending}"
     path.write_bytes(b"old")
-    # it was not full when it was tried
-    monkeypatch.setattr("scminnet._core.outputs._probe", lambda *_: None)
+    probe = outputs._probe
+    monkeypatch.setattr(outputs, "_probe", lambda *_: None)
     with largest_file(10), pytest.raises(OSError, match="File too large"):
         write(path)
+    monkeypatch.setattr(outputs, "_probe", probe)
     assert path.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
     write(path)
@@ -231,3 +233,18 @@ def test_what_is_checked_leaves_nothing(tmp_path) -> None:
         file.write(b"x")
     with pytest.raises(NotADirectoryError, match=r"`--out` is the file"):
         check_output(tmp_path / "new", "--out", folder=True)
+
+
+@posix
+def test_a_full_disk_is_named_where_the_writer_does_not(tmp_path) -> None:
+    def fail(error: Exception, size: int) -> None:
+        with largest_file(size), atomic_path(tmp_path / "new") as partial:
+            partial.touch()
+            raise error
+
+    unknown = RuntimeError("unexpected pos 64 vs 0")
+    with pytest.raises(OSError, match=r"`path`: 'new' can not be written in '.*': File too large. Give another place"):
+        fail(unknown, 10)
+    with pytest.raises(RuntimeError, match="unexpected pos"):
+        fail(unknown, 2**30)
+    assert not list(tmp_path.iterdir())

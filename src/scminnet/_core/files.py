@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
-from scminnet._core.outputs import is_packed, is_standard_output, is_stream, target_of
+from scminnet._core.outputs import explained_if_full, is_packed, is_standard_output, is_stream, target_of
 
 
 @contextmanager
@@ -81,7 +81,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     path = target_of(path)
     partial, old = (path.with_name(f".{path.name}.{os.getpid()}.{end}") for end in ("part", "old"))
     try:
-        yield partial
+        with explained_if_full(path):
+            yield partial
         if path.is_file() and partial.is_file():
             # what others could not read stays so
             shutil.copymode(path, partial)

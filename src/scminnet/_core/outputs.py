@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 #: Ending of a compressed text file, behind that of its format.
@@ -134,6 +135,18 @@ def check_output(path: str | os.PathLike[str], argument: str, *, folder: bool = 
         )
     _probe(target, argument)
     return target
+
+
+@contextmanager
+def explained_if_full(target: Path, argument: str = "path") -> Iterator[None]:
+    """Turn an error during the writing beside ``target`` into one that says that the disk is full, if it is."""
+    try:
+        yield
+    # torch and HDF5 raise RuntimeErrors about positions in a file
+    except (OSError, RuntimeError):
+        if target.parent.is_dir():
+            _probe(target, argument)
+        raise
 
 
 def _probe(target: Path, argument: str) -> None:

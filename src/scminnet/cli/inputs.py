@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -113,7 +114,7 @@ def read_mudata(path: Path, modalities: Sequence[str] | None = None, kinds: Mapp
     if modalities is not None:
         check_modalities(read, modalities)
     for m in modalities or read.mod:
-        check_one_kind(read.mod[m], m)
+        _check_values(read.mod[m], m)
     return read
 
 
@@ -136,7 +137,7 @@ def read_query(path: Path, features: Mapping[str, Collection[str]]) -> MuData:
     if isinstance(read, MuData):
         for m in features:
             if m in read.mod:
-                check_one_kind(read.mod[m], m)
+                _check_values(read.mod[m], m)
         return read
     found: dict[str, AnnData] = {}
     for kind, part in _parts(read).items():
@@ -193,12 +194,25 @@ def read_names(path: Path) -> list[str]:
     return list(dict.fromkeys(name for name in names if name))
 
 
+def _check_values(adata: AnnData, modality: str) -> None:
+    """Raise if a modality has no values, or mixes feature types."""
+    if adata.X is None:
+        raise ValueError(f"modality {modality!r} has no X. Put its values there.")
+    check_one_kind(adata, modality)
+
+
 def _parts(adata: AnnData) -> dict[str | None, AnnData]:
     """Return the features of each type, by type. ``None``: no type is known."""
     types = feature_types(adata)
     found = list(types.dropna().unique())
+    if adata.X is None:
+        raise ValueError("the AnnData has no X. Put its values there.")
     if len(found) < 2:
         return {found[0] if found else None: adata}
+    if types.isna().any():
+        warnings.warn(
+            f"{types.isna().sum():,} features without a feature type are left out (var['feature_types']).", stacklevel=2
+        )
     return {kind: adata[:, (types == kind).to_numpy()].copy() for kind in found}
 
 
@@ -238,10 +252,11 @@ def _read_modality(path: Path, modality: str, kinds: Mapping[str, str] | None) -
             raise ValueError(
                 f"{path.name} has no modality {modality!r}. It has {shorten(read.mod)}. Name one of these."
             )
-        check_one_kind(read.mod[modality], modality)
+        _check_values(read.mod[modality], modality)
         return _with_columns(read, modality)
     parts = _parts(read)
     if len(parts) == 1:
+        _check_values(read, modality)
         return read
     own = _of_modality(parts, modality, kinds or {})
     if own is None:

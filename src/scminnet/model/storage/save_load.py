@@ -10,7 +10,7 @@ from mudata import MuData
 from scvi.model.base import BaseModelClass
 
 from scminnet._core import compat
-from scminnet._core.outputs import target_of
+from scminnet._core.outputs import explained_if_full, target_of
 from scminnet.model.storage.saved_format import check_saved_model
 
 
@@ -56,7 +56,7 @@ class SaveLoadMixin(BaseModelClass):
         # of two that save a new model here, one fails
         folder.mkdir(parents=True, exist_ok=overwrite)
         try:
-            with TemporaryDirectory(dir=folder, prefix=".saving-") as partial:
+            with TemporaryDirectory(dir=folder, prefix=".saving-") as partial, explained_if_full(folder / "model"):
                 super().save(partial, prefix, overwrite=True, save_anndata=save_anndata, **kwargs)
                 # the model comes last, because an incomplete folder is then refused as having no model
                 for file in sorted(Path(partial).iterdir()):
