@@ -17,6 +17,7 @@ from scminnet._core.obs import obs_column
 from scminnet.cli.figures import write_figures
 from scminnet.cli.inputs import read_mudata, read_names
 from scminnet.cli.normalisation import normalise_counts
+from scminnet.cli.outputs import writing
 from scminnet.model import MinNet
 
 #: Share of the cells held out as query by default.
@@ -138,7 +139,8 @@ def run(
     with_query = "" if training_query is None else " with the query, but not its labels and pairs"
     say(f"training{with_query} ...")
     model.train(max_epochs=max_epochs, query=training_query, seed=seed, enable_progress_bar=progress)
-    model.save(str(folder / "model"), overwrite=True)
+    with writing("model"):
+        model.save(str(folder / "model"), overwrite=True)
 
     say("embedding each modality of the query separately, as if measured in different cells ...")
     model.embed(query)
@@ -151,7 +153,8 @@ def run(
         query, modalities=modalities, labels_key=labels_key, batch_key=batch_key, seed=seed
     )
     report.to_csv(folder / "report.csv", index=False)
-    query.write(folder / "query.h5mu")
+    with writing("query.h5mu"):
+        query.write(folder / "query.h5mu")
 
     say("drawing ...")
     batches = [] if batch_key is None else [batch_key]

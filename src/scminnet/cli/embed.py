@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from scminnet.cli._common import add_common, add_output, check_inputs, new_command, quiet, say
-from scminnet.cli.outputs import claimed
+from scminnet.cli.outputs import claimed, writing
 
 #: Column of ``obs`` for the predicted cell types.
 PREDICTED = "predicted_label"
@@ -64,7 +64,7 @@ def _embed(given: argparse.Namespace) -> dict[str, Any]:
         diagnosis = model.diagnose(embedded) if model.reference_range_ is not None else None
         say(str(diagnosis) if diagnosis else "no diagnosis: the model keeps nothing of its reference")
         say("writing ...")
-        with out.partial() as partial:
+        with out.partial() as partial, writing(given.out.name):
             query.write(partial)
     return {
         "out": str(given.out.resolve()),

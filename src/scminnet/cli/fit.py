@@ -8,7 +8,7 @@ from typing import Any
 
 from scminnet._core.outputs import check_output
 from scminnet.cli._common import add_common, add_output, at_least, check_inputs, check_names, new_command, quiet, say
-from scminnet.cli.outputs import MODEL, claimed
+from scminnet.cli.outputs import MODEL, claimed, writing
 
 DESCRIPTION = """\
 Train a model on paired, annotated cells.
@@ -91,7 +91,7 @@ def _fit(given: argparse.Namespace) -> dict[str, Any]:
             enable_progress_bar=not given.no_progress,
             accelerator="cpu",
         )
-        with out.partial() as partial:
+        with out.partial() as partial, writing(given.out.name):
             model.save(str(partial))
     return {
         "model": str(given.out.resolve()),

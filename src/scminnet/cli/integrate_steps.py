@@ -19,6 +19,7 @@ from scminnet._core.keys import EMBEDDING_KEY
 from scminnet._core.obs import obs_column
 from scminnet.cli.figures import write_figures
 from scminnet.cli.normalisation import normalise_counts
+from scminnet.cli.outputs import writing
 from scminnet.coupling.feature_links import FEATURE_LINKS_KEY, has_feature_links, read_feature_links
 from scminnet.model import Diagnosis, MinNet
 from scminnet.pp import feature_links, select_features
@@ -140,11 +141,13 @@ def integrate(
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     figures = draw(cells, names, model, labels_key, batch_key, folder / "figures", seed=seed)
     say("writing ...")
-    model.save(str(folder / "model"), overwrite=True)
+    with writing("model"):
+        model.save(str(folder / "model"), overwrite=True)
     for key in (FEATURE_LINKS_KEY, f"{FEATURE_LINKS_KEY}_report"):
         if key in data.uns:
             cells.uns[key] = data.uns[key]
-    cells.write(folder / "integrated.h5mu")
+    with writing("integrated.h5mu"):
+        cells.write(folder / "integrated.h5mu")
     return Integration(cells, model, diagnosis, tuple(names), transferred, figures)
 
 

@@ -94,6 +94,15 @@ def claimed(
 
 
 @contextmanager
+def writing(name: str) -> Iterator[None]:
+    """Turn what HDF5 and torch raise when they can not write into one error of the machine."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        raise OSError(f"{name} can not be written: {' '.join(str(error).split())}.") from error
+
+
+@contextmanager
 def _lock(target: Path) -> Iterator[None]:
     """Raise if another run holds ``target``."""
     # one that a killed run left holds nobody back
