@@ -89,6 +89,7 @@ WHERE = (
     Row("The formula of the margin", (("model/network", "margins"),), "All other losses are in the same file."),
     Row("Where a query's missing feature is filled", (("model/data", "align_features"),), "Called for each modality by `align_query`."),
     Row("The null of the links", (("tl", "matched_null"),), "Without a matched background: `theoretical_null`, same file."),
+    Row("Where output may go, and which format its name means", (("_core", "check_output"), ("_core", "format_of")), "Called before the work. A command also claims its output: `cli/outputs.py`."),
     Row("Where a file is written safely", (("_core", "atomic_text_file"), ("_core", "atomic_path")), "The first yields an open file, the second a path."),
     Row("A default, or a preset", (("model/recipe.py", "Recipe"), ("model/recipe.py", "PRESETS")), "With its measurement in [Decisions](decisions.md)."),
     Row("The only call of pynndescent", (("graph", "nearest_neighbors"),), "Exact search is in the same file."),

@@ -137,6 +137,21 @@ def test_an_interrupted_unpacking_leaves_the_download_only(packed, server, tmp_p
     assert len(server.requests) == 1
 
 
+def test_two_processes_that_want_one_file_both_get_it(packed, server, tmp_path, monkeypatch):
+    source = SOURCES[packed]
+    real = pooch.Decompress.__call__
+
+    def after_the_other(self, fname, action, pup):
+        # the other process has unpacked, and removed what was sent
+        (tmp_path / source.file_name).write_bytes(b"unpacked")
+        Path(fname).unlink()
+        return real(self, fname, action, pup)
+
+    monkeypatch.setattr(pooch.Decompress, "__call__", after_the_other)
+    assert fetch(source, tmp_path, progress=False).read_bytes() == b"unpacked"
+    assert names(tmp_path) == [source.file_name]
+
+
 def test_the_folder_is_the_argument_or_the_variable_or_the_systems(tmp_path, monkeypatch):
     monkeypatch.setenv("SCMINNET_CACHE", str(tmp_path / "variable"))
     assert cache_folder(tmp_path) == tmp_path

@@ -179,7 +179,13 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch, format:
 @pytest.mark.parametrize(
     ("links", "name", "options", "error", "words"),
     [
-        (make(), "l.xyz", {}, ValueError, "`path` is 'l.xyz', whose end names no format. .* 'bed'"),
+        (
+            make(),
+            "l.xyz",
+            {},
+            ValueError,
+            "`path` is 'l.xyz', whose ending names no format. .* .bedpe, .* give `format`",
+        ),
         (make(), "l.bed", {"format": "gff"}, ValueError, "`format` is 'gff'. Choose one of 'bed'"),
         (make(), "l.bed", {"score": "q"}, ValueError, "`score` is 'q'"),
         (make().drop(columns="tss"), "l.bed", {}, ValueError, "`links` lacks the columns 'tss'"),

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import ctypes
+import gzip
+import io
 import os
 import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO, TextIO
+
+from scminnet._core.outputs import explained_if_full, is_packed, is_standard_output, is_stream, target_of
 
 #: The current folder, for relative paths (``AT_FDCWD`` of Linux).
 _HERE = -100
@@ -22,7 +26,7 @@ def atomic_text_file(path: str | os.PathLike[str]) -> Iterator[TextIO]:
     Parameters
     ----------
     path
-        File to write or replace. Its folder must exist. The text is first written to a temporary file beside it.
+        File to write or replace, see :func:`atomic_binary_file`. A name that ends in ``.gz`` is compressed.
 
     Raises
     ------
@@ -31,12 +35,41 @@ def atomic_text_file(path: str | os.PathLike[str]) -> Iterator[TextIO]:
     IsADirectoryError
         ``path`` is a folder.
     """
-    path = Path(path)
+    with atomic_binary_file(path) as sink:
+        # neither name nor time: equal tables are equal files
+        with gzip.GzipFile("", "wb", fileobj=sink, mtime=0) if is_packed(path) else sink as binary:
+            with io.TextIOWrapper(binary, encoding="utf-8", newline="\n") as file:
+                yield file
+
+
+@contextmanager
+def atomic_binary_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Open a file that replaces ``path`` once it is complete. On error the old file stays.
+
+    Parameters
+    ----------
+    path
+        File to write or replace. Its folder must exist. The content is first written to a temporary file beside it.
+        What a symbolic link names is replaced, not the link. A named pipe or a device is written to as it is.
+
+    Raises
+    ------
+    FileNotFoundError
+        The folder does not exist.
+    IsADirectoryError
+        ``path`` is a folder.
+    """
+    if is_stream(path):
+        # the standard output by its descriptor, because opening its name would truncate a file that it is appended to
+        with open(os.dup(1) if is_standard_output(path) else path, "wb") as stream:
+            yield stream
+        return
+    path = target_of(path)
     if not path.parent.is_dir():
         raise FileNotFoundError(f"`path`: there is no folder {str(path.parent)!r}. Create it first.")
     if path.is_dir():
         raise IsADirectoryError(f"`path` is the folder {str(path)!r}. Give the name of a file in it.")
-    with atomic_path(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
+    with atomic_path(path) as partial, partial.open("wb") as file:
         yield file
 
 
@@ -47,12 +80,17 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     Parameters
     ----------
     path
-        File or folder to write or replace. Its folder must exist. The temporary path lies beside it.
+        File or folder to write or replace. Its folder must exist. The temporary path lies beside it. What a symbolic
+        link names is replaced, not the link.
     """
-    path = Path(path)
+    path = target_of(path)
     partial, old = (path.with_name(f".{path.name}.{os.getpid()}.{end}") for end in ("part", "old"))
     try:
-        yield partial
+        with explained_if_full(path):
+            yield partial
+        if path.is_file() and partial.is_file():
+            # what others could not read stays so
+            shutil.copymode(path, partial)
         if not (path.is_dir() and _exchange(partial, path)):
             if path.is_dir():
                 # in two steps: the old folder is kept until the new one is in place

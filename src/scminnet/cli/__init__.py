@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 
 from scminnet.cli import demo, embed, fit, integrate, links
@@ -18,7 +21,7 @@ train a model on a paired reference, embed a query, link genes and peaks:
   scminnet links embedded.h5mu --tss genes.gtf.gz -o links.tsv
 
 Progress goes to stderr, results go to stdout as JSON. Exit codes: 0 success, 1 unusable data,
-2 wrong arguments, 130 interrupted. Output files are complete or not written.
+2 wrong arguments, 130 interrupted (Ctrl-C), 143 terminated. Output is complete or not written.
 """
 
 
@@ -34,5 +37,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in (integrate, fit, embed, links, demo):
         command.add(commands)
-    given = parser.parse_args(arguments)
-    return given.run(given)
+    with _robust_stdout():
+        given = parser.parse_args(arguments)
+        return given.run(given)
+
+
+@contextmanager
+def _robust_stdout() -> Iterator[None]:
+    """Print any name in any locale, and end quietly if nobody reads to the end."""
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        yield
+    finally:
+        try:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+        except OSError:
+            # otherwise Python fails in its own last flush
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -6,18 +6,20 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import h5py
 import numpy as np
 import pandas as pd
-from mudata import MuData, read_h5mu
+from mudata import MuData
 
 from scminnet import datasets, metrics, pl, tl
 from scminnet._core.arguments import shorten
 from scminnet._core.compat import without_warning
-from scminnet._core.mdata import check_modalities
 from scminnet._core.obs import obs_column
 from scminnet._core.obs_text import unlabeled_names, without
 from scminnet.cli.figures import write_figures
+from scminnet.cli.inputs import read_mudata, read_names
 from scminnet.cli.normalisation import normalise_counts
+from scminnet.cli.outputs import writing
 from scminnet.model import MinNet
 
 #: Share of the cells held out as query by default.
@@ -55,20 +57,20 @@ def user_job(
     Parameters
     ----------
     data
-        Paired cells, ``.h5mu``.
+        Paired cells, see :func:`scminnet.cli.inputs.read_mudata`.
     modalities, labels_key, batch_key
         As in :meth:`scminnet.MinNet.setup_mudata`.
     test
-        The query: ``.h5mu`` with other cells, or a text file with the ``obs_names`` of the cells of ``data`` to hold
-        out. ``None``: 30 % of the cells at random, in whole batches if there are at least four.
+        The query: a file with other cells, or a text file with the ``obs_names`` of the cells of ``data`` to hold out,
+        one per line. ``None``: 30 % of the cells at random, in whole batches if there are at least four.
     seed
         Seed of the draw.
     """
-    mdata = _read(data, modalities)
-    if test is not None and test.suffix == ".h5mu":
-        return Job(mdata, _read(test, modalities), tuple(modalities), labels_key, batch_key)
+    mdata = read_mudata(data, modalities)
+    if test is not None and (test.is_dir() or h5py.is_hdf5(test)):
+        return Job(mdata, read_mudata(test, modalities), tuple(modalities), labels_key, batch_key)
     if test is not None:
-        names = test.read_text().split()
+        names = read_names(test)
         unknown = pd.Index(names).difference(mdata.obs_names)
         if len(unknown) or not names:
             raise ValueError(
@@ -76,15 +78,11 @@ def user_job(
                 f"{': ' + shorten(unknown, 3) if len(unknown) else ''}. Give obs_names of the data, one per line."
             )
         held_out = mdata.obs_names.isin(names)
+        if held_out.all():
+            raise ValueError(f"`--test` {test.name} names all cells of {data.name}. Leave some to train on.")
     else:
         held_out = _hold_out(mdata, modalities, batch_key, seed)
     return Job(mdata[~held_out].copy(), mdata[held_out].copy(), tuple(modalities), labels_key, batch_key)
-
-
-def _read(path: Path, modalities: Sequence[str]) -> MuData:
-    mdata = read_h5mu(path)
-    check_modalities(mdata, modalities)
-    return mdata
 
 
 def _hold_out(mdata: MuData, modalities: Sequence[str], batch_key: str | None, seed: int) -> np.ndarray:
@@ -146,7 +144,8 @@ def run(
     with_query = "" if training_query is None else " with the query, but not its labels and pairs"
     say(f"training{with_query} ...")
     model.train(max_epochs=max_epochs, query=training_query, seed=seed, enable_progress_bar=progress)
-    model.save(str(folder / "model"), overwrite=True)
+    with writing("model"):
+        model.save(str(folder / "model"), overwrite=True)
 
     say("embedding each modality of the query separately, as if measured in different cells ...")
     model.embed(query)
@@ -160,7 +159,8 @@ def run(
     with without_warning(".* look like missing ones", ".* with blanks around"):
         report = metrics.integration_report(query, modalities=modalities, **labels, batch_key=batch_key, seed=seed)
     report.to_csv(folder / "report.csv", index=False)
-    query.write(folder / "query.h5mu")
+    with writing("query.h5mu"):
+        query.write(folder / "query.h5mu")
 
     say("drawing ...")
     batches = [] if batch_key is None else [batch_key]

@@ -6,7 +6,19 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from scminnet.cli._common import add_common, add_output, add_unlabeled, at_least, check_paths, new_command, quiet, say
+from scminnet._core.outputs import check_output
+from scminnet.cli._common import (
+    add_common,
+    add_output,
+    add_unlabeled,
+    at_least,
+    check_inputs,
+    check_names,
+    new_command,
+    quiet,
+    say,
+)
+from scminnet.cli.outputs import MODEL, claimed, writing
 
 DESCRIPTION = """\
 Train a model on paired, annotated cells.
@@ -24,42 +36,52 @@ examples:
 def add(commands: Any) -> None:
     """Add the command."""
     parser = new_command(commands, "fit", help="train a model on a paired reference", description=DESCRIPTION)
-    parser.add_argument("reference", type=Path, metavar="REF.h5mu", help="paired cells")
+    parser.add_argument(
+        "reference", type=Path, metavar="REF", help="paired cells: .h5mu, or .h5ad or 10x .h5 with feature types"
+    )
     add_output(parser, "MODEL", "folder for the model")
-    parser.add_argument("--modalities", nargs="+", required=True, metavar="NAME", help="two or more, e.g. rna adt")
+    parser.add_argument(
+        "--modalities", nargs="+", required=True, metavar="NAME", help="modalities to train on, two or more: rna adt"
+    )
     parser.add_argument(
         "--labels-key", metavar="COLUMN", help="column of obs with cell types (default: train without cell types)"
     )
     add_unlabeled(parser)
-    parser.add_argument("--batch-key", metavar="COLUMN", help="column of obs with donors, samples or sites")
-    parser.add_argument("--query", type=Path, metavar="QUERY.h5mu", help="train with this query (semi-supervised)")
     parser.add_argument(
-        "--preset", choices=["default", "paper"], default="default", help="hyperparameters (%(default)s)"
+        "--batch-key", metavar="COLUMN", help="column of obs with donors, samples or sites (default: one batch)"
     )
-    parser.add_argument("--max-epochs", type=at_least(1), help="training epochs (default: the preset's)")
+    parser.add_argument(
+        "--query", type=Path, metavar="QUERY", help="train with this query, semi-supervised (default: without)"
+    )
+    parser.add_argument(
+        "--preset", choices=["default", "paper"], default="default", help="hyperparameters (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--max-epochs", type=at_least(1), metavar="N", help="largest number of epochs (default: the preset's)"
+    )
     parser.add_argument(
         "--checkpoint",
         type=Path,
         metavar="FILE",
-        help="save the training state here; after an interruption, run the same command again to continue",
+        help="save the training state here after each epoch; after an interruption, run the same command again to "
+        "continue (default: save none)",
     )
-    parser.add_argument("--no-progress", action="store_true", help="no progress bar")
+    parser.add_argument("--no-progress", action="store_true", help="show no progress bar (default: show one)")
     add_common(parser, _fit)
 
 
 def _fit(given: argparse.Namespace) -> dict[str, Any]:
-    check_paths(given, given.reference, given.query)
-    with quiet(given.threads):
-        from mudata import read_h5mu
-
+    check_inputs(given, {"REF": given.reference, "--query": given.query})
+    check_names(given)
+    _check_checkpoint(given)
+    inputs = [given.reference, given.query, given.checkpoint]
+    with claimed(given, contents=MODEL, inputs=inputs) as out, quiet(given.threads):
         from scminnet import MinNet
-        from scminnet._core.files import atomic_path
-        from scminnet._core.mdata import check_modalities
+        from scminnet.cli.inputs import read_mudata, read_query
         from scminnet.cli.normalisation import normalise_counts
         from scminnet.model.storage.model_card import last_validation
 
-        mdata = read_h5mu(given.reference)
-        check_modalities(mdata, given.modalities)
+        mdata = read_mudata(given.reference, given.modalities)
         say("values: " + "; ".join(normalise_counts(mdata, given.modalities)))
         MinNet.setup_mudata(
             mdata,
@@ -71,7 +93,7 @@ def _fit(given: argparse.Namespace) -> dict[str, Any]:
         model = MinNet(mdata, preset=given.preset, seed=given.seed)
         query = None
         if given.query is not None:
-            query = read_h5mu(given.query)
+            query = read_query(given.query, model.get_var_names())
             MinNet.prepare_query_mudata(query, model)
             say(
                 "values of the query: "
@@ -86,7 +108,7 @@ def _fit(given: argparse.Namespace) -> dict[str, Any]:
             enable_progress_bar=not given.no_progress,
             accelerator="cpu",
         )
-        with atomic_path(given.out) as partial:
+        with out.partial() as partial, writing(given.out.name):
             model.save(str(partial))
     return {
         "model": str(given.out.resolve()),
@@ -96,3 +118,15 @@ def _fit(given: argparse.Namespace) -> dict[str, Any]:
         "epochs": model.trainer.current_epoch,
         "last_validation": last_validation(model),
     }
+
+
+def _check_checkpoint(given: argparse.Namespace) -> None:
+    """Exit with 2 unless the checkpoint can be written."""
+    if given.checkpoint is None:
+        return
+    try:
+        check_output(given.checkpoint, "--checkpoint")
+    except OSError as error:
+        given.parser.error(str(error))
+    if given.out.resolve() in (given.checkpoint.resolve(), *given.checkpoint.resolve().parents):
+        given.parser.error("--checkpoint lies in --out, which is replaced as a whole; give another --checkpoint")

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from mudata import MuData, read_h5mu
+from mudata import MuData
 
 from scminnet import pl, tl
 from scminnet._core.arguments import shorten
@@ -21,6 +21,7 @@ from scminnet._core.obs import obs_column
 from scminnet._core.obs_text import unlabeled_names, without
 from scminnet.cli.figures import write_figures
 from scminnet.cli.normalisation import normalise_counts
+from scminnet.cli.outputs import writing
 from scminnet.coupling.feature_links import FEATURE_LINKS_KEY, has_feature_links, read_feature_links
 from scminnet.model import Diagnosis, MinNet
 from scminnet.pp import feature_links, select_features
@@ -55,16 +56,6 @@ class Integration(NamedTuple):
     """By direction (``"rna to atac"``), number of cells by transferred label."""
     figures: tuple[str, ...]
     """Names of the figures, without ending."""
-
-
-def modalities_of(path: Path) -> list[str]:
-    """Return the modalities of a file that has two. Raise if it has another number."""
-    names = list(read_h5mu(path, backed="r").mod)
-    if len(names) != 2:
-        raise ValueError(
-            f"{path.name} has {len(names)} modalities: {shorten(names)}. Name those to use in --modalities."
-        )
-    return names
 
 
 def integrate(
@@ -150,11 +141,13 @@ def integrate(
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     figures = draw(cells, names, model, labels_key, batch_key, folder / "figures", seed=seed)
     say("writing ...")
-    model.save(str(folder / "model"), overwrite=True)
+    with writing("model"):
+        model.save(str(folder / "model"), overwrite=True)
     for key in (FEATURE_LINKS_KEY, f"{FEATURE_LINKS_KEY}_report"):
         if key in data.uns:
             cells.uns[key] = data.uns[key]
-    cells.write(folder / "integrated.h5mu")
+    with writing("integrated.h5mu"):
+        cells.write(folder / "integrated.h5mu")
     return Integration(cells, model, diagnosis, tuple(names), transferred, figures)
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 import pooch
 from requests.exceptions import RequestException
 
+from scminnet._core.outputs import target_of
+
 #: Environment variable that names the cache folder.
 CACHE_VARIABLE = "SCMINNET_CACHE"
 
@@ -108,5 +110,12 @@ def _unpack(sent: Path, final: Path) -> None:
     # pooch unpacks under the final name, so an interruption would leave a truncated file that looks complete
     with tempfile.TemporaryDirectory(dir=sent.parent) as scratch:
         unpack = pooch.Decompress(method="gzip", name=f"{Path(scratch).name}/{final.name}")
-        Path(unpack(str(sent), "download", None)).replace(final)
-    sent.unlink()
+        try:
+            unpacked = Path(unpack(str(sent), "download", None))
+        except FileNotFoundError:
+            # another process unpacked and removed it meanwhile
+            if not final.is_file():
+                raise
+            return
+        unpacked.replace(target_of(final))
+    sent.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import textwrap
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -19,6 +20,9 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from matplotlib.textpath import text_to_path
+
+from scminnet._core.files import atomic_binary_file
+from scminnet._core.outputs import check_output
 
 #: Okabe and Ito's colours, distinct with any colour vision; black is left for text.
 COLOUR_BLIND_SAFE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
@@ -59,7 +63,7 @@ def palette(categories: Sequence[str]) -> dict[str, str]:
 
 
 def check_save(save: str | os.PathLike[str] | None) -> None:
-    """Raise unless ``save`` is ``None``, or a path in an existing folder with the ending of a figure's format."""
+    """Raise unless ``save`` is ``None``, or a file that can be written with the ending of a figure's format."""
     if save is None:
         return
     path = Path(save)
@@ -68,6 +72,7 @@ def check_save(save: str | os.PathLike[str] | None) -> None:
         raise ValueError(f"`save` is {str(save)!r}. Give a path that ends in one of {', '.join(endings)}.")
     if not path.parent.is_dir():
         raise ValueError(f"`save` is {str(save)!r}, but there is no folder {str(path.parent)!r}. Make it first.")
+    check_output(path, "save", stream=True)
 
 
 def check_axes(ax: Axes | Iterable[Axes] | None, panels: Sequence[str]) -> None:
@@ -135,9 +140,15 @@ def colour_bar(bar: Colorbar, label: str) -> None:
 
 
 def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
-    """Write a figure so that it can go into print: text stays text, what is rasterised has 300 dots an inch."""
+    """Write a figure so that it can go into print: text stays text, what is rasterised has 300 dots an inch.
+
+    A file of this name is replaced by the complete figure, or stays.
+    """
+    drawn = io.BytesIO()
     with mpl.rc_context({"pdf.fonttype": 42, "ps.fonttype": 42, "svg.fonttype": "none"}):
-        figure.savefig(path, dpi=300, bbox_inches="tight")
+        figure.savefig(drawn, format=Path(path).suffix.removeprefix(".").lower(), dpi=300, bbox_inches="tight")
+    with atomic_binary_file(path) as file:
+        file.write(drawn.getbuffer())
 
 
 def finish(axis: Axes, save: str | os.PathLike[str] | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import pandas as pd
 from anndata import AnnData
 from mudata import MuData
 
@@ -37,7 +38,7 @@ def resolve_kinds(mdata: MuData, modalities: Sequence[str], kinds: Mapping[str, 
     Raises
     ------
     ValueError
-        ``kinds`` names another modality or kind, or a modality's kind is unknown.
+        ``kinds`` names another modality or kind, a modality's kind is unknown, or it holds features of several kinds.
     """
     given = dict(kinds or {})
     unknown = [m for m in given if m not in modalities]
@@ -47,6 +48,8 @@ def resolve_kinds(mdata: MuData, modalities: Sequence[str], kinds: Mapping[str, 
             f"`kinds` is {shorten(f'{m}: {kind}' for m, kind in given.items())}. "
             f"Name modalities among {shorten(modalities)}, and one of {shorten(_NAMES)} for each."
         )
+    for m in modalities:
+        check_one_kind(mdata.mod[m], m)
     found = {m: given.get(m) or infer_kind(mdata.mod[m], m) for m in modalities}
     unknown = [m for m, kind in found.items() if kind is None]
     if unknown:
@@ -59,8 +62,32 @@ def resolve_kinds(mdata: MuData, modalities: Sequence[str], kinds: Mapping[str, 
 
 def infer_kind(adata: AnnData, modality: str) -> str | None:
     """Return the kind of a modality from its feature types, else from its name. ``None`` if neither is known."""
-    if "feature_types" in adata.var:
-        types = adata.var["feature_types"].astype(str).str.lower().unique()
-        if len(types) == 1 and types[0] in _FEATURE_TYPES:
-            return _FEATURE_TYPES[types[0]]
+    types = feature_types(adata).dropna().unique()
+    if len(types) == 1 and types[0] in _NAMES:
+        return str(types[0])
+    return kind_of_name(modality)
+
+
+def kind_of_name(modality: str) -> str | None:
+    """Return the kind that the name of a modality tells, if any."""
     return next((kind for kind, names in _NAMES.items() if modality.lower() in names), None)
+
+
+def feature_types(adata: AnnData) -> pd.Series:
+    """Return for each feature its kind by ``var["feature_types"]``, the text there if it names none, or NaN."""
+    if "feature_types" not in adata.var:
+        return pd.Series(None, index=adata.var_names, dtype=object)
+    texts = adata.var["feature_types"].astype(object)
+    texts = texts.where(texts.notna() & (texts.astype(str).str.strip() != ""))
+    return texts.map(lambda text: _FEATURE_TYPES.get(str(text).strip().lower(), str(text)), na_action="ignore")
+
+
+def check_one_kind(adata: AnnData, modality: str) -> None:
+    """Raise if a modality holds features of several types, e.g. genes and antibodies."""
+    counts = feature_types(adata).value_counts()
+    if len(counts) > 1:
+        raise ValueError(
+            f"modality {modality!r} holds features of several types (var['feature_types']): "
+            f"{', '.join(f'{n:,} {kind}' for kind, n in counts.items())}. Split it first, e.g. "
+            f"`mudata.MuData(mdata[{modality!r}])` makes each type a modality."
+        )

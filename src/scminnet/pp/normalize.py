@@ -88,9 +88,9 @@ def normalize(
     TypeError
         ``mdata`` is not a MuData, or a modality holds no numbers in memory.
     ValueError
-        ``mdata`` is a view; a modality is unknown, empty or of unknown kind; a method is unknown; a modality is already
-        normalised, its values are not counts, or it has a layer of that name with other values; or ``target_sum`` is
-        below 1.
+        ``mdata`` is a view; a modality is unknown, empty, of unknown kind or of several feature types; a method is
+        unknown; a modality is already normalised, its values are not counts, or it has a layer of that name with other
+        values; or ``target_sum`` is below 1.
 
     Examples
     --------

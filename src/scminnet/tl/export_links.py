@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from mudata import MuData
 
 from scminnet._core.argument_types import check_types
-from scminnet._core.arguments import check_choice, shorten
+from scminnet._core.arguments import check_choice
 from scminnet._core.files import atomic_text_file
+from scminnet._core.outputs import check_output, format_of
 from scminnet.genomics.link_table import PROBABILITIES, link_strength, link_table
 
 #: UCSC's definition of interact and bigInteract (bed5+13), for ``bedToBigBed -as``.
@@ -66,9 +66,10 @@ def export_links(
     links
         The MuData of bulks after ``cre_links``, or its table.
     path
-        The file to write; its folder must exist.
+        The file to write. Its folder must exist. A name that ends in ``.gz`` is compressed by gzip. The file that a
+        symbolic link names is replaced. A named pipe or a device is written to.
     format
-        ``None``: from the end of the file's name, which is then one of these.
+        ``None``: from the end of the file's name, which is then one of these. ``.gz`` may follow it.
 
         - ``"bed"``, BED6: the peak, named after the gene, with the gene's strand.
         - ``"bedpe"``: the peak and the base of the transcript start, named ``peak/gene``, the gene's strand last. Then
@@ -78,8 +79,8 @@ def export_links(
         - ``"biginteract"``: the same without the track line, and beside it ``{path}.as``, for
           ``bedToBigBed -tab -type=bed5+13 -as={path}.as {path} chrom.sizes links.bb``.
         - ``"longrange"``: for the WashU browser and IGV, two lines a link, one from each end: the region, then
-          ``chrom:start-end,score``, a running number, and ``+`` at the lower end or ``-`` at the upper. Compress and
-          index it with ``bgzip`` and ``tabix -p bed``.
+          ``chrom:start-end,score``, a running number, and ``+`` at the lower end or ``-`` at the upper. Write it
+          uncompressed. Then compress and index it with ``bgzip`` and ``tabix -p bed``.
     score
         Column that fills the formats' scores: ``"r"``, ``"z"``, or -log10 of ``"p"`` or ``"fdr"``. ``bedpe``,
         ``longrange`` and the interact ``value`` hold it as it is. Scores of BED and interact go from 0 to 1000. They
@@ -93,6 +94,8 @@ def export_links(
         ``links`` is a MuData without links.
     FileNotFoundError, IsADirectoryError
         The folder is not there, or ``path`` is one.
+    OSError
+        The folder is read-only or full, or ``path`` is a socket.
     ValueError
         The table lacks columns, rows or scores. A strand is neither + nor -. The format is unknown.
 
@@ -102,16 +105,12 @@ def export_links(
     >>> table = bulks.uns["cre_links"]  # doctest: +SKIP
     >>> mn.tl.export_links(table[table["fdr"] < 0.05], "links.interact")  # doctest: +SKIP
     """
-    path = Path(path)
     if format is None:
-        format = path.suffix.removeprefix(".").lower()
-        if format not in FORMATS:
-            raise ValueError(
-                f"`path` is {path.name!r}, whose end names no format. Let it end in one of {shorten(FORMATS, 10)}, "
-                "or give `format`."
-            )
+        format = format_of(path, FORMATS, "path", remedy=", or give `format`")
     check_choice(format, FORMATS, "format")
     check_choice(score, SCORES, "score")
+    # its definition is written beside a file
+    check_output(path, "path", stream=format != "biginteract")
     table = link_table(links, [*_NEEDED, score])
     value = link_strength(table, score)
     if not table["strand"].isin(["+", "-"]).all():
@@ -129,7 +128,7 @@ def export_links(
     rows = FORMATS[format](table)
     rows = rows.sort_values([rows.columns[0], rows.columns[1], rows.columns[2]], kind="stable")
     if format == "biginteract":
-        with atomic_text_file(f"{path}.as") as file:
+        with atomic_text_file(f"{os.fspath(path)}.as") as file:
             file.write(INTERACT_AS)
     with atomic_text_file(path) as file:
         if format == "interact":

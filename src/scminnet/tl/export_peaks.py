@@ -10,6 +10,7 @@ from mudata import MuData
 
 from scminnet._core.argument_types import check_types
 from scminnet._core.files import atomic_text_file
+from scminnet._core.outputs import check_output, format_of
 from scminnet.genomics import parse_intervals
 from scminnet.genomics.link_table import link_table
 
@@ -33,7 +34,8 @@ def export_peaks(
         the columns ``chrom``, ``start``, ``end``, in any spelling of ``genomics.INTERVAL_COLUMNS``, or peak names as
         index.
     path
-        The file to write; its folder must exist.
+        The file to write, which ends in ``.bed`` or ``.bed.gz`` (compressed by gzip). Its folder must exist. The file
+        that a symbolic link names is replaced. A named pipe or a device is written to.
     background
         A table of intervals to compare with, e.g. ``mdata["atac"].var``. Those that are not among ``peaks`` are written
         to ``{path without its end}.background{end}``. Use it as in ``findMotifsGenome.pl peaks.bed hg38 out -size given
@@ -47,8 +49,11 @@ def export_peaks(
         ``peaks`` is a MuData without links.
     FileNotFoundError, IsADirectoryError
         The folder is not there, or ``path`` is one.
+    OSError
+        The folder is read-only or full, or ``path`` is a socket.
     ValueError
-        Intervals do not parse, there are none, or the background holds no other interval than the peaks.
+        The name ends in neither ``.bed`` nor ``.bed.gz``. Intervals do not parse, there are none, or the background
+        holds no other interval than the peaks.
 
     Examples
     --------
@@ -57,6 +62,9 @@ def export_peaks(
     >>> mn.tl.export_peaks(table[table["fdr"] < 0.05], "peaks.bed", background=bulks["atac"].var)  # doctest: +SKIP
     """
     path = Path(path)
+    format_of(path, ["bed"], "path")
+    # the background is written beside a file
+    check_output(path, "path", stream=background is None)
     rows = _homer(peaks if not isinstance(peaks, MuData) else link_table(peaks, ()), "peaks")
     beside = None
     if background is not None:
@@ -65,10 +73,16 @@ def export_peaks(
         if beside.empty:
             raise ValueError("`background` holds no interval that is not among `peaks`. Give more.")
     if beside is not None:
-        with atomic_text_file(path.with_name(f"{path.stem}.background{path.suffix}")) as file:
+        with atomic_text_file(_background_path(path)) as file:
             beside.to_csv(file, sep="\t", header=False, index=False, lineterminator="\n")
     with atomic_text_file(path) as file:
         rows.to_csv(file, sep="\t", header=False, index=False, lineterminator="\n")
+
+
+def _background_path(path: Path) -> Path:
+    """Return where the background goes: ``peaks.background.bed.gz`` for ``peaks.bed.gz``."""
+    at = path.name.lower().rindex(".bed")
+    return path.with_name(f"{path.name[:at]}.background{path.name[at:]}")
 
 
 def _homer(table: pd.DataFrame, argument: str) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from scvi.model.base import BaseModelClass
 
 from scminnet._core.argument_types import check_types
 from scminnet._core.mdata import check_mudata
+from scminnet._core.outputs import explained_if_full, target_of
 from scminnet._core.sparse_structure import read_mudata
 from scminnet.model._scvi import find_device, initialize_model
 from scminnet.model.storage.saved_format import SavedModel, as_saved, from_saved, read_saved_model
@@ -58,11 +59,11 @@ class SaveLoadMixin(BaseModelClass):
         NotADirectoryError
             ``dir_path`` is a file.
         """
-        folder = Path(dir_path)
+        folder = target_of(dir_path, "dir_path")
+        if folder.exists() and not folder.is_dir():
+            raise NotADirectoryError(f"`dir_path` is the file {str(dir_path)!r}. Give the name of a folder.")
         if folder.exists() and not overwrite:
             raise ValueError(f"`dir_path`: {str(dir_path)!r} already exists. Give another folder, or overwrite=True.")
-        if folder.exists() and not folder.is_dir():
-            raise NotADirectoryError(f"`dir_path`: {str(dir_path)!r} is a file. Give the path of a folder.")
         if save_anndata and self.adata is None:
             raise ValueError("`save_anndata` is set, but the model was loaded without data. Leave it out.")
         attributes = {name: value for name, value in self._get_user_attributes() if name.endswith("_")}
@@ -70,9 +71,10 @@ class SaveLoadMixin(BaseModelClass):
         # what could not be loaded is not written
         from_saved(content, type(self))
         made = not folder.exists()
-        folder.mkdir(parents=True, exist_ok=True)
+        # of two that save a new model here, one fails
+        folder.mkdir(parents=True, exist_ok=overwrite)
         try:
-            with TemporaryDirectory(dir=folder, prefix=".saving-") as partial:
+            with TemporaryDirectory(dir=folder, prefix=".saving-") as partial, explained_if_full(folder / "model"):
                 if save_anndata:
                     self.adata.write(Path(partial) / f"{prefix or ''}mdata.h5mu", **anndata_write_kwargs)
                 torch.save(content, Path(partial) / f"{prefix or ''}model.pt")

@@ -30,6 +30,7 @@ from scminnet.model.training.checkpoint import read_checkpoint
 from scminnet.model.training.coupling_summary import summarise_couplings
 from scminnet.model.training.evidence import coupling_groups, gather_evidence
 from scminnet.model.training.input_layers import fit_input_layers, varying_moments
+from scminnet.model.training.interruption import complete_or_unchanged
 from scminnet.model.training.margin_distances import margin_distances
 from scminnet.model.training.pair_data import PairDataModule
 from scminnet.model.training.run_description import describe_training
@@ -49,6 +50,7 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin, EmbeddingMixin):
     _training_plan_cls = SiameseTrainingPlan
 
     @check_types
+    @complete_or_unchanged
     def train(
         self,
         max_epochs: int | None = None,
@@ -70,7 +72,7 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin, EmbeddingMixin):
         plan_kwargs: Mapping[str, Any] | None = None,
         **trainer_kwargs: Any,
     ) -> None:
-        """Train the network.
+        """Train the network. If it fails or is interrupted (``KeyboardInterrupt``), the model stays as it was.
 
         Parameters
         ----------

@@ -1,0 +1,14 @@
+"""A call of each command that works, on the files that the fixture ``files`` makes."""
+
+from __future__ import annotations
+
+QUICK = ["--max-epochs", "1", "--no-progress"]
+#: By command, its arguments before ``-o``. Names are of files in the folder ``files``.
+COMMANDS = {
+    "integrate": ["integrate", "cells.h5mu", "--modalities", "rna", "atac", "--tss", "tss.bed", *QUICK],
+    "fit": ["fit", "cells.h5mu", "--modalities", "rna", "atac", *QUICK],
+    "embed": ["embed", "model", "cells.h5mu"],
+    "links": ["links", "embedded.h5mu", "--tss", "tss.bed", "--bulks", "20"],
+    "demo": ["demo", "--data", "cells.h5mu", "--modalities", "rna", "atac", "--labels-key", "cell_type", *QUICK],
+}
+ENDINGS = {"integrate": "", "fit": "", "embed": ".h5mu", "links": ".tsv", "demo": ""}
