@@ -11,7 +11,6 @@ from pathlib import Path
 import h5py
 import pandas as pd
 import scanpy as sc
-import zarr
 from anndata import AnnData, read_h5ad
 from mudata import MuData, read_h5mu, read_zarr
 
@@ -163,6 +162,9 @@ def read_query(path: Path, features: Mapping[str, Collection[str]]) -> MuData:
 def read_file(path: Path) -> MuData | AnnData:
     """Read a file by its content: MuData (HDF5 or zarr), AnnData, or a 10x feature-barcode matrix."""
     if path.is_dir():
+        # optional: only stores of zarr need it
+        import zarr
+
         with reading(path), compat.mudata_0_4_behaviour():
             check_stored(zarr.open_group(path, mode="r"), path.name)
             return read_zarr(path)
