@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -56,3 +57,11 @@ def _naive_ward_order(points: np.ndarray) -> list[int]:
 @pytest.fixture(scope="session")
 def naive_ward_order() -> Callable[[np.ndarray], list[int]]:
     return _naive_ward_order
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Let Ctrl-C interrupt. Programs in the background of a shell ignore it."""
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, handler)

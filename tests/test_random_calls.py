@@ -381,6 +381,8 @@ def calls_of(world: World, new: Callable[[str], MuData], numbers: Iterator[int])
         "MinNet.diagnose": lambda: Call(of_model("diagnose"), {"mdata": new("cells")}, weight=0.5),
         "MinNet.save": lambda: Call(of_model("save"), {"dir_path": path()}),
         "MinNet.load": lambda: Call(MinNet.load, {"dir_path": world.folder / "model", "adata": False}),
+        "MinNet.load_registry": lambda: Call(MinNet.load_registry, {"dir_path": world.folder / "model"}),
+        "MinNet.view_setup_args": lambda: Call(MinNet.view_setup_args, {"dir_path": world.folder / "model"}),
         "MinNet.load_query_data": lambda: Call(
             MinNet.load_query_data, {"mdata": new("cells"), "reference_model": world.model}
         ),

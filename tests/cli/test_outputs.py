@@ -318,6 +318,7 @@ class Signal(pl.Callback):
     ("number", "code", "words"),
     [(signal.SIGINT, 130, "scminnet: interrupted"), (signal.SIGTERM, 143, "scminnet: stopped by SIGTERM")],
 )
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("command", ["fit", "integrate"])
 def test_a_signal_in_training_ends_with_one_line_and_leaves_nothing(
     tmp_path, files: Path, run, monkeypatch, command: str, number: signal.Signals, code: int, words: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from scminnet._core import compat
 from scminnet._core.arguments import shorten
 from scminnet._core.mdata import check_modalities
 from scminnet._core.sparse_structure import check_sparse, check_stored
+from scminnet._core.user_warnings import warn
 from scminnet.pp._kinds import GENES, PEAKS, PROTEINS, check_one_kind, feature_types, kind_of_name
 
 #: Share of the smaller file's cells from which on equal names mean that cells were measured twice.
@@ -218,9 +218,7 @@ def _parts(adata: AnnData) -> dict[str | None, AnnData]:
     if len(found) < 2:
         return {found[0] if found else None: adata}
     if types.isna().any():
-        warnings.warn(
-            f"{types.isna().sum():,} features without a feature type are left out (var['feature_types']).", stacklevel=2
-        )
+        warn(f"{types.isna().sum():,} features without a feature type are left out (var['feature_types']).")
     return {kind: adata[:, (types == kind).to_numpy()].copy() for kind in found}
 
 

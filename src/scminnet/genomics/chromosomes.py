@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Iterable
 from typing import NamedTuple
 
 import pandas as pd
 
 from scminnet._core.arguments import shorten
+from scminnet._core.user_warnings import warn
 
 #: Below the first share of both sides in common, names are wrong; below the second, they may be.
 MIN_SHARE, GOOD_SHARE = 0.05, 0.5
@@ -62,7 +62,7 @@ def renaming(ours: Iterable[str], theirs: Iterable[str]) -> dict[str, str]:
     return {chrom: other for chrom, other in found.items() if other is not None}
 
 
-def check_chromosomes(ours: ByChromosome, theirs: ByChromosome, *, argument: str, stacklevel: int = 3) -> None:
+def check_chromosomes(ours: ByChromosome, theirs: ByChromosome, *, argument: str) -> None:
     """Raise if two sides have hardly a chromosome in common, and warn if less than half of both is.
 
     Parameters
@@ -71,8 +71,6 @@ def check_chromosomes(ours: ByChromosome, theirs: ByChromosome, *, argument: str
         The two sides.
     argument
         Name of the argument in messages.
-    stacklevel
-        Of the warning; 3 if a public function calls this one.
 
     Raises
     ------
@@ -118,4 +116,4 @@ def check_chromosomes(ours: ByChromosome, theirs: ByChromosome, *, argument: str
         text += f"Rename one of them, or take the {theirs.holder} for the genome build of the {ours.noun}."
     if share < MIN_SHARE:
         raise ValueError(text)
-    warnings.warn(text, UserWarning, stacklevel=stacklevel)
+    warn(text)

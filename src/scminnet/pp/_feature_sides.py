@@ -160,7 +160,7 @@ def check_side_chromosomes(sides: Sides, starts: pd.DataFrame) -> None:
         if side.kind == PEAKS:
             chroms = parse_intervals(side.adata.var, argument=f"mdata[{side.modality!r}].var")["chrom"]
             peaks = ByChromosome.of("peaks", "peaks", chroms)
-            check_chromosomes(peaks, genes_by_chromosome(starts), argument="annotation", stacklevel=4)
+            check_chromosomes(peaks, genes_by_chromosome(starts), argument="annotation")
 
 
 def told_organism_of(sides: Sides, starts: pd.DataFrame | None) -> str:

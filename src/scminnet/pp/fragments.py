@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import csv
 import os
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -25,6 +24,7 @@ from scminnet._core.cell_names import find_alike
 from scminnet._core.logging import logger
 from scminnet._core.obs import obs_column
 from scminnet._core.text_files import UnreadableError, open_text, read_lines
+from scminnet._core.user_warnings import warn
 from scminnet.genomics.intervals import LONGEST, position_fault
 
 #: Fragments read at a time, about 200 MB.
@@ -153,7 +153,7 @@ def sum_fragments(
 
 
 def _check_barcodes(path: Path, barcodes: pd.Index, has_fragments: np.ndarray, seen: pd.Index) -> None:
-    """Raise or warn if a file lacks the barcodes of most of its cells; to be called by ``sum_fragments``."""
+    """Raise or warn if a file lacks the barcodes of most of its cells."""
     n_found, n = int(has_fragments.sum()), len(barcodes)
     if n_found >= n / 2:
         return
@@ -165,7 +165,7 @@ def _check_barcodes(path: Path, barcodes: pd.Index, has_fragments: np.ndarray, s
     )
     if n_found == 0 or (alike and n_found < _MIN_SHARE * n):
         raise ValueError(text)
-    warnings.warn(text, UserWarning, stacklevel=4)
+    warn(text)
 
 
 def _chunks(path: Path) -> Iterator[pd.DataFrame]:

@@ -197,5 +197,4 @@ def _incidence(places: pd.DataFrame, anchors: pd.DataFrame) -> sparse.csr_matrix
 def _check_chromosomes(ours: pd.Series, theirs: pd.Series) -> None:
     """Check that links and evidence name chromosomes alike."""
     sides = ByChromosome.of("links", "links", ours), ByChromosome.of("evidence", "evidence", theirs)
-    # link_support calls look_up, which calls a function that calls this one
-    check_chromosomes(*sides, argument="evidence", stacklevel=6)
+    check_chromosomes(*sides, argument="evidence")

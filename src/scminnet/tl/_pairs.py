@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -11,6 +10,7 @@ import pandas as pd
 
 from scminnet._core.arguments import shorten
 from scminnet._core.feature_names import find_renaming
+from scminnet._core.user_warnings import warn
 from scminnet.genomics import overlaps, why_no_overlap, windows
 
 #: A peak whose midpoint lies this many bases or fewer upstream of a start is its promoter (paper, "links").
@@ -115,10 +115,8 @@ def _warn_of_names(features: pd.Index, annotation: pd.DataFrame, n_usable: int, 
     other, own = found.example
     where = f"in its column {found.column!r}" if found.column else "there"
     beyond = f" apart from {found.beyond}" if found.beyond else ""
-    warnings.warn(
+    warn(
         f"`tss` has {n_usable:,} of the {len(features):,} genes of modality {modality!r}. {found.n_found:,} are "
         f"{where}{beyond}, e.g. {other!r} for {own!r}. Give genes under the names of both, e.g. "
-        "`tss.assign(gene=tss['gene_id'])` where the features are ids.",
-        UserWarning,
-        stacklevel=4,
+        "`tss.assign(gene=tss['gene_id'])` where the features are ids."
     )

@@ -163,7 +163,7 @@ def test_links_of_constant_features_are_left_out_or_refused() -> None:
     links = links_of({(i, i): 1.0 for i in range(4)}, (6, 8))
     first, second, fitted = sides(constant=1)
     found = couple_parts(first, second, fitted, links, names=("a", "b"), rho=1.0, seed=0)
-    assert found.coupling.agreement.shape == (3,)
+    assert found.trust.links.by_link.shape == (3,)
     first, second, fitted = sides(constant=2)
     with pytest.raises(ValueError, match=r"2 of 4 links between 'a' and 'b' join features that vary.*at least 3"):
         couple_parts(first, second, fitted, links, names=("a", "b"), rho=1.0, seed=0)

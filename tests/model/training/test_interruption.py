@@ -11,6 +11,8 @@ import torch
 
 from scminnet import MinNet, datasets, pp
 
+pytestmark = pytest.mark.usefixtures("ctrl_c")
+
 QUICK = {"max_epochs": 1, "accelerator": "cpu", "enable_progress_bar": False}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from itertools import combinations
 
@@ -11,6 +10,7 @@ from mudata import MuData
 
 from scminnet._core.arguments import shorten
 from scminnet._core.cell_names import find_alike
+from scminnet._core.user_warnings import warn
 
 
 def rows_in_modalities(mdata: MuData, modalities: Sequence[str]) -> np.ndarray:
@@ -55,10 +55,8 @@ def warn_of_alike_names(mdata: MuData, modalities: Sequence[str]) -> None:
         first, second = mdata.mod[a].obs_names, mdata.mod[b].obs_names
         alike = find_alike(first, second)
         if alike:
-            warnings.warn(
+            warn(
                 f"modalities {a!r} and {b!r} have {int(first.isin(second).sum()):,} cells in common, but "
                 f"{alike.sentence()} Cells are matched by name. If these are the same cells, name them alike before "
-                "the modalities go into a MuData.",
-                UserWarning,
-                stacklevel=4,
+                "the modalities go into a MuData."
             )

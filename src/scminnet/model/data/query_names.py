@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ from mudata import MuData
 
 from scminnet._core.arguments import shorten
 from scminnet._core.feature_names import Renaming, find_renaming
+from scminnet._core.user_warnings import warn
 
 #: A modality that the model does not know is one that it knows if it has this share of that one's features.
 _SHARED = 0.1
@@ -78,8 +78,7 @@ def check_feature_names(mdata: MuData, modality: str, reference: pd.Index) -> in
     Warns
     -----
     UserWarning
-        There are less than 5 %, or more under names that are written otherwise; to be called by a function that a
-        public one calls.
+        There are less than 5 %, or more under names that are written otherwise.
     """
     adata = mdata.mod[modality]
     n_known = int(reference.isin(adata.var_names).sum())
@@ -100,7 +99,7 @@ def check_feature_names(mdata: MuData, modality: str, reference: pd.Index) -> in
         text += "Use the same kind of names: symbols or Ensembl ids, and the same peaks."
     if n_known == 0 or (is_few and renaming):
         raise ValueError(text)
-    warnings.warn(text, UserWarning, stacklevel=4)
+    warn(text)
     return n_known
 
 

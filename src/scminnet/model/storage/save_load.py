@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NoReturn, Self
 
 import torch
 from mudata import MuData
-from scvi.data import AnnDataManager
+from rich.pretty import pprint
 from scvi.model.base import BaseModelClass
 
 from scminnet._core.argument_types import check_types
 from scminnet._core.mdata import check_mudata
 from scminnet._core.outputs import explained_if_full, target_of
 from scminnet._core.sparse_structure import read_mudata
+from scminnet._core.user_warnings import warn
 from scminnet.model._scvi import find_device, initialize_model
 from scminnet.model.storage.saved_format import SavedModel, as_saved, from_saved, read_saved_model
 
@@ -138,11 +138,9 @@ class SaveLoadMixin(BaseModelClass):
             path = Path(dir_path) / f"{prefix or ''}mdata.h5mu"
             adata = path.is_file() and read_mudata(path)
             if not isinstance(adata, MuData):
-                warnings.warn(
+                warn(
                     f"no data were saved with the model in {str(dir_path)!r}, so it is loaded without data. "
-                    "Give `adata`, or adata=False if this is what you want.",
-                    UserWarning,
-                    stacklevel=2,
+                    "Give `adata`, or adata=False if this is what you want."
                 )
         if isinstance(adata, MuData):
             registry = saved.attributes["registry_"]
@@ -160,6 +158,7 @@ class SaveLoadMixin(BaseModelClass):
         return model
 
     @classmethod
+    @check_types
     def load_registry(cls, dir_path: str | Path, prefix: str | None = None) -> dict[str, Any]:
         """Return the registry of a saved model: its arguments of :meth:`setup_mudata`, features and categories.
 
@@ -171,6 +170,7 @@ class SaveLoadMixin(BaseModelClass):
         return read_saved_model(dir_path, cls, prefix).attributes["registry_"]
 
     @classmethod
+    @check_types
     def view_setup_args(cls, dir_path: str | Path, prefix: str | None = None) -> None:
         """Print a saved model's arguments of :meth:`setup_mudata`.
 
@@ -179,7 +179,10 @@ class SaveLoadMixin(BaseModelClass):
         dir_path, prefix
             As in :meth:`load`, which also says what is refused.
         """
-        AnnDataManager.view_setup_method_args(cls.load_registry(dir_path, prefix))
+        arguments = cls.load_registry(dir_path, prefix)["setup_args"]
+        # scvi-tools' own text names `setup_anndata`
+        print(f"Set up by `{cls.__name__}.setup_mudata` with arguments:")
+        pprint(arguments)
 
     @classmethod
     def convert_legacy_save(cls, *args: Any, **kwargs: Any) -> NoReturn:

@@ -12,6 +12,7 @@ import torch
 from scvi import REGISTRY_KEYS
 
 from scminnet._core.arguments import shorten
+from scminnet._core.obs_text import unlabeled_names
 from scminnet.model.data.fields import layer_field_key
 from scminnet.model.network.module import SiameseModule
 from scminnet.model.recipe import Recipe
@@ -132,7 +133,12 @@ def _check_registry(registry: Mapping[str, Any], model_class: type) -> dict[str,
     )
     for key in ("labels_key", "batch_key"):
         expect(setup[key] is None or isinstance(setup[key], str), f"`{key}` is not a name")
-    expect(isinstance(setup["unlabeled_category"], str), "`unlabeled_category` is not a name")
+    named = setup["unlabeled_category"]
+    named = [named] if isinstance(named, str) else named
+    expect(
+        isinstance(named, list | tuple) and len(named) > 0 and all(isinstance(name, str) for name in named),
+        "`unlabeled_category` is neither a name nor a list of names",
+    )
 
     fields = dictionary(registry.get("field_registries"), "field_registries")
     keys = [layer_field_key(m) for m in modalities]
@@ -158,10 +164,11 @@ def _check_registry(registry: Mapping[str, Any], model_class: type) -> dict[str,
         categories = texts(_state(registry, key).get("categorical_mapping"), f"the categories of {key!r}")
         expect(len(categories) > 0, f"the categories of {key!r} are missing")
         if least:
+            unlabeled = unlabeled_names(setup[least])[0]
             last = (categories[-1], _state(registry, key).get("unlabeled_category"))
             expect(
-                last == (setup[least], setup[least]),
-                f"the last category of {key!r} is {shorten(last[:1])}, not the unlabelled {setup[least]!r}",
+                last == (unlabeled, unlabeled),
+                f"the last category of {key!r} is {shorten(last[:1])}, not the unlabelled {unlabeled!r}",
             )
     return names
 
