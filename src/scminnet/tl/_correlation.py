@@ -105,8 +105,6 @@ def correlate_pairs(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Correlate column ``first[k]`` of ``x`` with column ``second[k]`` of ``y``, for each k.
 
-    Pairs of one column of ``x`` should be neighbours: the column is spread out once for each run of them.
-
     Parameters
     ----------
     x, y
@@ -121,6 +119,12 @@ def correlate_pairs(
     Correlations, float64 in [-1, 1], NaN where a column is constant or, with ``nonzero``, fewer than three rows are
     left. And the number of rows of each, int64.
     """
+    if (np.diff(first) < 0).any():
+        # a column of x is spread out once for each run of its pairs
+        order = np.argsort(first, kind="stable")
+        r, counts = correlate_pairs(x, y, first[order], second[order], nonzero=nonzero)
+        place = np.argsort(order)
+        return r[place], counts[place]
     n = x.values.shape[0]
     if nonzero:
         return _nonzero(*_parts(x), *_parts(y), first, second, n)
