@@ -16,15 +16,15 @@ COUNTS = "counts"
 BROWSER_ENDINGS = (".bed", ".bedpe", ".interact", ".longrange")
 
 DESCRIPTION = f"""\
-Correlate genes with the peaks near their transcription starts, over mini-bulks of similar cells.
+Link genes with the peaks near their transcription starts, over mini-bulks of similar cells, the best first.
 
 Needs counts, in the layer "{COUNTS}" or in X, and an embedding of the cells of both modalities
-(`scminnet embed`). The table is written as TSV, or in a browser's format if the name ends in
-{", ".join(BROWSER_ENDINGS)}.
+(`scminnet embed`). The table is written as TSV, sorted by score, or in a browser's format if the
+name ends in {", ".join(BROWSER_ENDINGS)}.
 
 examples:
   scminnet links embedded.h5mu --tss genes.gtf.gz -o links.tsv
-  scminnet links embedded.h5mu --tss tss.bed -o links.bedpe --bulks 200 --smooth 10 --upstream 100000
+  scminnet links embedded.h5mu --tss tss.bed -o links.bedpe --bulks 200 --smooth 20 --upstream 100000
 """
 
 
@@ -45,17 +45,18 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--smooth",
         type=at_least(0),
-        default=0,
+        default=10,
         metavar="N",
-        help="smooth over this many neighbours first (%(default)s)",
+        help="smooth over this many neighbours first, 0 for none (%(default)s)",
     )
     parser.add_argument("--upstream", type=at_least(0), default=150_000, metavar="BASES", help="(%(default)s)")
     parser.add_argument("--downstream", type=at_least(0), default=0, metavar="BASES", help="(%(default)s)")
+    parser.add_argument("--contacts", type=Path, metavar="FILE", help="Hi-C or capture Hi-C, BEDPE with scores (none)")
     add_common(parser, _links)
 
 
 def _links(given: argparse.Namespace) -> dict[str, Any]:
-    check_paths(given, given.embedded, given.tss)
+    check_paths(given, given.embedded, given.tss, given.contacts)
     with quiet(given.threads):
         from mudata import read_h5mu
 
@@ -83,9 +84,9 @@ def _links(given: argparse.Namespace) -> dict[str, Any]:
         bulks = tl.minibulk(
             mdata, given.bulks, groupby=given.groupby, modalities=modalities, layer=layer, seed=given.seed
         )
-        say("correlating ...")
+        say("linking ...")
         window = {"upstream": given.upstream, "downstream": given.downstream}
-        tl.cre_links(bulks, tss, rna=given.rna, atac=given.atac, seed=given.seed, **window)
+        tl.cre_links(bulks, tss, contacts=given.contacts, rna=given.rna, atac=given.atac, seed=given.seed, **window)
         links = bulks.uns["cre_links"]
         if given.out.suffix in BROWSER_ENDINGS:
             tl.export_links(links, given.out)
