@@ -40,6 +40,8 @@ def settings(query: Query) -> Iterator[tuple[str, MuData]]:
     """Yield the values over which links are computed. The first is the way that README and tutorial go."""
     yield "60 bulks, smoothed over 10", simulated_query.bulks(query.unpaired, 60, n_neighbors=10)
     yield "60 paired bulks, smoothed over 10", simulated_query.bulks(query.paired, 60, n_neighbors=10)
+    yield "100 bulks, smoothed over 20", simulated_query.bulks(query.unpaired, 100, n_neighbors=20)
+    yield "100 paired bulks, smoothed over 20", simulated_query.bulks(query.paired, 100, n_neighbors=20)
     yield "100 bulks", simulated_query.bulks(query.unpaired, 100)
     yield "100 paired bulks", simulated_query.bulks(query.paired, 100)
     yield "single cells, paired", simulated_query.single_cells(query, matched=False)

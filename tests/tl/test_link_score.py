@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mudata import MuData
-from scipy import sparse
+from scipy import sparse, stats
 from scipy.special import expit
 from sklearn.metrics import average_precision_score
 
@@ -16,7 +16,7 @@ import scminnet as mn
 from scminnet.tl._activity_contact import REACH, contact_share, contact_total, link_score, power_law
 from scminnet.tl._conditional import conditional_correlation
 from scminnet.tl._contacts import measured_contact, read_contacts
-from scminnet.tl._correlation import correlate_pairs, prepare
+from scminnet.tl._correlation import correlate_all, correlate_pairs, prepare
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +42,11 @@ def links_of(bulks: MuData, tss: pd.DataFrame, **arguments) -> pd.DataFrame:
     return mn.tl.cre_links(bulks, tss, copy=True, **{"null": None} | arguments).uns["cre_links"]
 
 
+def relative(sums: pd.Series, links: pd.DataFrame) -> np.ndarray:
+    """Accessibility of each link's peak relative to the mean of the peaks in the table."""
+    return (sums / sums[links["peak"].unique()].mean()).loc[links["peak"]].to_numpy()
+
+
 def is_true(links: pd.DataFrame, cells: MuData) -> np.ndarray:
     truth = pd.MultiIndex.from_frame(cells.uns["regulation"][["gene", "peak"]])
     return pd.MultiIndex.from_frame(links[["gene", "peak"]]).isin(truth)
@@ -65,13 +70,13 @@ def test_columns_are_those_of_the_formulas(bulks, tss) -> None:
     away = links["distance"].abs()
     np.testing.assert_allclose(links["contact"], (np.maximum(away, 5000) / 5000) ** -1.024238616787792)
     sums = pd.Series(np.asarray(bulks["atac"].layers["counts"].sum(axis=0)).ravel(), bulks["atac"].var_names)
-    np.testing.assert_allclose(links["activity"], (sums / sums.mean()).loc[links["peak"]])
+    np.testing.assert_allclose(links["activity"], relative(sums, links), rtol=1e-5)
     strength = links["activity"] * links["contact"]
     np.testing.assert_allclose(links["abc"], strength / strength.groupby(links["gene"]).transform("sum"))
     np.testing.assert_allclose(links.groupby("gene")["abc"].sum(), 1)
-    prior = links["activity"] ** 0.75 * links["contact"] * links["contact_share"]
+    prior = links["activity"] ** 0.5 * links["contact"] * links["contact_share"]
     evidence = links["r_conditional"] / np.sqrt((links["r_conditional"] ** 2).mean())
-    np.testing.assert_allclose(links["score"], expit(1.61 + 0.75 * np.log(prior) + 1.25 * evidence))
+    np.testing.assert_allclose(links["score"], expit(1.60 + 0.75 * np.log(prior) + 1.25 * evidence))
 
 
 def test_groups_have_activities_of_their_own(bulks, tss, cells) -> None:
@@ -81,7 +86,7 @@ def test_groups_have_activities_of_their_own(bulks, tss, cells) -> None:
     for group, of_group in links.groupby("group"):
         rows = (many.obs["lineage"] == group).to_numpy()
         sums = pd.Series(np.asarray(many["atac"].layers["counts"][rows].sum(axis=0)).ravel(), many["atac"].var_names)
-        np.testing.assert_allclose(of_group["activity"], (sums / sums.mean()).loc[of_group["peak"]])
+        np.testing.assert_allclose(of_group["activity"], relative(sums, of_group), rtol=1e-5)
         assert of_group["score"].is_monotonic_decreasing
 
 
@@ -90,7 +95,7 @@ def test_activity_is_of_the_values_without_counts_and_missing_where_negative(bul
     del bare["atac"].layers["counts"]
     links = links_of(bare, tss)
     sums = pd.Series(np.asarray(bare["atac"].X.sum(axis=0)).ravel(), bare["atac"].var_names)
-    np.testing.assert_allclose(links["activity"], (sums / sums.mean()).loc[links["peak"]], rtol=1e-5)
+    np.testing.assert_allclose(links["activity"], relative(sums, links), rtol=1e-5)
     values = bare["atac"].X.toarray()
     bare["atac"].X = values - 100
     logger = logging.getLogger("scminnet")
@@ -266,3 +271,30 @@ def test_what_a_call_says(bulks, cells, tss, caplog) -> None:
         assert "smooth the counts before `minibulk`" in few
     finally:
         logger.removeHandler(caplog.handler)
+
+
+@given(seed=st.integers(0, 1000), n=st.integers(5, 60))
+@settings(max_examples=40, deadline=None)
+def test_kendall_is_that_of_scipy(seed: int, n: int) -> None:
+    rng = np.random.default_rng(seed)
+    genes, peaks = rng.poisson(1, (n, 3)), rng.poisson(0.5, (n, 4))
+    x = prepare(sparse.csr_matrix(genes), "kendall")
+    y = prepare(sparse.csr_matrix(peaks), "kendall", binary=True)
+    first, second = np.repeat(np.arange(3), 4), np.tile(np.arange(4), 3)
+    found, counts = correlate_pairs(x, y, first, second)
+    expected = [stats.kendalltau(genes[:, a], peaks[:, b] > 0).statistic for a, b in zip(first, second, strict=True)]
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+    np.testing.assert_allclose(correlate_all(x, y, np.arange(3), np.arange(4)).ravel(), expected, atol=1e-12)
+    assert (counts == n).all()
+
+
+def test_kendall_over_cells(cells, tss) -> None:
+    links = links_of(cells, tss, method="kendall", null="matched")
+    row = links[links["r"].abs() > 0.02].iloc[0]
+    values = cells["rna"][:, row.gene].X.toarray().ravel(), cells["atac"][:, row.peak].X.toarray().ravel() > 0
+    assert row.r == pytest.approx(stats.kendalltau(*values).statistic)
+    assert 0.02 < (links["p"] < 0.05).mean() < 0.15
+    with pytest.raises(ValueError, match="'kendall', which has no theoretical `null`"):
+        links_of(cells, tss, method="kendall", null="theoretical")
+    with pytest.raises(ValueError, match="`nonzero` is set with `method`='kendall'"):
+        links_of(cells, tss, method="kendall", nonzero=True)

@@ -94,10 +94,10 @@ def links(
 ) -> LinkAxes:
     """Show a gene's links to peaks on the genome, with each group's accessibility and expression (paper, Fig. 4D).
 
-    At the top, an arc leads from the transcription start to each peak. Its apex and its colour show r, and its width the
-    score, where the links have one. Below are the
-    gene, with an arrow at each start, and the peaks. Each group has a track with the mean accessibility of all peaks of
-    the window, on one scale. Beside it is the gene's expression in the group's bulks, with median and quartiles.
+    At the top, an arc leads from the transcription start to each peak. Its apex and its colour show r, and its width
+    the score, where the links have one. Below are the gene, with an arrow at each start, and the peaks. Each group has
+    a track with the mean accessibility of all peaks of the window, on one scale. Beside it is the gene's expression in
+    the group's bulks, with median and quartiles.
 
     Parameters
     ----------

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
+from scipy import sparse
 
 from scminnet._core.logging import logger
+from scminnet._core.matrices import Block
 from scminnet.tl._correlation import PairValues
 
 #: The rate at which found links are counted.
@@ -18,8 +21,7 @@ def report(links: pd.DataFrame, values: PairValues, null: str | None, key: str) 
     n_genes = links["gene"].nunique()
     logger.info("%d pairs of %d genes; uns['%s_info'] lists the genes left out", len(links), n_genes, key)
     logger.info("%s", found(links, null))
-    rows, columns = values.peaks.shape
-    share = (values.peaks != 0).sum() / max(rows * columns, 1)
+    share = _non_zero(values.peaks)
     if share < SPARSE:
         logger.info(
             "only %.1f %% of the peaks' values are not 0, as in single cells: r is then near 0 for true links too, so "
@@ -28,6 +30,12 @@ def report(links: pd.DataFrame, values: PairValues, null: str | None, key: str) 
         )
     if links["score"].isna().all():
         logger.info("links have no score: the peaks' values are negative; keep their counts in the layer 'counts'")
+
+
+def _non_zero(peaks: Block) -> float:
+    """Share of the values that are not 0."""
+    stored = peaks.data if sparse.issparse(peaks) else peaks
+    return float(np.count_nonzero(stored)) / max(peaks.shape[0] * peaks.shape[1], 1)
 
 
 def found(links: pd.DataFrame, null: str | None) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from scminnet._core.arguments import shorten
+from scminnet._core.matrices import Block
 from scminnet.genomics import gc_content
 from scminnet.tl._activity_contact import abc_share, contact_share, contact_total, link_score, power_law
 from scminnet.tl._conditional import conditional_correlation
@@ -110,18 +111,18 @@ def read_contact(pairs: pd.DataFrame, starts: pd.DataFrame, contacts: pd.DataFra
 
 
 def regulation(
-    pairs: pd.DataFrame, correlated: Correlated, values: PairValues, totals: np.ndarray, contact: pd.DataFrame
+    pairs: pd.DataFrame, correlated: Correlated, values: PairValues, accessibility: Block, contact: pd.DataFrame
 ) -> pd.DataFrame:
     """Score each pair by activity, contact and correlation.
 
     Parameters
     ----------
     pairs
-        ``gene`` and ``peak`` as positions.
+        ``gene`` as a position.
     correlated, values
         The correlations, and the values they were computed from.
-    totals
-        Accessibility of all peaks, summed over the bulks.
+    accessibility
+        Bulks x the peaks in use.
     contact
         What :func:`read_contact` returns.
 
@@ -133,8 +134,10 @@ def regulation(
     # over other rows for each pair, so that correlations of peaks are not defined
     given = r if values.nonzero else conditional_correlation(r, values.first, values.second, correlated.peaks)
     spread = np.sqrt(np.mean(given[np.isfinite(given)] ** 2)) if np.isfinite(given).any() else 0.0
-    mean = totals.mean()
-    activity = totals[pairs["peak"].to_numpy()] / mean if mean > 0 else np.full(len(pairs), np.nan)
+    totals = np.asarray(accessibility.sum(axis=0), dtype=np.float64).ravel()
+    of_table = np.unique(values.second[np.isfinite(r)])
+    mean = totals[of_table].mean() if len(of_table) else 0.0
+    activity = totals[values.second] / mean if mean > 0 else np.full(len(pairs), np.nan)
     activity = np.where(activity >= 0, activity, np.nan)
     strength = activity * contact["contact"].to_numpy()
     # pairs without a correlation are no candidates

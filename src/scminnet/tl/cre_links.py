@@ -15,10 +15,11 @@ from scminnet._core.logging import logger
 from scminnet._core.mdata import check_copyable, check_mudata, check_not_view
 from scminnet._core.params import recorded
 from scminnet.genomics import check_annotation, parse_intervals
+from scminnet.genomics.build_check import promoters
 from scminnet.genomics.chromosomes import ByChromosome, check_chromosomes, genes_by_chromosome
 from scminnet.genomics.link_table import LINK_COLUMNS, LINKS_KEY
 from scminnet.tl._contacts import read_contacts
-from scminnet.tl._correlation import check_method
+from scminnet.tl._correlation import KENDALL, METHODS, check_method
 from scminnet.tl._link_report import report
 from scminnet.tl._link_scores import read_contact, read_pool, read_values, regulation, score, why_undefined
 from scminnet.tl._null import draw_pool, false_discovery_rate
@@ -58,17 +59,15 @@ def cre_links(
 ) -> MuData | None:
     r"""Link each gene with the peaks near its transcription starts, over bulks: score and correlate them.
 
-    A peak is paired with a gene when its midpoint lies in the window of one of the gene's transcript starts.
+    A peak is paired with a gene when its midpoint lies in the window of one of the gene's transcript starts. Rank links
+    by ``score``. It combines the peak's activity :math:`A`, its contact :math:`C_g` with the gene :math:`g`, the gene's
+    share of its contacts with all genes :math:`h` within 1 Mb, and the correlation:
 
-    Rank links by ``score``. It combines the peak's activity :math:`A`, its contact :math:`C_g` with the gene
-    :math:`g`, the gene's share of its contacts with all genes :math:`h` within 1 Mb, and the correlation:
-
-    .. math:: \operatorname{logit} = 1.61 + 0.75 \ln\Bigl(A^{0.75} C_g \frac{C_g}{\sum_h C_h}\Bigr) + 1.25 \frac{c}{s}
+    .. math:: \operatorname{logit} = 1.60 + 0.75 \ln\Bigl(A^{0.5} C_g \frac{C_g}{\sum_h C_h}\Bigr) + 1.25 \frac{c}{s}
 
     :math:`c` is ``r_conditional`` and :math:`s` its root mean square over the group's pairs. The first three are a
     generalised activity-by-contact score :cite:p:`Hecker23`, with weights fitted to CRISPRi screens of K562. The weight
-    of the correlation was chosen on simulated cells. So a score is roughly the probability that silencing the peak
-    changes the gene.
+    of the correlation was chosen on simulated cells. A score is roughly the probability that the peak regulates.
 
     Test links by ``p``. The pair's correlation is compared with a background: the same gene's correlations with peaks
     on other chromosomes. These are about as accessible as the peak and, with ``genome``, about as rich in G and C. With
@@ -105,7 +104,8 @@ def cre_links(
         Whether windows reach to the end of the gene, if that is further, as in the published code. ``tss`` then needs
         ``start`` and ``end`` of the genes.
     method
-        ``"spearman"`` (the paper's) or ``"pearson"``.
+        ``"spearman"`` (the paper's), ``"pearson"``, or ``"kendall"``: Kendall's tau-b of expression and whether the
+        peak is open (not 0), for single cells; not with ``null="theoretical"``.
     nonzero
         Treat zeros as dropout: correlate over the observations in which gene and peak are both non-zero, at least
         three. Only with ``"pearson"``, as in the published code.
@@ -134,9 +134,8 @@ def cre_links(
         'scminnet[genome]'``.
     contacts
         Hi-C or capture Hi-C: a BEDPE file with the contact's strength in field 8, or a table with ``chrom1``,
-        ``start1``, ``end1``, ``chrom2``, ``start2``, ``end2`` and ``score``. Where a transcript start lies in an
-        anchor, the contact is the mean of the power law and of the strength, scaled to the power law's sum. ``None``:
-        the power law only.
+        ``start1``, ``end1``, ``chrom2``, ``start2``, ``end2`` and ``score``. Where an anchor holds a transcript start,
+        the contact is the mean of the power law and the scaled strength. ``None``: the power law only.
     rna, atac
         Modalities of the genes and of the peaks. Positions of the peaks are read from ``mdata[atac].var`` as by
         :func:`scminnet.genomics.parse_intervals`.
@@ -164,12 +163,10 @@ def cre_links(
         ``distance``
             From ``tss`` to the peak's midpoint, ``(start + end) // 2``, in the direction of transcription; negative is
             upstream.
-        ``promoter``
-            Whether -2000 <= ``distance`` <= 0.
-        ``r``
-            The correlation.
+        ``promoter``, ``r``
+            Whether -2000 <= ``distance`` <= 0; and the correlation.
         ``z``, ``p``
-            As above. NaN without a null, and where a pair's background has no values (with ``nonzero``).
+            As above. NaN without a null, and where a pair's background has no values (``nonzero``).
         ``fdr``
             False discovery rate by Benjamini and Hochberg over the pairs of the group.
         ``n_bulks``
@@ -177,11 +174,11 @@ def cre_links(
         ``group``
             The group; ``"all"`` without ``groupby``.
         ``r_conditional``
-            The correlation given the gene's other peaks: ridge regression of the gene on all its peaks, with a penalty
-            of one variance. r for a peak that correlates with no other, and always with ``nonzero``.
+            The correlation given the gene's other peaks: ridge regression on all of them, with a penalty of one
+            variance. r for a peak that correlates with no other, and always with ``nonzero``.
         ``activity``
-            Accessibility of the peak over the group's bulks, relative to the mean peak: counts in the layer
-            ``"counts"``, where the modality has it, otherwise the values that are correlated.
+            Accessibility of the peak over the group's bulks, relative to the mean of all peaks of the table: counts in
+            the layer ``"counts"``, where the modality has it, otherwise the values that are correlated.
         ``contact``
             ``(max(|distance|, 5000) / 5000) ** -1.024``: the power law of the ABC model :cite:p:`Fulco19,Nasser21`,
             relative to contact at 5 kb.
@@ -190,7 +187,7 @@ def cre_links(
         ``abc``
             The ABC score: the pair's share of activity x contact among all pairs of the gene.
         ``score``
-            As above, in [0, 1]. NaN where the activity is negative.
+            As above; NaN where the activity is negative.
     ``mdata.uns["{key}_info"]``
         ``params``, and ``genes_left_out``, a table of ``gene`` and ``reason``. With ``groupby`` also
         ``groups_left_out``, a table of ``group`` and ``n_bulks``. Pairs in which the peak is constant, or too few
@@ -199,12 +196,12 @@ def cre_links(
     Raises
     ------
     TypeError
-        ``mdata`` is no MuData. Its values are not numeric, or stored by columns on disk. ``tss`` is neither table nor
-        path.
+        ``mdata`` is no MuData. Its values are not numeric, or stored by columns on disk. ``tss`` or ``contacts`` is
+        neither table nor path.
     KeyError
         ``groupby`` is no column.
     FileNotFoundError
-        ``tss`` or ``genome`` is the path of no file.
+        ``tss``, ``genome`` or ``contacts`` is the path of no file.
     ImportError
         ``genome`` is given, and pyfaidx is not installed.
     ValueError
@@ -213,6 +210,7 @@ def cre_links(
         for is both measured and annotated. Peaks and annotation have no chromosome name in common, or those that hold
         under 5 % of either. No gene has a peak, or no pair varies. Every group has fewer than ``min_bulks`` bulks. For
         ``"matched"``, fewer than 30 peaks lie on other chromosomes. ``genome`` is not that of the peaks.
+        ``contacts`` lacks columns, or no anchor holds a start.
 
     Warns
     -----
@@ -233,11 +231,13 @@ def cre_links(
     check_copyable(mdata, copy=copy)
     check_count(upstream, "upstream", minimum=0)
     check_count(downstream, "downstream", minimum=0)
-    check_method(method, nonzero=nonzero)
+    check_method(method, (*METHODS, KENDALL), nonzero=nonzero)
     check_choice(null, NULLS, "null")
     check_choice(alternative, ALTERNATIVES, "alternative")
     check_count(min_bulks, "min_bulks", minimum=4)
     check_count(n_background, "n_background", minimum=30)
+    if method == KENDALL and null == "theoretical":
+        raise ValueError("`method` is 'kendall', which has no theoretical `null`. Choose 'matched' or None.")
     if genome is not None and null != "matched":
         raise ValueError(f"`genome` is given, but `null` is {null!r}, which matches no peaks. Leave one of them out.")
     if isinstance(genes, str):
@@ -250,12 +250,14 @@ def cre_links(
     extent: dict[str, Any] = {"upstream": upstream, "downstream": downstream, "gene_body": gene_body}
     measured = None if contacts is None else read_contacts(contacts)
     pairs = window_pairs(peaks, starts, observed.genes.names, genes, **extent, modality=rna)
+    if not (found := promoters(peaks, starts)).differ:
+        logger.warning("%s", found)
     # one draw, so that every group has the same background peaks
     drawn = draw_pool(len(peaks), seed) if null == "matched" else np.empty(0, dtype=np.int64)
     pool = read_pool(peaks, pairs.table, drawn, genome, n_background)
     values = read_values(observed, pairs.table, pool, method, nonzero=nonzero)
     contact = read_contact(pairs.table, starts, measured)
-    accessibility = read_accessibility(mdata, atac, observed.peaks)
+    accessibility = read_accessibility(mdata, atac, observed.peaks, pool.used, values.peaks)
     linked = observed.genes.names[pairs.table["gene"].unique()]
 
     tables, left_out = [], list(pairs.left_out.items())
@@ -263,7 +265,7 @@ def cre_links(
         correlated = values.correlate(rows)
         z, p = score(correlated, values, null, alternative, pool, observed.peaks, rows, seed)
         table = pairs.table.assign(r=correlated.r, z=z, p=p, fdr=false_discovery_rate(p), n_bulks=correlated.n)
-        table = table.join(regulation(pairs.table, correlated, values, accessibility.totals(rows), contact))
+        table = table.join(regulation(pairs.table, correlated, values, accessibility[rows], contact))
         table = table.assign(group=group)[np.isfinite(correlated.r)]
         tables.append(table.sort_values("score", ascending=False, kind="stable"))
         where = "" if groupby is None else f" in group {group!r}"
@@ -293,10 +295,8 @@ def cre_links(
         "atac": atac,
         "seed": seed,
     }
-    info: dict[str, Any] = {
-        "params": recorded(params),
-        "genes_left_out": pd.DataFrame(left_out, columns=["gene", "reason"], dtype=object),
-    }
+    genes_left_out = pd.DataFrame(left_out, columns=["gene", "reason"], dtype=object)
+    info: dict[str, Any] = {"params": recorded(params), "genes_left_out": genes_left_out}
     if groupby is not None:
         info["groups_left_out"] = pd.DataFrame({"group": list(small), "n_bulks": list(small.values())})
         if small:
