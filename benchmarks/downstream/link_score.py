@@ -37,7 +37,7 @@ COLUMNS = ("score", "abc", "r", "r_conditional", "z")
 
 
 def settings(query: Query) -> Iterator[tuple[str, MuData]]:
-    """Yield the values over which links are computed. The first is the way that README and tutorial go."""
+    """Yield the values over which links are computed; the third as by README and command line."""
     yield "60 bulks, smoothed over 10", simulated_query.bulks(query.unpaired, 60, n_neighbors=10)
     yield "60 paired bulks, smoothed over 10", simulated_query.bulks(query.paired, 60, n_neighbors=10)
     yield "100 bulks, smoothed over 20", simulated_query.bulks(query.unpaired, 100, n_neighbors=20)

@@ -24,7 +24,7 @@ name ends in {", ".join(BROWSER_ENDINGS)}.
 
 examples:
   scminnet links embedded.h5mu --tss genes.gtf.gz -o links.tsv
-  scminnet links embedded.h5mu --tss tss.bed -o links.bedpe --bulks 200 --smooth 20 --upstream 100000
+  scminnet links embedded.h5mu --tss tss.bed -o links.bedpe --bulks 200 --smooth 10 --upstream 100000
 """
 
 
@@ -45,7 +45,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--smooth",
         type=at_least(0),
-        default=10,
+        default=20,
         metavar="N",
         help="smooth over this many neighbours first, 0 for none (%(default)s)",
     )

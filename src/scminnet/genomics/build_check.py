@@ -51,7 +51,8 @@ def promoters(peaks: pd.DataFrame, starts: pd.DataFrame) -> Promoters:
     """
     middle = ((peaks["start"] + peaks["end"]) // 2).to_numpy()
     of_chrom = dict(tuple(pd.Series(middle).groupby(peaks["chrom"].astype(str).to_numpy())))
-    at_start, elsewhere = [], []
+    at_start: list[np.ndarray] = []
+    elsewhere: list[np.ndarray] = []
     for chrom, tss in starts.drop_duplicates(["chrom", "tss"]).groupby(starts["chrom"].astype(str))["tss"]:
         if chrom not in of_chrom:
             continue
@@ -64,6 +65,9 @@ def promoters(peaks: pd.DataFrame, starts: pd.DataFrame) -> Promoters:
             found.append((last > first)[inside])
     if not at_start:
         return Promoters(0.0, 0.0, 0)
-    flat = [np.concatenate(found) for found in (at_start, elsewhere)]
-    shares = [float(values.mean()) if len(values) else 0.0 for values in flat]
-    return Promoters(*shares, len(flat[0]))
+    of_starts, of_others = np.concatenate(at_start), np.concatenate(elsewhere)
+    return Promoters(_share(of_starts), _share(of_others), len(of_starts))
+
+
+def _share(values: np.ndarray) -> float:
+    return float(values.mean()) if len(values) else 0.0
