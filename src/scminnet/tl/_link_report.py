@@ -13,7 +13,7 @@ from scminnet.tl._correlation import PairValues
 #: The rate at which found links are counted.
 FDR = 0.05
 #: Peaks with a smaller share of non-zero values are like those of single cells.
-SPARSE = 0.2
+SPARSE = 0.1
 
 
 def report(links: pd.DataFrame, values: PairValues, null: str | None, key: str) -> None:
