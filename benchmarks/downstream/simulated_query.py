@@ -37,7 +37,7 @@ class Query(NamedTuple):
 
 def simulate(seed: int, **arguments: Any) -> Query:
     """Simulate cells, train on the reference batches, and embed each modality of the others apart."""
-    cells = mn.datasets.simulate_multiome(**SIZES, **arguments, seed=seed)
+    cells = mn.datasets.simulate_multiome(**SIZES | arguments, seed=seed)
     in_reference = cells.obs["batch"].isin(REFERENCE).to_numpy()
     reference, paired = cells[in_reference].copy(), cells[~in_reference].copy()
     for adata in reference.mod.values():

@@ -75,6 +75,22 @@ def upstream_distance(mdata) -> np.ndarray:
     return np.where(genes["strand"] == "+", 1, -1) * (genes["tss"].to_numpy() - midpoint)
 
 
+def test_distal_regulators_become_rarer_with_distance():
+    even, near = (simulate_multiome(50, n_genes=400, n_peaks=2000, distance_decay=decay) for decay in (0, 1))
+    shares = {}
+    for name, simulated in (("even", even), ("near", near)):
+        distance = upstream_distance(simulated)
+        distal = distance[distance > 2_500]
+        assert distal.max() < 150_000
+        assert len(distal) == 800
+        shares[name] = (distal < 20_000).mean()
+    # from bin 3 to 149: 17 of 147 bins, and the sum of 1 / bin over these
+    assert shares["even"] == pytest.approx(17 / 147, abs=0.04)
+    assert shares["near"] == pytest.approx((1 / np.arange(3, 20)).sum() / (1 / np.arange(3, 150)).sum(), abs=0.06)
+    with pytest.raises(ValueError, match="`distance_decay` is -1"):
+        simulate_multiome(50, distance_decay=-1)
+
+
 def test_regulating_peaks_are_promoters_or_lie_within_150_kb_upstream(mdata):
     distance = upstream_distance(mdata)
     promoter = (distance > 0) & (distance < 2_000)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scminnet.genomics import overlaps, parse_intervals
+from scminnet.genomics import intervals, overlaps, parse_intervals
 
 
 def test_a_name_of_two_lines_is_no_interval():
@@ -78,3 +78,34 @@ def test_texts_and_nothing_are_no_peaks() -> None:
         parse_intervals(["chr1:1-99999999999999999999999"])
     twice = pd.DataFrame([["chr1", 1, 2, 3]], columns=["chrom", "start", "end", "end"])
     assert parse_intervals(twice)["end"].tolist() == [2]
+
+
+@given(
+    names=st.lists(
+        st.tuples(
+            st.sampled_from(["chr1", "1", "chr1_KI270706v1_random", "HLA-A", "x:y", "a b", "", "|"]),
+            st.sampled_from(":-_"),
+            st.sampled_from(["0", "12", "1_0", "1,000", "x", "", "١", "9" * 17]),
+            st.sampled_from("-_:"),
+            st.sampled_from(["2000", "13", "", "1,001"]),
+        ),
+        min_size=1,
+        max_size=4,
+    )
+)
+@settings(max_examples=300, deadline=None)
+def test_quick_split_is_that_of_the_search(names) -> None:
+    texts = ["".join(name) for name in names]
+    quick = intervals._split_plain("\n".join(texts), len(texts))
+    if quick is not None:
+        matches = [intervals.INTERVAL_NAME.fullmatch(text) for text in texts]
+        assert all(matches)
+        assert quick.astype(str).to_numpy().tolist() == [[m[1], str(int(m[2])), str(int(m[3]))] for m in matches]
+
+
+@pytest.mark.parametrize("form", ["{}:{}-{}", "{}-{}-{}", "{}_{}_{}"])
+def test_plain_names_take_the_quick_way(form: str) -> None:
+    names = [form.format("chr1", 10 * i, 10 * i + 5) for i in range(50)]
+    quick = intervals._split_plain("\n".join(names), 50)
+    assert quick is not None
+    assert quick[2].tolist() == [10 * i + 5 for i in range(50)]

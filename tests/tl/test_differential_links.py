@@ -173,7 +173,8 @@ def test_chosen_links_and_links_of_other_objects() -> None:
         KeyError, match=r"`links` is a MuData without uns\['cre_links'\].* Call `scminnet.tl.cre_links` on it first"
     ):
         run(mdata)
-    chosen = pd.concat([links.iloc[[5, 2]], links.iloc[[5]].assign(group="other")])
+    links = links.set_index("gene").loc[["g5", "g2"]].reset_index()
+    chosen = pd.concat([links, links.iloc[[0]].assign(group="other")])
     table = run(mdata, links=chosen)
     assert table["gene"].tolist() == ["g5", "g2"] * 2
     holder = make()

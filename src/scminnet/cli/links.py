@@ -24,11 +24,11 @@ TABLES = {"tsv": "\t", "csv": ","}
 BROWSERS = ("bed", "bedpe", "interact", "biginteract", "longrange")
 
 DESCRIPTION = f"""\
-Correlate genes with the peaks near their transcription starts, over mini-bulks of similar cells.
+Link genes with the peaks near their transcription starts, over mini-bulks of similar cells, the best first.
 
 Needs counts, in the layer "{COUNTS}" or in X, and an embedding of the cells of both modalities
-(`scminnet embed`). The ending of the output tells its format: {", ".join(f".{name}" for name in TABLES)} for a table,
-{", ".join(f".{name}" for name in BROWSERS)} for a genome browser. With .gz behind
+(`scminnet embed`). The ending of the output tells its format: {", ".join(f".{name}" for name in TABLES)} for a table
+sorted by score, {", ".join(f".{name}" for name in BROWSERS)} for a genome browser. With .gz behind
 it, the file is compressed. A pipe or /dev/stdout gets the table as TSV.
 
 examples:
@@ -69,9 +69,9 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--smooth",
         type=at_least(0),
-        default=0,
+        default=20,
         metavar="N",
-        help="sum counts over this many nearest neighbours first (default: %(default)s, do not)",
+        help="sum counts over this many nearest neighbours first; 0: do not (default: %(default)s)",
     )
     parser.add_argument(
         "--upstream",
@@ -87,12 +87,18 @@ def add(commands: Any) -> None:
         metavar="BASES",
         help="correlate peaks up to this far behind a gene's start (default: %(default)s)",
     )
+    parser.add_argument(
+        "--contacts",
+        type=Path,
+        metavar="FILE",
+        help="Hi-C or capture Hi-C: BEDPE with the strength in field 8 (default: a power law of the distance)",
+    )
     add_common(parser, _links)
 
 
 def _links(given: argparse.Namespace) -> dict[str, Any]:
-    check_inputs(given, {"EMBEDDED.h5mu": given.embedded, "--tss": given.tss})
-    inputs = [given.embedded, given.tss]
+    check_inputs(given, {"EMBEDDED.h5mu": given.embedded, "--tss": given.tss, "--contacts": given.contacts})
+    inputs = [given.embedded, given.tss, given.contacts]
     with claimed(given, formats=[*TABLES, *BROWSERS], stream=True, inputs=inputs) as out, quiet(given.threads):
         from scminnet import genomics, tl
         from scminnet._core.values import looks_like_counts
@@ -123,9 +129,9 @@ def _links(given: argparse.Namespace) -> dict[str, Any]:
             layer=layer,
             seed=given.seed,
         )
-        say("correlating ...")
+        say("linking ...")
         window = {"upstream": given.upstream, "downstream": given.downstream}
-        tl.cre_links(bulks, tss, rna=given.rna, atac=given.atac, seed=given.seed, **window)
+        tl.cre_links(bulks, tss, contacts=given.contacts, rna=given.rna, atac=given.atac, seed=given.seed, **window)
         links = bulks.uns["cre_links"]
         out.check_free()
         _write(links, given.out)

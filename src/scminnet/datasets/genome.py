@@ -27,7 +27,7 @@ class Genome(NamedTuple):
     weights: sparse.csr_matrix
 
 
-def draw_genome(rng: np.random.Generator, n_genes: int, n_peaks: int) -> Genome:
+def draw_genome(rng: np.random.Generator, n_genes: int, n_peaks: int, distance_decay: float) -> Genome:
     """Place genes and peaks on a line of bins, which is cut into chromosomes, and draw the links."""
     per_chromosome = -(-n_genes // N_CHROMOSOMES)
     gene_slot = np.arange(n_genes)
@@ -45,7 +45,12 @@ def draw_genome(rng: np.random.Generator, n_genes: int, n_peaks: int) -> Genome:
 
     # all distal bins of all genes in random order, without bins 0 to 2, which are for promoters;
     # a bin that two genes could use goes to the first
-    gene, offset = np.divmod(rng.permutation(n_genes * (DISTAL_BINS - 3)), DISTAL_BINS - 3)
+    order = rng.permutation(n_genes * (DISTAL_BINS - 3))
+    if distance_decay:
+        # draws without replacement, with probabilities that fall with the distance
+        probability = np.tile(np.arange(3.0, DISTAL_BINS), n_genes) ** -distance_decay
+        order = np.argsort(rng.exponential(size=len(order)) / probability)
+    gene, offset = np.divmod(order, DISTAL_BINS - 3)
     candidate = tss_bin[gene] + upstream[gene] * (offset + 3)
     first = np.sort(np.unique(candidate, return_index=True)[1])
     first = first[~np.isin(candidate[first], promoter_bin)][:n_distal]
@@ -54,7 +59,7 @@ def draw_genome(rng: np.random.Generator, n_genes: int, n_peaks: int) -> Genome:
     taken = np.concatenate([promoter_bin, distal_bin])
     free = np.setdiff1d(np.arange((chromosome[-1] + 1) * length), taken)
     bins = np.concatenate([taken, rng.choice(free, n_peaks - len(taken), replace=False)])
-    order = np.argsort(bins)
+    by_place = np.argsort(bins)
 
     width = rng.integers(300, 901, size=n_peaks)
     start = (bins % length) * BIN + (BIN - width) // 2
@@ -70,7 +75,7 @@ def draw_genome(rng: np.random.Generator, n_genes: int, n_peaks: int) -> Genome:
         {"gene": genes.index[regulated], "peak": peaks.index[: len(regulated)], "weight": weight}
     ).sort_values(["gene", "peak"], ignore_index=True)
     by_peak = sparse.csr_matrix((weight, (np.arange(len(regulated)), regulated)), shape=(n_peaks, n_genes))
-    return Genome(genes, peaks.iloc[order], regulation, by_peak[order])
+    return Genome(genes, peaks.iloc[by_place], regulation, by_peak[by_place])
 
 
 def _gene_table(

@@ -41,6 +41,7 @@ def simulate_multiome(
     n_batches: int = 4,
     n_genes: int = 600,
     n_peaks: int = 1500,
+    distance_decay: float = 0.0,
     n_proteins: int = 0,
     n_conditions: int = 1,
     condition_specific: float = 0.0,
@@ -70,6 +71,10 @@ def simulate_multiome(
     n_peaks
         Number of peaks, at most 20 per gene. 40 % are promoters (at most one per gene). 40 % are distal regulators, in
         the 150 kb upstream of their gene's transcription start. The others lie anywhere and regulate nothing.
+    distance_decay
+        Exponent of the power law by which distal regulators become rarer with the distance to their gene. 0: as
+        frequent at any distance. With 1 and five peaks per gene, the share of regulating peaks falls with the distance
+        as in CRISPRi screens of K562: from about 0.6 within 10 kb to 0.03 beyond 100 kb.
     n_proteins
         Number of proteins, at most ``n_genes``. 0: no protein modality. A protein's rate is proportional to that of its
         gene before batch and depth, plus a background that is the same in all cells. Proteins have their own batch
@@ -118,8 +123,8 @@ def simulate_multiome(
     ValueError
         A size is not a whole number or too small; ``n_types`` is below ``n_lineages``, or ``n_cells`` below
         ``n_types``; there are too many peaks per gene, or more proteins than genes; ``condition_specific`` or
-        ``paired`` is not in [0, 1]; ``condition_specific`` is set with a single condition; or ``batch_effect`` is
-        negative or above 5.
+        ``paired`` is not in [0, 1]; ``condition_specific`` is set with a single condition; or ``batch_effect`` or
+        ``distance_decay`` is negative, or ``batch_effect`` above 5.
 
     Examples
     --------
@@ -143,6 +148,7 @@ def simulate_multiome(
         n_peaks=n_peaks,
         n_conditions=n_conditions,
     )
+    check_positive(distance_decay, "distance_decay", minimum=0)
     _check_optional(n_proteins, n_genes, condition_specific, n_conditions, batch_effect, paired)
     rng = np.random.default_rng(seed)
     # separate generators, so that conditions and proteins do not change the other data
@@ -150,7 +156,7 @@ def simulate_multiome(
 
     obs = _cells(rng, n_cells, n_types, n_lineages, n_batches)
     programmes = _programmes(rng, obs)
-    genome = draw_genome(rng, n_genes, n_peaks)
+    genome = draw_genome(rng, n_genes, n_peaks, distance_decay)
     changed = np.zeros(n_cells, dtype=bool)
     if n_conditions > 1:
         condition = condition_rng.permutation(np.arange(n_cells) % n_conditions)

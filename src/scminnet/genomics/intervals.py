@@ -102,6 +102,9 @@ def parse_intervals(peaks: Iterable[str] | pd.DataFrame, *, argument: str = "pea
 def _split(names: pd.Index) -> pd.DataFrame:
     """Split names into chromosome, start and end, as text. Missing if a name does not look like an interval."""
     text = "\n".join(names)
+    plain = _split_plain(text, len(names))
+    if plain is not None:
+        return plain
     # one search over all names is much faster than one per name
     rows = INTERVAL_NAME.findall(text)
     if len(rows) != len(names) or text.count("\n") != max(len(names) - 1, 0):
@@ -134,6 +137,29 @@ def position_fault(start: str, end: str, *, first: int = 0) -> str | None:
     if int(end) > LONGEST:
         return f"has the end {end}, beyond the longest chromosome of SAM files, {LONGEST:,}. Correct the line."
     return f"has the start {start} and the end {end}. Give an end after the start."
+
+
+def _split_plain(text: str, n: int) -> pd.DataFrame | None:
+    """Split n lines that are all of one spelling without other separators; ``None`` where they are not.
+
+    Whole texts are replaced and split, which takes a third of the time of the search.
+    """
+    for first, second in (":-", "--", "__"):
+        if text.count(first) + (text.count(second) if first != second else 0) != 2 * n:
+            continue
+        spaced = text.replace(first, f" {first} ")
+        spaced = spaced if first == second else spaced.replace(second, f" {second} ")
+        words = spaced.replace("\n", " \n ").split(" ")
+        between = {*words[1::6]}, {*words[3::6]}, {*words[5::6], "\n"}
+        if len(words) != 6 * n - 1 or between != ({first}, {second}, {"\n"}):
+            continue
+        start, end = words[2::6], words[4::6]
+        digits = "".join(start) + "".join(end)
+        # longer numbers are no positions, and would not fit
+        if digits.isascii() and digits.isdecimal() and all(start) and all(end) and max(map(len, start + end)) < 16:
+            columns = {0: pd.Series(words[0::6], dtype=object), 1: list(map(int, start)), 2: list(map(int, end))}
+            return pd.DataFrame(columns) if all(words[0::6]) else None
+    return None
 
 
 def overlaps(intervals: pd.DataFrame, others: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:

@@ -9,13 +9,19 @@ import numpy as np
 import pandas as pd
 from mudata import MuData
 
-from scminnet._core.arguments import shorten
+from scminnet._core.arguments import check_choice, shorten
 
 #: Columns that describe the pair of gene and peak, in every table of links.
 PAIR_COLUMNS = ("gene", "peak", "chrom", "start", "end", "tss", "strand", "distance", "promoter")
 
 #: Columns of the table that :func:`scminnet.tl.cre_links` writes.
-LINK_COLUMNS = (*PAIR_COLUMNS, "r", "z", "p", "fdr", "n_bulks", "group")
+LINK_COLUMNS = (
+    *(*PAIR_COLUMNS, "r", "z", "p", "fdr", "n_bulks", "group"),
+    *("r_conditional", "activity", "contact", "contact_share", "abc", "score"),
+)
+
+#: Columns by which links can be ranked, and the columns of these whose values lie in [-1, 1].
+RANKINGS, SHARES = ("score", "abc", "r", "r_conditional", "z", "p", "fdr"), ("score", "abc", "r")
 
 #: ``uns`` key of the table that :func:`scminnet.tl.cre_links` writes.
 LINKS_KEY = "cre_links"
@@ -61,6 +67,15 @@ def link_table(links: Any, columns: Sequence[str], argument: str = "links", *, k
     # categories would sort in their own order
     texts = [column for column in ("gene", "peak", "chrom", "strand", "group") if column in links.columns]
     return links.reset_index(drop=True).astype(dict.fromkeys(texts, str))
+
+
+def ranking(links: pd.DataFrame | MuData, score: str | None, *, key: str = LINKS_KEY) -> str:
+    """Return the column to rank by: ``score`` as given; for ``None`` ``"score"`` if the table has it, or ``"r"``."""
+    if score is not None:
+        check_choice(score, RANKINGS, "score")
+        return score
+    table = links.uns.get(key) if isinstance(links, MuData) else links
+    return "score" if "score" in getattr(table, "columns", ()) else "r"
 
 
 def link_strength(links: pd.DataFrame, score: str, argument: str = "links") -> np.ndarray:

@@ -46,6 +46,9 @@ NARROWEST = 2_000
 
 FAINT = 0.35
 
+#: Widths in points of arcs with the score 0 and 1.
+NARROW, WIDE = 0.5, 2.6
+
 
 class LinkAxes(NamedTuple):
     """The parts of the figure of :func:`links`."""
@@ -93,9 +96,10 @@ def links(
 ) -> LinkAxes:
     """Show a gene's links to peaks on the genome, with each group's accessibility and expression (paper, Fig. 4D).
 
-    At the top, an arc leads from the transcription start to each peak. Its apex and its colour show r. Below are the
-    gene, with an arrow at each start, and the peaks. Each group has a track with the mean accessibility of all peaks of
-    the window, on one scale. Beside it is the gene's expression in the group's bulks, with median and quartiles.
+    At the top, an arc leads from the transcription start to each peak. Its apex and its colour show r, and its width
+    the score, where the links have one. Below are the gene, with an arrow at each start, and the peaks. Each group has
+    a track with the mean accessibility of all peaks of the window, on one scale. Beside it is the gene's expression in
+    the group's bulks, with median and quartiles.
 
     Parameters
     ----------
@@ -241,8 +245,9 @@ def _parts(ax: Axes | None, n_groups: int) -> LinkAxes:
 
 
 def _draw_arcs(axis: Axes, region: Region, colours: ScalarMappable, max_fdr: float) -> None:
-    # the strongest are drawn last
-    table = region.links.sort_values("r", key=np.abs)
+    # the best are drawn last
+    scored = "score" in region.links and bool(region.links["score"].notna().all())
+    table = region.links.sort_values("score") if scored else region.links.sort_values("r", key=np.abs)
     r = table["r"].to_numpy(float)
     tss, middle = table["tss"].to_numpy(float), (table["start"] + table["end"]).to_numpy(float) / 2
     angle = np.linspace(0, np.pi, 61)
@@ -256,7 +261,7 @@ def _draw_arcs(axis: Axes, region: Region, colours: ScalarMappable, max_fdr: flo
             array=r,
             norm=colours.norm,
             cmap=colours.cmap,
-            linewidths=np.where(solid, 1.4, 0.8),
+            linewidths=NARROW + (WIDE - NARROW) * table["score"] if scored else np.where(solid, 1.4, 0.8),
             alpha=np.where(solid, 1.0, FAINT),
         )
     )

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from scipy import sparse
 
 from scminnet._core.arguments import check_choice
 from scminnet._core.matrices import Block
+from scminnet.tl._ranks import compiled, shifted_ranks, untied_pairs
 
 METHODS = ("spearman", "pearson")
 
-#: Compiles plain loops. Not parallel: that would change torch's number of threads.
-compiled = numba.njit(nogil=True, cache=True)
+#: Kendall's tau-b of a gene's values and whether a peak's are not 0.
+KENDALL = "kendall"
 
 
 class Columns(NamedTuple):
@@ -62,11 +63,11 @@ class PairValues:
 
     def correlate(self, rows: np.ndarray) -> Correlated:
         """Correlate every pair over some of the observations."""
-        x, y = prepare(self.genes[rows], self.method), prepare(self.peaks[rows], self.method)
+        x, y = prepare(self.genes[rows], self.method), prepare(self.peaks[rows], self.method, binary=True)
         return Correlated(*correlate_pairs(x, y, self.first, self.second, nonzero=self.nonzero), x, y)
 
 
-def prepare(matrix: Any, method: str) -> Columns:
+def prepare(matrix: Any, method: str, *, binary: bool = False) -> Columns:
     """Make the columns of a matrix ready to be correlated.
 
     Parameters
@@ -74,7 +75,9 @@ def prepare(matrix: Any, method: str) -> Columns:
     matrix
         Observations x features, sparse or dense, finite; negative values are allowed.
     method
-        ``"spearman"`` or ``"pearson"``.
+        ``"spearman"``, ``"pearson"`` or ``"kendall"``.
+    binary
+        With ``"kendall"``: make the columns those of peaks, 1 where they are not 0.
 
     Returns
     -------
@@ -85,14 +88,21 @@ def prepare(matrix: Any, method: str) -> Columns:
     values.eliminate_zeros()
     if not np.issubdtype(values.dtype, np.floating):
         values = values.astype(np.float64)
-    if method == "spearman":
-        values.data = _shifted_ranks(values)
-    return Columns(values, *_moments(values.data, values.indptr, values.shape[0]))
+    if method == KENDALL and binary:
+        values.data = np.ones_like(values.data, dtype=np.float64)
+    elif method != "pearson":
+        values.data = shifted_ranks(values)
+    mean, norm = _moments(values.data, values.indptr, values.shape[0])
+    if method == KENDALL and not binary:
+        # ranks summed over open cells are half the concordant less the discordant pairs: only the divisor differs
+        untied = untied_pairs(values.data, values.indptr, values.shape[0])
+        norm = np.where(norm > 0, np.sqrt(values.shape[0] * untied) / 2, 0)
+    return Columns(values, mean, norm)
 
 
-def check_method(method: str, *, nonzero: bool) -> None:
-    """Raise unless ``method`` is known and goes with ``nonzero``."""
-    check_choice(method, METHODS, "method")
+def check_method(method: str, methods: Sequence[str] = METHODS, *, nonzero: bool) -> None:
+    """Raise unless ``method`` is one of ``methods`` and goes with ``nonzero``."""
+    check_choice(method, methods, "method")
     if nonzero and method != "pearson":
         raise ValueError(
             f"`nonzero` is set with `method`={method!r}, whose ranks are of all observations. "
@@ -104,8 +114,6 @@ def correlate_pairs(
     x: Columns, y: Columns, first: np.ndarray, second: np.ndarray, *, nonzero: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     """Correlate column ``first[k]`` of ``x`` with column ``second[k]`` of ``y``, for each k.
-
-    Pairs of one column of ``x`` should be neighbours: the column is spread out once for each run of them.
 
     Parameters
     ----------
@@ -121,6 +129,12 @@ def correlate_pairs(
     Correlations, float64 in [-1, 1], NaN where a column is constant or, with ``nonzero``, fewer than three rows are
     left. And the number of rows of each, int64.
     """
+    if (np.diff(first) < 0).any():
+        # a column of x is spread out once for each run of its pairs
+        order = np.argsort(first, kind="stable")
+        r, counts = correlate_pairs(x, y, first[order], second[order], nonzero=nonzero)
+        place = np.argsort(order)
+        return r[place], counts[place]
     n = x.values.shape[0]
     if nonzero:
         return _nonzero(*_parts(x), *_parts(y), first, second, n)
@@ -146,39 +160,6 @@ def _parts(columns: Columns) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def _ratio(products: np.ndarray, norms: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(norms > 0, np.clip(products / norms, -1, 1), np.nan)
-
-
-def _shifted_ranks(values: sparse.csc_matrix) -> np.ndarray:
-    """Average ranks of each column's stored values among all its values, less the rank of its zeros."""
-    order = np.empty(values.nnz, dtype=np.int64)
-    for low, high in zip(values.indptr[:-1], values.indptr[1:], strict=True):
-        order[low:high] = values.data[low:high].argsort()
-    return _ranks(values.data, order, values.indptr, values.shape[0])
-
-
-@compiled
-def _ranks(data: np.ndarray, order: np.ndarray, indptr: np.ndarray, n: int) -> np.ndarray:
-    ranks = np.empty(len(data))
-    for column in range(len(indptr) - 1):
-        start, size = indptr[column], indptr[column + 1] - indptr[column]
-        n_zeros = n - size
-        n_negative = 0
-        while n_negative < size and data[start + order[start + n_negative]] < 0:
-            n_negative += 1
-        rank_of_zero = n_negative + (n_zeros + 1) / 2
-        low = 0
-        while low < size:
-            value = data[start + order[start + low]]
-            high = low + 1
-            while high < size and data[start + order[start + high]] == value:
-                high += 1
-            rank = (low + high + 1) / 2 - rank_of_zero
-            if low >= n_negative:
-                rank += n_zeros
-            for i in range(low, high):
-                ranks[start + order[start + i]] = rank
-            low = high
-    return ranks
 
 
 @compiled

@@ -130,13 +130,13 @@ def _anchors(links: pd.DataFrame, evidence: pd.DataFrame, slack: int) -> tuple[n
         for names in (ANCHOR_COLUMNS[:3], ANCHOR_COLUMNS[3:])
     ]
     _check_chromosomes(links["chrom"], pd.concat(anchors)["chrom"])
-    peak, peaks = _distinct(links[["chrom", "start", "end"]])
-    window, windows = _distinct(
+    peak, peaks = distinct(links[["chrom", "start", "end"]])
+    window, windows = distinct(
         pd.DataFrame(
             {"chrom": links["chrom"], "start": (links["tss"] - slack).clip(lower=0), "end": links["tss"] + slack + 1}
         )
     )
-    at_peak, at_start = ([_incidence(places, side) for side in anchors] for places in (peaks, windows))
+    at_peak, at_start = ([incidence(places, side) for side in anchors] for places in (peaks, windows))
     known = (at_start[0] + at_start[1]).getnnz(axis=1)[window] > 0
     joined = (at_peak[0] @ at_start[1].T + at_peak[1] @ at_start[0].T).tocsr()
     return known, np.asarray(joined[peak, window]).ravel() > 0
@@ -157,7 +157,7 @@ def _gene_intervals(
             f"`evidence`: links and evidence have no gene in common. The links have {shorten(pd.unique(of_links))}, "
             f"the evidence {shorten(pd.unique(genes))}. Use one kind of name, symbols or ids, in both."
         )
-    peak, peaks = _distinct(links[["chrom", "start", "end"]])
+    peak, peaks = distinct(links[["chrom", "start", "end"]])
     met, row = overlaps(peaks, intervals)
     pairs = pd.DataFrame({"peak": met, "gene": genes[row], "positive": positive[row]})
     # 1 or 0 where an interval of the gene is overlapped, missing elsewhere
@@ -182,13 +182,13 @@ def _flags(evidence: pd.DataFrame, positive_key: str) -> np.ndarray:
     return flags.to_numpy(bool)
 
 
-def _distinct(places: pd.DataFrame) -> tuple[np.ndarray, pd.DataFrame]:
+def distinct(places: pd.DataFrame) -> tuple[np.ndarray, pd.DataFrame]:
     """Return for each row the number of its interval, and the distinct intervals."""
     groups = places.groupby(list(places.columns), sort=False)
     return groups.ngroup().to_numpy(), places.drop_duplicates(ignore_index=True)
 
 
-def _incidence(places: pd.DataFrame, anchors: pd.DataFrame) -> sparse.csr_matrix:
+def incidence(places: pd.DataFrame, anchors: pd.DataFrame) -> sparse.csr_matrix:
     """Places x anchors: 1 where they share a base."""
     place, anchor = overlaps(places, anchors)
     return sparse.csr_matrix((np.ones(len(place), np.float32), (place, anchor)), shape=(len(places), len(anchors)))

@@ -1,4 +1,4 @@
-"""The pairs of genes and peaks over one group of bulks: which are defined, and how they compare with a null."""
+"""The pairs of genes and peaks over one group of bulks: which are defined, their null, and their score."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ import numpy as np
 import pandas as pd
 
 from scminnet._core.arguments import shorten
+from scminnet._core.matrices import Block
 from scminnet.genomics import gc_content
+from scminnet.tl._activity_contact import abc_share, contact_share, contact_total, link_score, power_law
+from scminnet.tl._conditional import conditional_correlation
+from scminnet.tl._contacts import measured_contact
 from scminnet.tl._correlation import Correlated, PairValues
 from scminnet.tl._null import Pool, matched_null, theoretical_null
 from scminnet.tl._observations import Features, Observations
@@ -94,6 +98,53 @@ def score(
             seed=seed,
         )
     return z, p
+
+
+def read_contact(pairs: pd.DataFrame, starts: pd.DataFrame, contacts: pd.DataFrame | None) -> pd.DataFrame:
+    """Return ``contact`` and ``contact_share`` of each pair, by the power law or by measured ``contacts``."""
+    distance = pairs["distance"].to_numpy()
+    contact = power_law(distance) if contacts is None else measured_contact(pairs, contacts)
+    peaks = pairs[["peak", "chrom", "start", "end"]].drop_duplicates("peak")
+    total = pd.Series(contact_total(peaks, starts), index=peaks["peak"].to_numpy())
+    share = contact_share(contact, distance, total.loc[pairs["peak"]].to_numpy())
+    return pd.DataFrame({"contact": contact, "contact_share": share})
+
+
+def regulation(
+    pairs: pd.DataFrame, correlated: Correlated, values: PairValues, accessibility: Block, contact: pd.DataFrame
+) -> pd.DataFrame:
+    """Score each pair by activity, contact and correlation.
+
+    Parameters
+    ----------
+    pairs
+        ``gene`` as a position.
+    correlated, values
+        The correlations, and the values they were computed from.
+    accessibility
+        Bulks x the peaks in use.
+    contact
+        What :func:`read_contact` returns.
+
+    Returns
+    -------
+    ``r_conditional``, ``activity``, ``contact``, ``contact_share``, ``abc`` and ``score``, one row a pair.
+    """
+    r = correlated.r
+    # over other rows for each pair, so that correlations of peaks are not defined
+    given = r if values.nonzero else conditional_correlation(r, values.first, values.second, correlated.peaks)
+    spread = np.sqrt(np.mean(given[np.isfinite(given)] ** 2)) if np.isfinite(given).any() else 0.0
+    totals = np.asarray(accessibility.sum(axis=0), dtype=np.float64).ravel()
+    of_table = np.unique(values.second[np.isfinite(r)])
+    mean = totals[of_table].mean() if len(of_table) else 0.0
+    activity = totals[values.second] / mean if mean > 0 else np.full(len(pairs), np.nan)
+    activity = np.where(activity >= 0, activity, np.nan)
+    strength = activity * contact["contact"].to_numpy()
+    # pairs without a correlation are no candidates
+    abc = abc_share(np.where(np.isfinite(r), strength, 0), pairs["gene"].to_numpy())
+    evidence = given / spread if spread > 0 else 0.0
+    score = link_score(activity, contact["contact"].to_numpy(), contact["contact_share"].to_numpy(), evidence)
+    return contact.assign(r_conditional=given, activity=activity, abc=abc, score=score)
 
 
 def why_undefined(correlated: Correlated, values: PairValues) -> dict[int, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,9 @@ from scminnet._core.matrices import Block, fold, read_columns
 from scminnet._core.mdata import check_modalities, layer_matrix, layer_names
 from scminnet._core.obs import obs_column
 from scminnet._core.values import check_values
+
+#: Layer of raw counts.
+COUNTS = "counts"
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +81,11 @@ class Observations:
     groups: dict[str, np.ndarray]
     levels: dict[str, np.ndarray]
 
+    def named(self, links: pd.DataFrame) -> pd.DataFrame:
+        """Put the names of genes and peaks in place of their positions."""
+        names = {"gene": self.genes.names, "peak": self.peaks.names}
+        return links.assign(**{column: n.to_numpy(dtype=object)[links[column]] for column, n in names.items()})
+
 
 def read_observations(
     mdata: MuData,
@@ -129,6 +137,27 @@ def read_observations(
         return Features(adata.var, matrices[modality], rows)
 
     return Observations(names, features(rna), features(atac), groups, levels)
+
+
+def read_accessibility(mdata: MuData, atac: str, peaks: Features, chosen: np.ndarray, values: Block) -> Block:
+    """Return some peaks' counts, where the modality has the layer ``"counts"``; otherwise their ``values``."""
+    if COUNTS not in mdata.mod[atac].layers:
+        return values
+    matrix = layer_matrix(mdata, atac, COUNTS, "layer")
+    check_values(matrix, atac, stored=True)
+    return replace(peaks, matrix=matrix).columns(chosen)
+
+
+def by_size(groups: dict[str, np.ndarray], min_bulks: int) -> tuple[dict[str, np.ndarray], dict[str, int]]:
+    """Return the groups with enough bulks, and the sizes of the others; raise when none has enough."""
+    large = {group: rows for group, rows in groups.items() if len(rows) >= min_bulks}
+    if not large:
+        found = ", ".join(f"{group!r} has {len(rows)}" for group, rows in groups.items())
+        raise ValueError(
+            f"`min_bulks` is {min_bulks}, but there are fewer bulks: {found or 'none has a group'}. "
+            "Make more bulks, or lower `min_bulks`, at least 4."
+        )
+    return large, {group: len(rows) for group, rows in groups.items() if group not in large}
 
 
 def _shared_names(mdata: MuData, rna: str, atac: str) -> pd.Index:

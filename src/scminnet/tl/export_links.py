@@ -13,7 +13,7 @@ from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import check_choice
 from scminnet._core.files import atomic_text_file
 from scminnet._core.outputs import check_output, format_of
-from scminnet.genomics.link_table import PROBABILITIES, link_strength, link_table
+from scminnet.genomics.link_table import LINK_COLUMNS, PAIR_COLUMNS, SHARES, link_strength, link_table, ranking
 
 #: UCSC's definition of interact and bigInteract (bed5+13), for ``bedToBigBed -as``.
 INTERACT_AS = """\
@@ -44,17 +44,16 @@ table interact
 #: Colours of links with positive and negative correlation, distinct with any colour vision.
 POSITIVE_COLOR, NEGATIVE_COLOR = "#b2182b", "#2166ac"
 
-SCORES = ("r", "z", *PROBABILITIES)
-
 _NEEDED = ("gene", "peak", "chrom", "start", "end", "tss", "strand", "r")
 
 #: Columns of a table of links that a BEDPE file gets behind its own ten.
-_EXTRAS = ("distance", "promoter", "r", "z", "p", "fdr", "n_bulks", "group")
+#: ``score`` has a place of its own there.
+_EXTRAS = ("distance", "promoter", *LINK_COLUMNS[len(PAIR_COLUMNS) : -1])
 
 
 @check_types
 def export_links(
-    links: pd.DataFrame | MuData, path: str | os.PathLike[str], *, format: str | None = None, score: str = "r"
+    links: pd.DataFrame | MuData, path: str | os.PathLike[str], *, format: str | None = None, score: str | None = None
 ) -> None:
     """Write links for a genome browser.
 
@@ -82,9 +81,10 @@ def export_links(
           ``chrom:start-end,score``, a running number, and ``+`` at the lower end or ``-`` at the upper. Write it
           uncompressed. Then compress and index it with ``bgzip`` and ``tabix -p bed``.
     score
-        Column that fills the formats' scores: ``"r"``, ``"z"``, or -log10 of ``"p"`` or ``"fdr"``. ``bedpe``,
-        ``longrange`` and the interact ``value`` hold it as it is. Scores of BED and interact go from 0 to 1000. They
-        are 1000 times the size of r, or 1000 times the size of another score divided by the largest in the table.
+        Column that fills the formats' scores: ``"score"``, ``"abc"``, ``"r"``, ``"r_conditional"``, ``"z"``, or -log10
+        of ``"p"`` or ``"fdr"``. ``None``: ``"score"``, or ``"r"`` of a table without it. ``bedpe``, ``longrange`` and
+        the interact ``value`` hold it as it is. Scores of BED and interact go from 0 to 1000. They are 1000 times the
+        size of score, abc or r, or 1000 times the size of another column divided by the largest in the table.
 
     Raises
     ------
@@ -108,16 +108,16 @@ def export_links(
     if format is None:
         format = format_of(path, FORMATS, "path", remedy=", or give `format`")
     check_choice(format, FORMATS, "format")
-    check_choice(score, SCORES, "score")
     # its definition is written beside a file
     check_output(path, "path", stream=format != "biginteract")
+    score = ranking(links, score)
     table = link_table(links, [*_NEEDED, score])
     value = link_strength(table, score)
     if not table["strand"].isin(["+", "-"]).all():
         raise ValueError(
             "`links`: column 'strand' holds other values than '+' and '-'. Fill them, or leave these links out."
         )
-    largest = 1.0 if score == "r" else np.abs(value).max() or 1.0
+    largest = 1.0 if score in SHARES else np.abs(value).max() or 1.0
     table = table.assign(
         value=value,
         score=np.rint(1000 * np.clip(np.abs(value) / largest, 0, 1)).astype(np.int64),

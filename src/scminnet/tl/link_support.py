@@ -12,11 +12,9 @@ from mudata import MuData
 from sklearn.metrics import average_precision_score
 
 from scminnet._core.argument_types import check_types
-from scminnet._core.arguments import check_choice, check_count
-from scminnet.genomics.link_table import PROBABILITIES, link_strength, link_table
+from scminnet._core.arguments import check_count
+from scminnet.genomics.link_table import link_strength, link_table, ranking
 from scminnet.tl._evidence import look_up, read_evidence
-
-SCORES = ("r", "z", *PROBABILITIES)
 
 _NEEDED = ("gene", "chrom", "start", "end", "tss", "distance", "r")
 
@@ -52,7 +50,7 @@ def link_support(
     links: pd.DataFrame | MuData,
     evidence: pd.DataFrame | str | os.PathLike[str],
     *,
-    score: str = "r",
+    score: str | None = None,
     bins: Sequence[int] = (0, 10_000, 25_000, 50_000, 100_000),
     slack: int = 1000,
     gene_key: str = "gene",
@@ -80,8 +78,8 @@ def link_support(
           spelling of ``genomics.INTERVAL_COLUMNS``. A link is supported when its peak overlaps one of its gene's
           intervals. Links of genes without any are left out.
     score
-        Column by which links are ranked: ``"r"`` or ``"z"``, the greatest first, or ``"p"`` or ``"fdr"``, the smallest
-        first.
+        Column by which links are ranked: ``"score"``, ``"abc"``, ``"r"``, ``"r_conditional"`` or ``"z"``, the greatest
+        first, or ``"p"`` or ``"fdr"``, the smallest first. ``None``: ``"score"``, or ``"r"`` of a table without it.
     bins
         Ascending edges of the bins of ``|distance|``, in bases, the first 0; the last bin has no upper end.
     slack
@@ -129,7 +127,7 @@ def link_support(
     ...     bulks, "crispr.tsv", gene_key="measuredGeneSymbol", positive_key="Regulated"
     ... )  # doctest: +SKIP
     """
-    check_choice(score, SCORES, "score")
+    score = ranking(links, score)
     table = link_table(links, [*_NEEDED, score])
     edges = _check_bins(bins)
     check_count(slack, "slack", minimum=0)
