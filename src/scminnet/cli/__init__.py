@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import shlex
+import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
@@ -35,4 +37,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for command in (integrate, fit, embed, links, demo):
         command.add(commands)
     given = parser.parse_args(arguments)
+    given.command_line = shlex.join(["scminnet", *(sys.argv[1:] if arguments is None else arguments)])
     return given.run(given)

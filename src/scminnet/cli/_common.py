@@ -26,6 +26,7 @@ def new_command(commands: Any, name: str, *, help: str, description: str) -> arg
 def add_common(parser: argparse.ArgumentParser, run: Callable[[argparse.Namespace], dict[str, Any] | None]) -> None:
     """Add the arguments of every command. ``run`` does the work and returns what is printed as JSON."""
     parser.add_argument("--seed", type=at_least(0), default=0, help="(%(default)s)")
+    parser.add_argument("--no-report", action="store_true", help="write no report.html")
     parser.add_argument("--threads", type=at_least(1), default=1, help="threads of torch and numba (%(default)s)")
     parser.set_defaults(run=lambda given: _run(run, given), parser=parser)
 

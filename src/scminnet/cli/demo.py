@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from scminnet.cli._common import add_common, at_least, check_paths, new_command, quiet, say
+from scminnet.cli.report import write_report
 
 DESCRIPTION = """\
 Train on a reference, embed a query, transfer labels between its modalities, and report accuracy.
@@ -78,11 +80,12 @@ def _demo(given: argparse.Namespace) -> None:
             preset=given.preset,
             progress=not given.no_progress,
             seed=given.seed,
+            page=partial(write_report, given),
         )
     print(report.to_string(index=False, float_format="{:.3f}".format))
     print(
-        f"results are in {given.out.resolve()}: report.csv, query.h5mu, model, "
-        "and umap, confusion and history as .png and .pdf"
+        f"results are in {given.out.resolve()}: {'' if given.no_report else 'report.html, '}report.csv, query.h5mu, "
+        "model, and umap, confusion and history as .png and .pdf"
     )
 
 
@@ -97,9 +100,11 @@ def _demo_unpaired(given: argparse.Namespace) -> None:
             max_epochs=given.max_epochs,
             progress=not given.no_progress,
             seed=given.seed,
+            page=partial(write_report, given),
         )
     print(report.to_string(index=False, float_format="{:.3f}".format))
     print(
-        f"results are in {given.out.resolve()}: report.csv, integrated.h5mu, model, and figures: "
+        f"results are in {given.out.resolve()}: {'' if given.no_report else 'report.html, '}report.csv, "
+        "integrated.h5mu, model, and figures: "
         "embedding, confusion and history as .png and .pdf"
     )

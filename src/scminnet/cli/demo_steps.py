@@ -104,6 +104,7 @@ def run(
     preset: str = "default",
     progress: bool = True,
     seed: int = 0,
+    page: Callable[..., None],
 ) -> pd.DataFrame:
     """Train on the reference, embed the query, transfer labels between its modalities, measure, and write everything.
 
@@ -121,6 +122,8 @@ def run(
         As in :class:`~scminnet.MinNet` and its ``train``.
     progress
         Show progress bars.
+    page
+        Function that writes the report of a MuData, with what is known as keywords.
 
     Returns
     -------
@@ -167,4 +170,5 @@ def run(
         "history": pl.history(model),
     }
     write_figures(drawn, folder)
+    page(query, model=model, labels_key=labels_key, batch_key=batch_key)
     return report

@@ -51,11 +51,12 @@ def run(
     max_epochs: int | None = None,
     progress: bool = True,
     seed: int = 0,
+    page: Callable[..., None],
 ) -> pd.DataFrame:
     """Simulate, integrate as ``scminnet integrate`` does, measure, and write everything. Return the report."""
     cells, truth = simulate_unpaired(n_cells, seed)
     folder.mkdir(parents=True, exist_ok=True)
-    integrate(
+    done = integrate(
         cells,
         MODALITIES,
         folder,
@@ -79,6 +80,8 @@ def run(
         title="labels from rna to atac",
     )
     write_figures({"confusion": axes}, folder / "figures")
+    measured.uns[TRANSFERRED] = cells.uns[TRANSFERRED]
+    page(measured, model=done.model, diagnosis=done.diagnosis, labels_key="cell_type", batch_key="batch")
     return report
 
 

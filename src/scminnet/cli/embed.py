@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from scminnet.cli._common import add_common, add_output, check_paths, new_command, quiet, say
+from scminnet.cli.report import write_report
 
 #: Column of ``obs`` for the predicted cell types.
 PREDICTED = "predicted_label"
@@ -59,6 +60,7 @@ def _embed(given: argparse.Namespace) -> dict[str, Any]:
         say("writing ...")
         with atomic_path(given.out) as partial:
             query.write(partial)
+        write_report(given, query, model=model, diagnosis=diagnosis, predicted_key=PREDICTED)
     return {
         "out": str(given.out.resolve()),
         "cells": {m: query.mod[m].n_obs for m in shared},

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from scminnet.cli._common import add_common, add_output, at_least, check_paths, new_command, quiet, say
+from scminnet.cli.report import write_report
 
 DESCRIPTION = """\
 Train a model on paired, annotated cells.
@@ -81,6 +82,9 @@ def _fit(given: argparse.Namespace) -> dict[str, Any]:
         )
         with atomic_path(given.out) as partial:
             model.save(str(partial))
+        if not given.no_report:
+            model.embed()
+            write_report(given, model)
     return {
         "model": str(given.out.resolve()),
         "cells": mdata.n_obs,

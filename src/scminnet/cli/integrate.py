@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from scminnet.cli._common import add_common, add_output, at_least, check_paths, new_command, quiet, say
+from scminnet.cli.report import write_report
 
 DESCRIPTION = """\
 Integrate cells of two or more modalities. No paired cells are needed.
@@ -23,7 +24,7 @@ examples:
   scminnet integrate cells.h5mu --modalities rna adt --labels-key cell_type --batch-key donor -o out
   scminnet integrate rna.h5ad atac.h5ad --modalities rna atac --tss genes.gtf.gz -o out
 
-OUT holds integrated.h5mu, model, figures and result.json.
+OUT holds report.html, integrated.h5mu, model, figures and result.json.
 """
 
 KINDS = ("genes", "peaks", "proteins")
@@ -136,4 +137,5 @@ def _integrate(given: argparse.Namespace) -> dict[str, Any]:
             )
             result = steps.as_result(done, given.out.resolve())
             steps.write_result(result, partial)
+        write_report(given, done.cells, model=done.model, diagnosis=done.diagnosis)
     return result

@@ -8,6 +8,7 @@ from typing import Any
 
 from scminnet.cli._common import add_common, add_output, at_least, check_paths, new_command, quiet, say
 from scminnet.cli.embed import PREDICTED
+from scminnet.cli.report import write_report
 
 #: Layer that is used instead of X if a modality has it.
 COUNTS = "counts"
@@ -92,6 +93,7 @@ def _links(given: argparse.Namespace) -> dict[str, Any]:
         else:
             with atomic_text_file(given.out) as file:
                 links.to_csv(file, sep="\t", index=False)
+        write_report(given, mdata, bulks=bulks, modalities=modalities, predicted_key=given.groupby)
     return {
         "out": str(given.out.resolve()),
         "links": len(links),
