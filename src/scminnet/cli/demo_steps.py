@@ -36,6 +36,17 @@ class Job(NamedTuple):
     batch_key: str | None
 
 
+class Measured(NamedTuple):
+    """What was done."""
+
+    report: pd.DataFrame
+    """Measures, as of :func:`scminnet.metrics.integration_report`."""
+    cells: MuData
+    """The measured cells."""
+    known: dict[str, Any]
+    """What else :func:`scminnet.report` needs."""
+
+
 def simulated_job(n_cells: int, seed: int) -> Job:
     """Simulate a paired reference of two batches and a query of two other batches, RNA and ATAC."""
     mdata = datasets.simulate_multiome(n_cells, seed=seed)
@@ -105,7 +116,7 @@ def run(
     preset: str = "default",
     progress: bool = True,
     seed: int = 0,
-) -> pd.DataFrame:
+) -> Measured:
     """Train on the reference, embed the query, transfer labels between its modalities, measure, and write everything.
 
     The model is trained with the query if the preset allows it.
@@ -122,10 +133,6 @@ def run(
         As in :class:`~scminnet.MinNet` and its ``train``.
     progress
         Show progress bars.
-
-    Returns
-    -------
-    The report of the query.
     """
     reference, query, modalities, labels_key, batch_key = job
     say(f"reference: {reference.n_obs:,} paired cells; query: {query.n_obs:,} cells")
@@ -174,4 +181,4 @@ def run(
         "history": pl.history(model),
     }
     write_figures(drawn, folder)
-    return report
+    return Measured(report, query, {"model": model, "labels_key": labels_key, "batch_key": batch_key})
