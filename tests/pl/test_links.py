@@ -9,7 +9,8 @@ from matplotlib.text import Annotation
 from mudata import MuData, read_h5mu
 
 from scminnet import pl
-from scminnet.pl.links import NEGATIVE, NOT_SIGNIFICANT, POSITIVE
+from scminnet.pl._region import NEGATIVE, NOT_SIGNIFICANT, POSITIVE
+from scminnet.pl.links import NARROW, WIDE
 
 
 @pytest.fixture
@@ -65,6 +66,21 @@ def test_each_link_has_an_arc_from_the_start_to_the_peak(bulks: MuData, gene: st
     assert len(axes.gene.collections[0].get_paths()) == len(table)
     names = [text.get_text() for text in axes.arcs.get_legend().get_texts()]
     assert names == ["positive", "negative", "FDR > 0.05"]
+
+
+def test_the_better_its_score_the_wider_a_link(bulks: MuData, gene: str) -> None:
+    arcs = pl.links(bulks, gene).arcs.collections[0]
+    table = rows(bulks, gene)
+    # by the apex, which is r
+    width = dict(
+        zip([round(s[np.abs(s[:, 1]).argmax(), 1], 6) for s in arcs.get_segments()], arcs.get_linewidths(), strict=True)
+    )
+    by_score = [width[round(r, 6)] for r in table.sort_values("score")["r"]]
+    assert by_score == sorted(by_score)
+    np.testing.assert_allclose(sorted(width.values()), np.sort(NARROW + (WIDE - NARROW) * table["score"]))
+    # a table without scores has two widths
+    bulks.uns["cre_links"] = bulks.uns["cre_links"].drop(columns="score")
+    assert set(pl.links(bulks, gene).arcs.collections[0].get_linewidths()) == {0.8, 1.4}
 
 
 def test_links_that_were_not_tested_are_not_grey(bulks: MuData, gene: str) -> None:

@@ -24,11 +24,11 @@ def shown_cells(
     mdata: MuData,
     modalities: Sequence[str],
     columns: Iterable[str],
-    numbers: Iterable[str],
     use_rep: str,
     *,
     known: str | None,
-    unlabeled: Sequence[str],
+    unlabeled: Sequence[str] = (),
+    numbers: Iterable[str] = (),
     seed: int,
 ) -> MuData:
     """Return a MuData of its own with the embeddings, the UMAP if there is one, and some columns of ``obs``.
@@ -41,14 +41,14 @@ def shown_cells(
         Modalities with the embedding.
     columns
         Columns of ``obs`` with categories, of the MuData or of modalities.
-    numbers
-        Columns of the modalities' ``obs`` with numbers.
     use_rep
         Key of the embeddings.
     known
         Column of known types, see :func:`known_types`.
     unlabeled
         Categories of cells without a type.
+    numbers
+        Columns of the modalities' ``obs`` with numbers.
     seed
         Seed of the draw, where a modality has more than ``MAX_CELLS`` cells.
     """

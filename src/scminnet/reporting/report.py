@@ -135,7 +135,7 @@ def report(
         columns = [c for c in columns if c in mdata.obs or any(c in mdata.mod[m].obs for m in modalities)]
         confidence = [c for c in confidence if any(c in mdata.mod[m].obs for m in modalities)]
         shown = shown_cells(
-            mdata, modalities, columns, confidence, use_rep, known=truth_key, unlabeled=unlabeled, seed=seed
+            mdata, modalities, columns, use_rep, known=truth_key, unlabeled=unlabeled, numbers=confidence, seed=seed
         )
         color = [c for c in columns if c in named]
         color += [MODALITY, *(c for c in columns if c not in named), *confidence]
