@@ -30,7 +30,7 @@ def test_every_command_writes_a_report(tmp_path, files: Path, run, command: str)
     page = place(command, out)
     assert f"report: {page}" in err
     html = page.read_text()
-    assert html.startswith("<!doctype html>")
+    assert html.startswith("<!DOCTYPE html>")
     assert f"scminnet {command}" in html
     assert {p.name for p in tmp_path.iterdir()} == {out.name, page.name if page.parent == tmp_path else out.name}
 
@@ -59,7 +59,7 @@ def test_a_report_is_replaced_when_asked_and_only_by_a_complete_one(tmp_path, fi
     page.write_text("old")
     assert run(*arguments("links", files, out), "--overwrite")[0] == 0
     new = page.read_bytes()
-    assert new.startswith(b"<!doctype html>")
+    assert new.startswith(b"<!DOCTYPE html>")
 
     def half(data, path, **known):
         Path(path).write_text("half")

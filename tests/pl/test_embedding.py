@@ -342,7 +342,7 @@ def test_a_number_lies_among_its_own_cells_or_is_left_out() -> None:
 
 
 def test_more_arguments_are_checked(embedded: MuData) -> None:
-    with pytest.raises(TypeError, match=r"`modalities` is the text 'type'.*`color='type'`"):
+    with pytest.raises(TypeError, match=r"`modalities` is the text 'type'. Give a list of texts"):
         pl.embedding(embedded, "type")
     with pytest.raises(KeyError, match="`color` is 'CD4', which is not a column .*nor one of their features"):
         pl.embedding(embedded, color="CD4")

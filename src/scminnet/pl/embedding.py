@@ -133,11 +133,6 @@ def embedding(
         is unknown. ``ax`` does not hold one Axes for each of ``color``. ``save`` is no path of a figure.
     """
     check_mudata(mdata)
-    if isinstance(modalities, str):
-        raise TypeError(
-            f"`modalities` is the text {modalities!r}. Give a list of modalities, or leave it out and name what to "
-            f"colour by as `color={modalities!r}`."
-        )
     shown = embedded_modalities(mdata, use_rep) if modalities is None else list(modalities)
     check_modalities(mdata, shown)
     names = [color] if isinstance(color, str) else list(color)
