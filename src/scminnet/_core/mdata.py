@@ -36,7 +36,7 @@ def computable_matrices(mdata: MuData) -> Iterator[None]:
     before = [
         (store, key, store[key] if key is not None else store.X)
         for adata in mdata.mod.values()
-        for store, key in [(adata, None), *((adata.layers, name) for name in adata.layers)]
+        for store, key in [(adata, None), *((adata.layers, name) for name in adata.layers if name is not None)]
     ]
     changed = [(*place, matrix) for *place, matrix in before if matrices.computable(matrix) is not matrix]
     try:
@@ -132,7 +132,7 @@ def layer_matrix(mdata: MuData, modality: str, layer: str | None, argument: str 
     if layer not in adata.layers:
         raise ValueError(
             f"`{argument}` names {layer!r} for modality {modality!r}, which has layers "
-            f"[{shorten(adata.layers)}]. Name one of these, or None for X."
+            f"[{shorten([name for name in adata.layers if name is not None])}]. Name one of these, or None for X."
         )
     check_sparse(adata.layers[layer], f"layer {layer!r} of modality {modality!r}")
     return matrices.computable(adata.layers[layer])
