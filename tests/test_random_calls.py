@@ -461,7 +461,9 @@ def random_calls(world: World, n_calls: int, seed: int) -> list[str]:
         if name in FORMS:
             for adata in current[name].mod.values():
                 adata.X = FORMS[name](adata.X)
-                adata.layers = {layer: FORMS[name](matrix) for layer, matrix in adata.layers.items()}
+                # anndata 0.13 counts X among the layers, under the name None
+                for layer in filter(None, list(adata.layers)):
+                    adata.layers[layer] = FORMS[name](adata.layers[layer])
             # a copy is registered no longer, but under the same number
             current[name].uns.pop("_scvi_uuid", None)
             with warnings.catch_warnings():
