@@ -5,7 +5,6 @@ Faults special to a function are tested beside its other tests; those of the mod
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import re
 import warnings
@@ -20,6 +19,8 @@ from scipy import sparse
 
 import scminnet as mn
 from scminnet.datasets import simulate_multiome
+
+from .fingerprint import fingerprint
 
 TSS = pd.DataFrame({"gene": ["g"], "chrom": ["chr1"], "tss": [1], "strand": ["+"]})
 
@@ -211,29 +212,6 @@ def source() -> MuData:
         adata.obsm["X_minnet"] = rng.normal(size=(adata.n_obs, 4)).astype(np.float32)
     mdata.obs["condition"] = np.where(np.arange(mdata.n_obs) % 2, "a", "b")
     return mdata
-
-
-def fingerprint(thing: Any) -> Any:
-    """Stand for all that a MuData holds."""
-    if isinstance(thing, MuData) or hasattr(thing, "obs_names"):
-        parts = {name: getattr(thing, name) for name in ("obs", "var", "uns")}
-        parts |= {
-            f"{name}/{key}": value
-            for name in ("obsm", "varm", "obsp", "layers", "mod")
-            for key, value in dict(getattr(thing, name, None) or {}).items()
-        }
-        if not isinstance(thing, MuData):
-            parts["X"] = thing.X
-        return {name: fingerprint(part) for name, part in parts.items()}
-    if isinstance(thing, Mapping):
-        return {key: fingerprint(value) for key, value in thing.items()}
-    if isinstance(thing, pd.DataFrame):
-        return thing.to_csv()
-    if sparse.issparse(thing):
-        thing = thing.toarray()
-    if isinstance(thing, np.ndarray):
-        return thing.shape, str(thing.dtype), hashlib.md5(str(thing.tolist()).encode()).hexdigest()
-    return repr(thing)
 
 
 def promised(function: Callable[..., Any], error: type[Exception]) -> bool:

@@ -4,9 +4,9 @@ Run from the root of the repository::
 
     python -m benchmarks.downstream.link_score --seeds 3
 
-The exponent of the activity, the penalty of the conditional correlation and the weight of the correlation were chosen
-on seeds 0 and 1, so by default seeds 2 to 4 are measured. It writes ``link_score.csv`` (one row a seed, setting and
-measure) and ``link_score.md``.
+The penalty of the conditional correlation and the weight of the correlation were chosen on seeds 0 and 1, so by default
+seeds 2 to 4 are measured. The exponent of the activity was changed after these had been seen. It writes
+``link_score.csv`` (one row a seed, setting and measure) and ``link_score.md``.
 """
 
 from __future__ import annotations
@@ -105,7 +105,8 @@ def write(rows: pd.DataFrame) -> None:
 PAGE = """# The score of links, on simulated truth
 
 Simulated cells ({n_cells:,}, {n_genes} genes, {n_peaks:,} peaks); half of the batches are the paired reference, the
-others the query. {n_seeds} seeds that no constant was chosen on, mean ± standard deviation. Written by
+others the query. {n_seeds} seeds, mean ± standard deviation. The
+exponent of the activity was changed after these had been seen. Written by
 `python -m benchmarks.downstream.link_score`. Bulks are of the query's cells, whose modalities were embedded apart and
 taken for cells of their own, unless "paired".
 

@@ -165,7 +165,7 @@ def test_fit_with_a_query_in_view(tmp_path, paired_file: Path, fitted: Path, cap
 
 def test_labels_that_look_missing_are_warned_of_once_and_can_be_named(tmp_path, paired_file: Path, capsys) -> None:
     mdata = mudata.read_h5mu(paired_file)
-    labels = mdata.obs["cell_type"].astype(object).to_numpy()
+    labels = mdata.obs["cell_type"].astype(object).to_numpy().copy()
     labels[:10], labels[10:20] = "nan", "unassigned"
     mdata.obs["cell_type"] = labels
     path = tmp_path / "nan.h5mu"

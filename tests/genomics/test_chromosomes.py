@@ -83,7 +83,7 @@ BAD = [
 def test_what_is_wrong_is_counted(ours: dict, theirs: dict, kind: type[Exception], match: str) -> None:
     context = pytest.warns(UserWarning, match=match) if kind is UserWarning else pytest.raises(ValueError, match=match)
     with context as caught:
-        check_chromosomes(*sides(ours, theirs), argument="tss", stacklevel=2)
+        check_chromosomes(*sides(ours, theirs), argument="tss")
     assert "`tss`: " in str(caught[0].message if kind is UserWarning else caught.value)
 
 

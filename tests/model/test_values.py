@@ -39,7 +39,7 @@ def test_a_modality_that_does_not_vary_among_the_training_cells_is_named() -> No
 
 def test_a_training_that_diverges_is_an_error(reference: MuData) -> None:
     model = MinNet(setup(reference), n_components=10)
-    with pytest.raises(ValueError, match=r"`plan_kwargs`: the training diverged, .*lower `lr`"):
+    with pytest.raises(ValueError, match=r"`plan_kwargs`: the training diverged, .*Lower `lr`"):
         model.train(max_epochs=20, plan_kwargs={"lr": 1e25}, **QUIET)
     assert not model.is_trained
     with pytest.raises(RuntimeError, match="not trained"):

@@ -303,7 +303,8 @@ def test_a_chosen_gene_has_the_same_r_and_z_as_among_all(monkeypatch) -> None:
     every = links_of(mdata, mdata.uns["tss"], null="matched")
     one = links_of(mdata, mdata.uns["tss"], ["g7"], null="matched")
     expected = every[every["gene"] == "g7"].reset_index(drop=True)
-    of_all = ["p", "fdr", "score"]
+    # activity is relative to the mean of the compared peaks
+    of_all = ["p", "fdr", "activity", "score"]
     pd.testing.assert_frame_equal(by_place(one).drop(columns=of_all), by_place(expected).drop(columns=of_all))
     other = links_of(mdata, mdata.uns["tss"], ["g7"], null="matched", seed=1)
     assert (by_place(other)["z"] != by_place(one)["z"]).all()
@@ -386,7 +387,7 @@ def with_other_style(mdata: MuData) -> None:
         (None, {"layer": {"adt": "counts"}}, ValueError, "`layer` names the modalities 'adt'"),
         (None, {"upstream": -1}, ValueError, "`upstream` is -1"),
         (None, {"downstream": 0.5}, ValueError, "`downstream` is 0.5"),
-        (None, {"method": "kendall"}, ValueError, "`method` is 'kendall'. Choose one of 'spearman', 'pearson'"),
+        (None, {"method": "cosine"}, ValueError, "`method` is 'cosine'. Choose one of 'spearman', 'pearson'"),
         (None, {"nonzero": True}, ValueError, "`nonzero` is set with `method`='spearman'.*'pearson'"),
         (None, {"null": "none"}, ValueError, "`null` is 'none'"),
         (
@@ -402,7 +403,7 @@ def with_other_style(mdata: MuData) -> None:
         (None, {"min_bulks": 25}, ValueError, "`min_bulks` is 25, but there are fewer bulks: 'all' has 24"),
         (None, {"groupby": "type", "min_bulks": 14}, ValueError, "`min_bulks` is 14.*'t1' has 12, 't2' has 12"),
         (None, {"groupby": "donor"}, KeyError, "`groupby` is 'donor'"),
-        (None, {"genes": "A"}, TypeError, "`genes` is 'A'. Give a list"),
+        (None, {"genes": "A"}, TypeError, "`genes` is the text 'A'. Give a list"),
         (None, {"genes": ["nobody", "G"]}, ValueError, "`genes`: no gene is both .*those asked for .'nobody', 'G'"),
         (None, {"genes": ["E"]}, ValueError, "none of its 1 genes has one of the peaks in its windows"),
         (None, {"tss": "none.gtf"}, FileNotFoundError, "none.gtf"),

@@ -13,12 +13,18 @@ from types import ModuleType
 from typing import Any
 
 import mudata
+from anndata import AnnData
 from mudata import MuData
 
 
 def replace_mudata(mdata: MuData, other: MuData) -> None:
     """Replace the content of ``mdata`` by that of ``other``, in place. MuData has no public function for this."""
     mdata._init_as_actual(other)
+
+
+def named_layers(adata: AnnData) -> dict[str, Any]:
+    """Return the layers by name. anndata 0.13 counts X among them, under the name ``None``."""
+    return {name: layer for name, layer in adata.layers.items() if name is not None}
 
 
 @contextmanager

@@ -26,14 +26,8 @@ def atomic_text_file(path: str | os.PathLike[str]) -> Iterator[TextIO]:
     Parameters
     ----------
     path
-        File to write or replace, see :func:`atomic_binary_file`. A name that ends in ``.gz`` is compressed.
-
-    Raises
-    ------
-    FileNotFoundError
-        The folder does not exist.
-    IsADirectoryError
-        ``path`` is a folder.
+        File to write or replace. It, and what is raised, is as in :func:`atomic_binary_file`. A name that ends in
+        ``.gz`` is compressed.
     """
     with atomic_binary_file(path) as sink:
         # neither name nor time: equal tables are equal files

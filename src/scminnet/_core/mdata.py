@@ -10,6 +10,7 @@ from mudata import MuData
 
 from scminnet._core import matrices
 from scminnet._core.arguments import shorten
+from scminnet._core.compat import named_layers
 from scminnet._core.sparse_structure import check_sparse
 
 
@@ -36,7 +37,7 @@ def computable_matrices(mdata: MuData) -> Iterator[None]:
     before = [
         (store, key, store[key] if key is not None else store.X)
         for adata in mdata.mod.values()
-        for store, key in [(adata, None), *((adata.layers, name) for name in adata.layers)]
+        for store, key in [(adata, None), *((adata.layers, name) for name in named_layers(adata))]
     ]
     changed = [(*place, matrix) for *place, matrix in before if matrices.computable(matrix) is not matrix]
     try:
@@ -69,7 +70,7 @@ def check_not_view(mdata: MuData, argument: str = "mdata") -> None:
 
 def check_copyable(mdata: MuData, *, copy: bool) -> None:
     """Raise if a copy is requested of data on disk, because it would read everything into memory."""
-    stored = [m for m, a in mdata.mod.items() if any(map(matrices.on_disk, (a.X, *a.layers.values())))]
+    stored = [m for m, a in mdata.mod.items() if any(map(matrices.on_disk, (a.X, *named_layers(a).values())))]
     if copy and stored:
         raise ValueError(
             f"`copy` is set, but {shorten(stored)} is on disk and can not be copied in memory. "
@@ -126,13 +127,13 @@ def layer_matrix(mdata: MuData, modality: str, layer: str | None, argument: str 
     adata = mdata.mod[modality]
     if layer is None:
         if adata.X is None:
-            raise ValueError(f"modality {modality!r} has no X. Name one of its layers: {shorten(adata.layers)}.")
+            raise ValueError(f"modality {modality!r} has no X. Name one of its layers: {shorten(named_layers(adata))}.")
         check_sparse(adata.X, f"X of modality {modality!r}")
         return matrices.computable(adata.X)
     if layer not in adata.layers:
         raise ValueError(
             f"`{argument}` names {layer!r} for modality {modality!r}, which has layers "
-            f"[{shorten(adata.layers)}]. Name one of these, or None for X."
+            f"[{shorten(named_layers(adata))}]. Name one of these, or None for X."
         )
     check_sparse(adata.layers[layer], f"layer {layer!r} of modality {modality!r}")
     return matrices.computable(adata.layers[layer])

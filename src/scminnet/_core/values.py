@@ -11,7 +11,6 @@ from scipy import sparse
 
 from scminnet._core import matrices
 from scminnet._core.arguments import shorten
-from scminnet._core.sparse_structure import check_sparse
 from scminnet._core.user_warnings import warn
 
 #: Largest size of a value: the sum of its squares over 10^8 cells fits into float32. Nothing measured is larger.
@@ -70,7 +69,7 @@ def check_values(
     Parameters
     ----------
     matrix
-        The matrix.
+        The matrix, of sound structure (``check_sparse``), as :func:`~scminnet._core.mdata.layer_matrix` returns it.
     modality
         Its modality, for error messages.
     names
@@ -81,7 +80,6 @@ def check_values(
         Accept a matrix on disk or a dask array, which is read once.
     """
     _check_kind(matrix, modality, stored=stored)
-    check_sparse(matrix, f"the matrix of modality {modality!r}")
     # rows of a lazy product are sums of rows, so it is enough to check the rows
     source = matrices.product_source(matrix)
     values = matrices.fold(_summarise_block, _merge_summaries, source)

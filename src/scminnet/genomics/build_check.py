@@ -53,7 +53,8 @@ def promoters(peaks: pd.DataFrame, starts: pd.DataFrame) -> Promoters:
     of_chrom = dict(tuple(pd.Series(middle).groupby(peaks["chrom"].astype(str).to_numpy())))
     at_start: list[np.ndarray] = []
     elsewhere: list[np.ndarray] = []
-    for chrom, tss in starts.drop_duplicates(["chrom", "tss"]).groupby(starts["chrom"].astype(str))["tss"]:
+    places_of_starts = pd.DataFrame({"chrom": starts["chrom"].astype(str).to_numpy(), "tss": starts["tss"].to_numpy()})
+    for chrom, tss in places_of_starts.drop_duplicates().groupby("chrom")["tss"]:
         if chrom not in of_chrom:
             continue
         places = np.sort(of_chrom[chrom].to_numpy())

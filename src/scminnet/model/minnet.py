@@ -45,7 +45,7 @@ class MinNet(SiameseTrainingMixin, DiagnoseMixin, EmbeddingMixin, QueryMixin, Sa
     n_layers
         Hidden layers of each modality. The output of each layer after the first is added to its input.
     n_latent
-        Dimensions of the embedding.
+        Dimensions of the embedding. If cells are coupled in training, ``n_canonical`` components stand beside them.
     activation
         ``"tanh"``, ``"sigmoid"``, ``"relu"`` or ``"gelu"``.
     hidden_dropout

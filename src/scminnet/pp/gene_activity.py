@@ -146,7 +146,7 @@ def gene_activity(
     if fragments is None:
         _check_unused({"batch_key": batch_key, "barcode_key": barcode_key}, "`fragments` is not given")
         counts = layer_matrix(mdata, atac, layer, "layer")
-        found = _check_counts(mdata, atac, layer)
+        found = _check_counts(counts, mdata.mod[atac], atac)
         peaks = parse_intervals(mdata.mod[atac].var, argument=f"mdata[{atac!r}].var")
         check_chromosomes(ByChromosome.of("peaks", "peaks", peaks["chrom"]), annotated, argument="tss")
         counted, sums = "peaks", _sum_peaks(counts, peaks, weigh)
@@ -206,11 +206,9 @@ def _sum_peaks(counts: Any, peaks: pd.DataFrame, weigh: Callable[[pd.DataFrame],
     return Sums(sums, np.diff(weights.indptr), peaks["chrom"].value_counts())
 
 
-def _check_counts(mdata: MuData, atac: str, layer: str | None) -> Values:
+def _check_counts(counts: Any, adata: AnnData, atac: str) -> Values:
     """Raise if the values can not be summed as counts."""
-    adata = mdata.mod[atac]
-    names = adata.obs_names, adata.var_names
-    return check_values(layer_matrix(mdata, atac, layer, "layer"), atac, names, counts_for="Gene activity")
+    return check_values(counts, atac, (adata.obs_names, adata.var_names), counts_for="Gene activity")
 
 
 def _check_unused(arguments: Mapping[str, Any], reason: str) -> None:

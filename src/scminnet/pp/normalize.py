@@ -16,6 +16,7 @@ from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import check_choice, check_positive, shorten
 from scminnet._core.matrices import computable
 from scminnet._core.mdata import check_modalities, check_mudata, check_not_view, copied
+from scminnet._core.sparse_structure import check_sparse
 from scminnet._core.values import check_values, holds_whole_numbers, nonzero_values
 from scminnet.pp._kinds import GENES, PEAKS, PROTEINS, resolve_kinds
 
@@ -139,6 +140,7 @@ def _check_counts(adata: AnnData, modality: str, counts_layer: str) -> None:
         )
     if adata.X is None:
         raise ValueError(f"modality {modality!r} has no X. Put its counts there.")
+    check_sparse(adata.X, f"X of modality {modality!r}")
     if counts_layer in adata.layers and not _equal(adata.layers[counts_layer], adata.X):
         raise ValueError(
             f"`counts_layer` is {counts_layer!r}, a layer of modality {modality!r} with values different from X, "

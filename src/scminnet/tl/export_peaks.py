@@ -38,8 +38,8 @@ def export_peaks(
         that a symbolic link names is replaced. A named pipe or a device is written to.
     background
         A table of intervals to compare with, e.g. ``mdata["atac"].var``. Those that are not among ``peaks`` are written
-        to ``{path without its end}.background{end}``. Use it as in ``findMotifsGenome.pl peaks.bed hg38 out -size given
-        -bg peaks.background.bed``.
+        beside ``path``, with ``.background`` before the end of the name. Use this file as in ``findMotifsGenome.pl
+        peaks.bed hg38 out -size given -bg peaks.background.bed``.
 
     Raises
     ------
@@ -52,8 +52,7 @@ def export_peaks(
     OSError
         The folder is read-only or full, or ``path`` is a socket.
     ValueError
-        The name ends in neither ``.bed`` nor ``.bed.gz``. Intervals do not parse, there are none, or the background
-        holds no other interval than the peaks.
+        The end of the name is another. Intervals do not parse, or there are none, also in the background alone.
 
     Examples
     --------

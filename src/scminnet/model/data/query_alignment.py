@@ -41,7 +41,7 @@ def align_features(adata: AnnData, features: pd.Index) -> AnnData:
         X=None if adata.X is None else moved(adata.X),
         obs=adata.obs.copy(),
         var=adata.var.reindex(features),
-        layers={name: moved(layer) for name, layer in adata.layers.items() if name is not None},
+        layers={name: moved(layer) for name, layer in compat.named_layers(adata).items()},
         obsm=dict(adata.obsm),
         obsp=dict(adata.obsp),
         uns=dict(adata.uns),
@@ -49,7 +49,7 @@ def align_features(adata: AnnData, features: pd.Index) -> AnnData:
 
 
 def _copy_unless_stored(adata: AnnData) -> AnnData:
-    stored = any(map(matrices.on_disk, (adata.X, *adata.layers.values())))
+    stored = any(map(matrices.on_disk, (adata.X, *compat.named_layers(adata).values())))
     return adata if stored else adata.copy()
 
 

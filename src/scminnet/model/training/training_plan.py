@@ -24,8 +24,8 @@ def check_weights(module: torch.nn.Module) -> None:
 def _diverged(found: str) -> str:
     """Return the text of the error of a training that diverged."""
     return (
-        f"`plan_kwargs`: the training diverged, {found}, so the model can not be used. Make a new model, and lower "
-        "`lr`, or leave the changes to the losses out."
+        f"`plan_kwargs`: the training diverged, {found}. The model is as before. Lower `lr`, or leave the changes to "
+        "the losses out, and train again."
     )
 
 
