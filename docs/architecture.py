@@ -28,6 +28,7 @@ WAY_PICTURE = DOCS / "_static" / "data_way.svg"
 FLOORS = (
     ("cli",),
     ("scminnet",),
+    ("reporting",),
     ("model", "datasets", "tl", "pl"),
     ("metrics", "pp"),
     ("coupling",),
@@ -55,6 +56,7 @@ BESIDE = {
 HOLDS = {
     "cli": "the command scminnet: integrate, fit, embed, links, demo",
     "scminnet": "public names, mdata.minnet, mu.tl",
+    "reporting": "mn.report",
     "model": "MinNet, the class",
     "model/training": "train, pairs, resuming",
     "model/storage": "saved format",
@@ -99,6 +101,7 @@ WHERE = (
     Row("Add an annotation format", (("genomics", "read_gtf"), ("genomics", "_read_file")), "Write a reader beside `read_gtf`; `_read_file` chooses it by the file's ending."),
     Row("Add a source of feature links", (("coupling", "link_antibodies"), ("pp", "feature_links")), "Write it beside the other sources, and let `feature_links` call it."),
     Row("Add a figure", (("pl", "history"), ("pl", "check_axes"), ("pl", "check_save"), ("pl", "axes_for"), ("pl", "finish")), "Write one file, e.g. `history`. Check `ax` and `save` first (`check_axes`, `check_save`), draw on `axes_for`, end with `finish`. Export it in `pl/__init__.py`."),
+    Row("Add a section to the report", (("reporting", "Section"), ("reporting", "linked"), ("reporting", "report")), "A function in `sections.py` that returns a `Section` or `None`; `report` lists them in their order."),
     Row("Add a command", (("cli", "main"), ("cli", "new_command")), "A file with `add(commands)`, listed in `main`."),
     Row("Add a peer to compare with", (("benchmarks", "Method"), ("benchmarks", "interpreter")), "An entry in `METHODS`, a script `run_….py` and pinned requirements in `benchmarks/peers/`."),
 )  # fmt: skip
@@ -322,28 +325,29 @@ WIDTH = 800
 PLACES = {
     "cli": Box(20, 14, 760, 46),
     "scminnet": Box(20, 88, 760, 46),
-    "model": Box(36, 190, 244, 44),
-    "model/training": Box(142, 258, 138, 44),
-    "model/storage": Box(36, 258, 98, 44),
-    "model/diagnosis": Box(142, 326, 138, 44),
-    "model/inference": Box(142, 394, 138, 44),
-    "model/network": Box(36, 462, 244, 44),
-    "model/data": Box(112, 530, 168, 44),
-    "model/recipe.py": Box(36, 598, 114, 44),
-    "model/_scvi.py": Box(158, 598, 122, 44),
-    "datasets": Box(338, 190, 102, 44),
-    "tl": Box(562, 190, 102, 44),
-    "pl": Box(676, 190, 102, 44),
-    "coupling": Box(424, 500, 84, 44),
-    "metrics": Box(338, 394, 74, 44),
-    "pp": Box(424, 394, 128, 44),
-    "graph": Box(338, 598, 214, 44),
-    "genomics": Box(564, 598, 214, 44),
-    "_core": Box(20, 686, 760, 46),
+    "reporting": Box(450, 162, 102, 46),
+    "model": Box(36, 264, 244, 44),
+    "model/training": Box(142, 332, 138, 44),
+    "model/storage": Box(36, 332, 98, 44),
+    "model/diagnosis": Box(142, 400, 138, 44),
+    "model/inference": Box(142, 468, 138, 44),
+    "model/network": Box(36, 536, 244, 44),
+    "model/data": Box(112, 604, 168, 44),
+    "model/recipe.py": Box(36, 672, 114, 44),
+    "model/_scvi.py": Box(158, 672, 122, 44),
+    "datasets": Box(338, 264, 102, 44),
+    "tl": Box(562, 264, 102, 44),
+    "pl": Box(676, 264, 102, 44),
+    "coupling": Box(424, 574, 84, 44),
+    "metrics": Box(338, 468, 74, 44),
+    "pp": Box(424, 468, 128, 44),
+    "graph": Box(338, 672, 214, 44),
+    "genomics": Box(564, 672, 214, 44),
+    "_core": Box(20, 760, 760, 46),
 }
 #: Where an arrow passes beside a box that stands between.
 LANES = {("model/network", "model/recipe.py"): 74, ("pp", "graph"): 516}
-MODEL_FRAME = Box(20, 162, 276, 496)
+MODEL_FRAME = Box(20, 236, 276, 496)
 
 
 def drawn_arrows() -> set[tuple[str, str]]:
@@ -384,15 +388,15 @@ def _room_arrow(above: str, below: str) -> str:
 
 def rooms_picture() -> str:
     """Return the rooms and their imports as SVG."""
-    drawn = [HEAD.format(width=WIDTH, height=772, title="The rooms of scminnet; arrows are imports")]
-    drawn += [_rect(MODEL_FRAME, FRAME, GREY), _text(30, 181, "model/", 13, GREY, bold=True, anchor="start")]
+    drawn = [HEAD.format(width=WIDTH, height=846, title="The rooms of scminnet; arrows are imports")]
+    drawn += [_rect(MODEL_FRAME, FRAME, GREY), _text(30, 255, "model/", 13, GREY, bold=True, anchor="start")]
     drawn += [_room_arrow(*pair) for pair in sorted(drawn_arrows())]
     for room in rooms_in_order():
         name = {"model": "minnet.py", "scminnet": "scminnet/"}.get(room, room.removeprefix("model/"))
         lines = HOLDS[room].split(": ")[-1:] if room == "model/diagnosis" else [HOLDS[room]]
         drawn.append(_labelled(PLACES[room], name, *lines, fill=FLOOR if room == "_core" else FILL))
     note = "All rooms stand on _core. Its arrows are not drawn, nor those that follow from others."
-    return "".join(drawn) + _text(20, 756, note, 11, GREY, anchor="start") + "</svg>\n"
+    return "".join(drawn) + _text(20, 830, note, 11, GREY, anchor="start") + "</svg>\n"
 
 
 class Step(NamedTuple):

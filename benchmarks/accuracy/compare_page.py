@@ -12,7 +12,8 @@ import pandas as pd
 
 from benchmarks.peers.methods import METHODS, NOTHING, PAIRED, TYPED
 from benchmarks.shared.tables import mean_and_deviation
-from scminnet.pl._style import COLOUR_BLIND_SAFE, NEUTRAL, PAGE, SMALL, TEXT
+from scminnet.pl._colors import COLOUR_BLIND_SAFE
+from scminnet.pl._style import NEUTRAL, PAGE, SMALL, TEXT
 
 #: Measures of the page, in its order, and their headings. Those with two directions are averaged over both.
 METRICS = {

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from scminnet import datasets, genomics, graph, metrics, model, pl, pp, tl
     from scminnet.genomics import motifs
     from scminnet.model import MinNet
+    from scminnet.reporting import report
 
 __all__ = [
     "MinNet",
@@ -29,6 +30,7 @@ __all__ = [
     "pp",
     "print_versions",
     "read_lazy",
+    "report",
     "tl",
 ]
 
@@ -39,6 +41,8 @@ def __getattr__(name: str) -> Any:
     """Import a part when it is first asked for: scvi-tools takes seconds, and the steps after training do without."""
     if name == "MinNet":
         return import_module("scminnet.model").MinNet
+    if name == "report":
+        return import_module("scminnet.reporting").report
     if name in __all__:
         return import_module(f"scminnet.{name}")
     raise AttributeError(f"module 'scminnet' has no attribute {name!r}")

@@ -42,7 +42,7 @@ def files(tmp_path_factory, cells: MuData) -> Path:
     embedded.obs["predicted_label"] = cells.obs["cell_type"].astype(str)
     embedded.write(folder / "embedded.h5mu")
     arguments = ["fit", folder / "cells.h5mu", "-o", folder / "model", "--modalities", "rna", "atac"]
-    more = ["--labels-key", "cell_type", "--max-epochs", "1", "--no-progress"]
+    more = ["--labels-key", "cell_type", "--max-epochs", "1", "--no-progress", "--no-report"]
     if main([str(a) for a in (*arguments, *more)]) != 0:
         raise RuntimeError("the model could not be trained")
     return folder

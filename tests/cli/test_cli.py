@@ -14,7 +14,7 @@ from scminnet.cli.demo_steps import user_job
 from scminnet.cli.normalisation import normalise_counts
 
 QUICK = ["--max-epochs", "2", "--no-progress"]
-RESULTS = {"report.csv", "query.h5mu", "model"} | {
+RESULTS = {"report.html", "report.csv", "query.h5mu", "model"} | {
     f"{n}.{e}" for n in ("umap", "confusion", "history") for e in ("png", "pdf")
 }
 
@@ -221,8 +221,14 @@ def test_fit_embed_links_from_file_to_file(tmp_path, paired_file: Path, fitted: 
     assert len(bedpe.read_text().splitlines()) == len(links) + 1 == said["links"] + 1
     # the same seed gives the same bytes
     again = tmp_path / "again.tsv"
-    run("links", out, "--tss", tss, "-o", again, "--bulks", 20)
+    run("links", out, "--tss", tss, "-o", again, "--bulks", 20, "--no-report")
     assert again.read_bytes() == table.read_bytes()
+    # a report beside each output, unless it is switched off
+    for name, section in (("embedded.h5mu", "diagnosis"), ("links.tsv", "links"), ("links.bedpe", "links")):
+        assert f'<section id="{section}">' in (tmp_path / f"{name}.report.html").read_text()
+    assert f"scminnet embed {fitted}" in (tmp_path / "embedded.h5mu.report.html").read_text()
+    assert '<section id="training">' in fitted.with_name(f"{fitted.name}.report.html").read_text()
+    assert not (tmp_path / "again.tsv.report.html").exists()
 
 
 def test_nothing_is_overwritten_unasked(paired_file: Path, fitted: Path, capsys) -> None:

@@ -55,7 +55,7 @@ def test_from_one_file_to_embedding_labels_and_figures(tmp_path, folder: Path, c
     more = ["--tss", folder / "tss.bed", "--labels-key", "cell_type", "--batch-key", "batch"]
     assert integrate(folder, out, "--modalities", "rna", "atac", *more) == 0
     said = json.loads(capsys.readouterr().out)
-    assert {p.name for p in out.iterdir()} == {"integrated.h5mu", "model", "figures", "result.json"}
+    assert {p.name for p in out.iterdir()} == {"report.html", "integrated.h5mu", "model", "figures", "result.json"}
     assert {p.name for p in (out / "figures").iterdir()} == FIGURES
     assert json.loads((out / "result.json").read_text()) == said
     assert said["integrated"] == str(out / "integrated.h5mu")

@@ -35,6 +35,7 @@ def test_history_has_every_loss_and_accuracy_of_both_parts(trained: MinNet) -> N
             f"{name}_{part}" for name in ("classification_loss", "contrastive_loss", "infonce_loss", "supervised_loss")
         }
         expected |= {f"{name}_{m}_{part}" for name in ("accuracy", "pair_accuracy") for m in ("rna", "atac")}
+        expected |= {f"chance_{name}_{part}" for name in ("accuracy", "pair_accuracy")}
     assert expected == set(trained.history)
     for name, column in trained.history.items():
         assert len(column) == 3, name

@@ -7,7 +7,7 @@ import pytest
 
 from scminnet import pl
 
-PANELS = ["total loss", "classification loss", "contrastive loss", "types called right", "cells that find themselves"]
+PANELS = ["total loss", "classification loss", "contrastive loss", "correct cell types", "pairs found"]
 
 
 class Recorded:
@@ -45,6 +45,22 @@ def test_axes_are_one_a_panel() -> None:
     assert list(pl.history(Recorded(), ax=axes)) == list(axes)
     with pytest.raises(ValueError, match="`ax` holds 4 Axes, but the figure has 5 panels: total loss"):
         pl.history(Recorded(), ax=axes[:4])
+
+
+def test_accuracies_have_a_line_at_chance() -> None:
+    class WithChance:
+        history = Recorded.history | {
+            f"{name}_{part}": pd.DataFrame({name: [value, value, value]})
+            for part, more in (("train", 0.5), ("validation", 0))
+            for name, value in (("chance_accuracy", 0.3 + more), ("chance_pair_accuracy", 0.01 + more))
+        }
+
+    axes = pl.history(WithChance())
+    assert [axis.get_title() for axis in axes] == PANELS
+    drawn = [[line for line in axis.lines if line.get_label() == "chance"] for axis in axes]
+    assert [len(lines) for lines in drawn] == [0, 0, 0, 1, 1]
+    # of the held-out cells
+    assert [line[0].get_ydata()[0] for line in drawn[3:]] == [0.3, 0.01]
 
 
 def test_one_epoch_is_a_dot() -> None:

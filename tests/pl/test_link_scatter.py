@@ -9,7 +9,7 @@ from mudata import MuData
 from scipy import stats
 
 from scminnet import pl
-from scminnet.pl._style import COLOUR_BLIND_SAFE
+from scminnet.pl._colors import COLOUR_BLIND_SAFE
 
 LEVELS = ["healthy", "moderate", "critical"]
 

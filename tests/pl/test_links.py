@@ -4,10 +4,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_hex, to_rgba_array
 from matplotlib.text import Annotation
 from mudata import MuData, read_h5mu
 
 from scminnet import pl
+from scminnet.pl._region import NEGATIVE, NOT_SIGNIFICANT, POSITIVE
+from scminnet.pl.links import NARROW, WIDE
 
 
 @pytest.fixture
@@ -44,7 +47,7 @@ def test_each_link_has_an_arc_from_the_start_to_the_peak(bulks: MuData, gene: st
         {
             "ends": [tuple(sorted([s[0, 0], s[-1, 0]])) for s in segments],
             "r": [s[np.abs(s[:, 1]).argmax(), 1] for s in segments],
-            "solid": arcs.get_alpha() == 1,
+            "colour": [to_hex(colour).upper() for colour in arcs.get_colors()],
         }
     )
     middle = (table["start"] + table["end"]) / 2
@@ -52,25 +55,53 @@ def test_each_link_has_an_arc_from_the_start_to_the_peak(bulks: MuData, gene: st
         {
             "ends": [tuple(sorted(e)) for e in zip(middle, table["tss"].astype(float), strict=True)],
             "r": table["r"].to_numpy(),
-            "solid": (table["fdr"] <= 0.05).to_numpy(),
+            "colour": np.where(table["fdr"] > 0.05, NOT_SIGNIFICANT, np.where(table["r"] < 0, NEGATIVE, POSITIVE)),
         }
     )
-    assert 0 < expected["solid"].sum() < len(expected)
+    assert set(expected["colour"]) == {NOT_SIGNIFICANT, NEGATIVE, POSITIVE}
     order = ["ends", "r"]
     pd.testing.assert_frame_equal(
         drawn.sort_values(order, ignore_index=True), expected.sort_values(order, ignore_index=True)
     )
-    np.testing.assert_allclose(np.sort(arcs.get_array()), np.sort(table["r"]))
-    limit = table["r"].abs().max()
-    np.testing.assert_allclose(arcs.get_clim(), (-limit, limit))
     assert len(axes.gene.collections[0].get_paths()) == len(table)
+    names = [text.get_text() for text in axes.arcs.get_legend().get_texts()]
+    assert names == ["positive", "negative", "FDR > 0.05"]
 
 
-def test_links_that_were_not_tested_are_all_solid(bulks: MuData, gene: str) -> None:
+def test_the_better_its_score_the_wider_a_link(bulks: MuData, gene: str) -> None:
+    # without scores there are two widths
+    assert set(pl.links(bulks, gene).arcs.collections[0].get_linewidths()) == {0.8, 1.4}
+    links = bulks.uns["cre_links"]
+    links["score"] = np.random.default_rng(0).permutation(len(links)) / len(links)
+    arcs = pl.links(bulks, gene).arcs.collections[0]
+    table = rows(bulks, gene)
+    # by the apex, which is r
+    width = dict(
+        zip([round(s[np.abs(s[:, 1]).argmax(), 1], 6) for s in arcs.get_segments()], arcs.get_linewidths(), strict=True)
+    )
+    by_score = [width[round(r, 6)] for r in table.sort_values("score")["r"]]
+    assert by_score == sorted(by_score)
+    np.testing.assert_allclose(sorted(width.values()), np.sort(NARROW + (WIDE - NARROW) * table["score"]))
+
+
+def test_links_that_were_not_tested_are_not_grey(bulks: MuData, gene: str) -> None:
     bulks.uns["cre_links"]["fdr"] = np.nan
     axes = pl.links(bulks, gene)
-    assert (axes.arcs.collections[0].get_alpha() == 1).all()
-    assert axes.arcs.get_legend() is None
+    assert NOT_SIGNIFICANT not in {to_hex(colour).upper() for colour in axes.arcs.collections[0].get_colors()}
+    assert [text.get_text() for text in axes.arcs.get_legend().get_texts()] == ["positive", "negative"]
+
+
+def test_grey_means_not_significant_and_nothing_else(bulks: MuData, gene: str) -> None:
+    axes = pl.links(bulks, gene)
+    grey = []
+    for axis in axes:
+        for artist in axis.findobj(lambda a: hasattr(a, "get_edgecolor") or hasattr(a, "get_color")):
+            given = artist.get_color() if hasattr(artist, "get_color") else artist.get_edgecolor()
+            for colour in to_rgba_array(given):
+                if np.ptp(colour[:3]) < 0.02 and 0.05 < colour[0] < 0.95 and colour[3] > 0:
+                    grey.append((type(artist).__name__, to_hex(colour).upper()))
+    # the last two are of legend frames and grids, which are not drawn
+    assert {colour for _, colour in grey} <= {NOT_SIGNIFICANT, "#CCCCCC", "#B0B0B0"}
 
 
 @pytest.mark.parametrize("strand", ["+", "-"])
@@ -85,10 +116,31 @@ def test_the_arrow_points_where_transcription_goes(bulks: MuData, gene: str, str
 
 
 def test_the_body_is_drawn_where_it_is_known(bulks: MuData, gene: str) -> None:
+    def bodies(axes: pl.LinkAxes) -> list[list[float]]:
+        return [list(line.get_xdata()) for line in axes.gene.lines if line.get_linewidth() == 3]
+
     place = bulks["rna"].var.loc[gene]
-    body = [line for line in pl.links(bulks, gene, tss=annotation(bulks)).gene.lines if line.get_linewidth() == 3]
-    assert list(body[0].get_xdata()) == [place["start"], place["end"]]
-    assert not [line for line in pl.links(bulks, gene).gene.lines if line.get_linewidth() == 3]
+    axes = pl.links(bulks, gene, tss=annotation(bulks))
+    assert bodies(axes) == [[place["start"], place["end"]]]
+    assert [t.get_text() for t in axes.gene.get_yticklabels()] == ["peaks", "gene"]
+    axes = pl.links(bulks, gene)
+    assert bodies(axes) == []
+    assert [t.get_text() for t in axes.gene.get_yticklabels()] == ["peaks", "start"]
+    # what `tl.cre_links` keeps of its annotation
+    bulks.uns["cre_links_info"]["genes"] = annotation(bulks)[["gene", "chrom", "start", "end"]]
+    assert bodies(pl.links(bulks, gene)) == [[place["start"], place["end"]]]
+    bulks.uns["cre_links_info"]["genes"]["end"] = bulks.uns["cre_links_info"]["genes"]["start"] + 1
+    assert bodies(pl.links(bulks, gene)) == []
+
+
+def test_groups_have_the_colours_of_the_data(bulks: MuData, gene: str) -> None:
+    bulks.obs["cell_type"] = bulks.obs["cell_type"].astype("category")
+    bulks.uns["cell_type_colors"] = ["#111111", "#222222", "#333333"]
+    axes = pl.links(bulks, gene)
+    drawn = [to_hex(track.get_facecolor()[0]) for track in axes.tracks.collections]
+    assert drawn == ["#111111", "#222222", "#333333"]
+    axes = pl.links(bulks, gene, palette=["red", "blue", "lime"])
+    assert [to_hex(track.get_facecolor()[0]) for track in axes.tracks.collections] == ["#ff0000", "#0000ff", "#00ff00"]
 
 
 def test_every_start_has_an_arrow(bulks: MuData, gene: str) -> None:

@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scminnet import pl
-from scminnet.pl import _style
+from scminnet.pl import _colors, _style
 
 HALF = (["a", "a", "b", "b"], ["a", "b", "b", "b"])
 
 
 @pytest.mark.parametrize("n", [1, 8, 9, 60])
 def test_palette_gives_each_category_its_own_colour(n: int) -> None:
-    colours = _style.palette([str(i) for i in range(n)])
+    colours = _colors.default_palette([str(i) for i in range(n)])
     assert len(set(colours.values())) == n
 
 
@@ -27,7 +27,7 @@ def test_a_figure_is_written_in_the_format_of_its_ending(tmp_path) -> None:
         assert (tmp_path / f"f.{ending}").read_bytes().startswith(start)
         assert axis.figure.number in plt.get_fignums()
     # text stays text, to be read and searched
-    assert b"transferred label" in (tmp_path / "f.svg").read_bytes()
+    assert b"true type (cells)" in (tmp_path / "f.svg").read_bytes()
     assert b"/Subtype /Type3" not in (tmp_path / "f.pdf").read_bytes()
 
 

@@ -239,7 +239,31 @@ def test_a_group_of_one_cell_is_a_bulk_if_the_cell_has_all_modalities() -> None:
     assert own[["n_cells_rna", "n_cells_atac"]].to_numpy().tolist() == [[1, 1]]
     assert "two" not in set(bulks.obs["type"])
     reasons = mdata.uns["minibulk"]["left_out"].set_index("cell")["reason"]
-    assert reasons[lacking] == "group without a cell of atac"
+    assert reasons[lacking] == "'two' has no cell of atac"
+
+
+def test_it_is_said_why_cells_without_a_transferred_label_are_in_no_bulk(caplog, monkeypatch) -> None:
+    monkeypatch.setattr(logging.getLogger("scminnet"), "propagate", True)
+    mdata = make()
+    mdata.obs["type"] = mdata.obs["type"].astype(object)
+    only_atac = mdata["atac"].obs_names.difference(mdata["rna"].obs_names)[:7]
+    mdata.obs.loc[only_atac, "type"] = "unassigned"
+    mn.tl.minibulk(mdata, 5, groupby="type")
+    reasons = mdata.uns["minibulk"]["left_out"].set_index("cell")["reason"]
+    assert set(reasons[only_atac]) == {"'unassigned' has no cell of rna"}
+    text = " ".join(caplog.messages)
+    assert "'unassigned' has no cell of rna: 7" in text
+    assert "7 of these cells are 'unassigned'" in text
+    assert "`quantile`" in text
+
+
+def test_bulks_have_the_colours_of_the_cells() -> None:
+    mdata = make()
+    mdata.obs["type"] = mdata.obs["type"].astype("category")
+    mdata.uns["type_colors"] = [f"#00000{i}" for i in range(len(mdata.obs["type"].cat.categories))]
+    bulks = mn.tl.minibulk(mdata, 9, groupby="type")
+    given = dict(zip(mdata.obs["type"].cat.categories, mdata.uns["type_colors"], strict=True))
+    assert bulks.uns["type_colors"] == [given[name] for name in bulks.obs["type"].cat.categories]
 
 
 def test_cells_in_no_used_modality_or_without_embedding_are_listed() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import logging
+
 import mudata
 import numpy as np
 import pandas as pd
@@ -60,6 +62,7 @@ def naive(mdata: mudata.MuData, quantile: float) -> tuple[list[str], list[float]
     farthest = np.quantile([d for d, _, _ in own], quantile)
     lowest = np.quantile([share for _, _, share in own], 1 - quantile)
     found = [elect(point, everyone) for point in mdata["atac"].obsm["X_minnet"].astype(float)]
+    farthest *= max(1, np.quantile([d for d, _, _ in found], 0.25) / np.quantile([d for d, _, _ in own], 0.25))
     names = [n if d <= farthest and c >= lowest else "unassigned" for d, n, c in found]
     return names, [c for _, _, c in found], [d for d, _, _ in found]
 
@@ -107,6 +110,36 @@ def test_order_of_cells_and_place_of_labels_do_not_matter() -> None:
     mn.tl.transfer_labels(moved, "rna", "atac", "where", n_neighbors=K)
     expected = mdata["atac"].obs["transferred_label"].loc[atac.obs_names]
     assert (moved["atac"].obs["transferred_label"].astype(str) == expected.astype(str)).all()
+
+
+def test_a_gap_between_the_modalities_does_not_leave_known_cells_out() -> None:
+    rng = np.random.default_rng(0)
+    corners = np.array([[0.0, 0, 0], [12, 12, 0]])[np.repeat([0, 1], 100)]
+    # both types of the target lie aside, by more than the source's cells from each other
+    source, target = (corners + rng.normal(size=(200, 3)) * [1, 1, 0.1] for _ in range(2))
+    target = np.vstack([target + [0, 0, 3], np.full((20, 3), -30.0)])
+    rna = modality(source, [f"r{i}" for i in range(200)], np.repeat(["a", "b"], 100))
+    mdata = mudata.MuData({"rna": rna, "atac": modality(target, [f"a{i}" for i in range(220)])})
+    mn.tl.transfer_labels(mdata, "rna", "atac", "type")
+    found = mdata["atac"].obs["transferred_label"].to_numpy()
+    assert mdata.uns["transferred_label"]["gap"] > 2
+    assert (found[:200] == "unassigned").mean() < 0.05
+    assert (found[200:] == "unassigned").all()
+
+
+def test_it_is_said_how_many_cells_are_unassigned_and_how_to_name_them(caplog, monkeypatch) -> None:
+    monkeypatch.setattr(logging.getLogger("scminnet"), "propagate", True)
+    mdata = make()
+    mn.tl.transfer_labels(mdata, "rna", "atac", "type", n_neighbors=K, quantile=0.8)
+    n = (mdata["atac"].obs["transferred_label"] == "unassigned").sum()
+    assert n
+    (line,) = set(caplog.messages)
+    assert line.startswith(f"{n} of 90 cells of 'atac' ({100 * n / 90:.0f} %) are 'unassigned'")
+    for word in ("`quantile`", "`unassigned=None`", "`model.predict`"):
+        assert word in line
+    caplog.clear()
+    mn.tl.transfer_labels(mdata, "rna", "atac", "type", n_neighbors=K, unassigned=None)
+    assert not caplog.messages
 
 
 def test_an_unseen_type_far_off_and_one_amid_known_types_stay_unassigned() -> None:

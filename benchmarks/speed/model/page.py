@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.shared.pages import RESULTS, versions
-from scminnet.pl._style import COLOUR_BLIND_SAFE, PAGE, SMALL, TEXT
+from scminnet.pl._colors import COLOUR_BLIND_SAFE
+from scminnet.pl._style import PAGE, SMALL, TEXT
 
 PARTS = ("machine", "graph", "landmarks", "pipeline", "embedding", "training")
 

@@ -54,6 +54,17 @@ def modality_embedding(mdata: MuData, modality: str, use_rep: str) -> np.ndarray
     return check_embedding(adata.obsm[use_rep], f"mdata[{modality!r}].obsm[{use_rep!r}]")
 
 
+def embedded_modalities(mdata: MuData, use_rep: str) -> list[str]:
+    """Return the modalities that have the embedding. Raise if none has."""
+    embedded = [m for m, adata in mdata.mod.items() if use_rep in adata.obsm]
+    if not embedded:
+        raise KeyError(
+            f"`use_rep` is {use_rep!r}, which no modality has in obsm. Write each modality's embedding to "
+            f"`mdata[modality].obsm[{use_rep!r}]`, e.g. with `model.embed(mdata)`."
+        )
+    return embedded
+
+
 def joint_embeddings(mdata: MuData, modalities: Sequence[str], use_rep: str) -> list[np.ndarray]:
     """Return the embeddings of several modalities. Raise unless they have the same number of dimensions."""
     embeddings = [modality_embedding(mdata, modality, use_rep) for modality in modalities]

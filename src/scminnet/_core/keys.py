@@ -5,6 +5,13 @@ from __future__ import annotations
 #: ``obsm`` key of the joint embedding.
 EMBEDDING_KEY = "X_minnet"
 
+#: ``obsm`` key of the joint UMAP, where scanpy, muon and viewers look for one.
+UMAP_KEY = "X_umap"
+
+#: Default ``key_added`` of :func:`scminnet.tl.transfer_labels`, and what it calls cells without a label.
+TRANSFERRED_KEY = "transferred_label"
+UNASSIGNED = "unassigned"
+
 #: Default ``key_added`` of :func:`scminnet.pp.margin_graph`: prefix of the ``obsp`` keys and name of the ``uns`` entry.
 MARGIN_GRAPH_KEY = "margin_graph"
 

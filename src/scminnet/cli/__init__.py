@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -39,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command.add(commands)
     with _robust_stdout():
         given = parser.parse_args(arguments)
+        given.command_line = shlex.join(["scminnet", *(sys.argv[1:] if arguments is None else arguments)])
         return given.run(given)
 
 

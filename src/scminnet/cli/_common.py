@@ -36,6 +36,7 @@ def add_common(parser: argparse.ArgumentParser, run: Callable[[argparse.Namespac
     parser.add_argument(
         "--threads", type=at_least(1), default=1, metavar="N", help="CPU threads to use (default: %(default)s)"
     )
+    parser.add_argument("--no-report", action="store_true", help="write no report.html (default: write one)")
     parser.set_defaults(run=lambda given: _run(run, given), parser=parser)
 
 

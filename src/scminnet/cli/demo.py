@@ -9,6 +9,7 @@ from typing import Any
 from scminnet.cli._common import add_common, add_unlabeled, at_least, check_inputs, check_names, new_command, quiet, say
 from scminnet.cli.integrate import CONTENTS as INTEGRATED
 from scminnet.cli.outputs import Contents, claimed
+from scminnet.cli.report import write_report
 
 #: Figures of the demo with a reference.
 FIGURES = ("umap", "confusion", "history")
@@ -114,7 +115,7 @@ def _demo(given: argparse.Namespace) -> str:
             if given.unpaired:
                 from scminnet.cli import demo_unpaired
 
-                report = demo_unpaired.run(given.cells, partial, say, **common)
+                measured = demo_unpaired.run(given.cells, partial, say, **common)
                 written = "report.csv, integrated.h5mu, model, and figures: embedding, confusion and history"
             else:
                 from scminnet.cli import demo_steps as job
@@ -123,7 +124,7 @@ def _demo(given: argparse.Namespace) -> str:
                     work = job.simulated_job(given.cells, given.seed)
                 else:
                     work = job.user_job(given.data, **of_data, seed=given.seed)
-                report = job.run(
+                measured = job.run(
                     work,
                     partial,
                     say,
@@ -132,5 +133,7 @@ def _demo(given: argparse.Namespace) -> str:
                     **common,
                 )
                 written = "report.csv, query.h5mu, model, and umap, confusion and history"
-    table = report.to_string(index=False, float_format="{:.3f}".format)
+        if write_report(given, out, measured.cells, **measured.known):
+            written = f"report.html, {written}"
+    table = measured.report.to_string(index=False, float_format="{:.3f}".format)
     return f"{table}\nresults are in {given.out.resolve()}: {written} as .png and .pdf"

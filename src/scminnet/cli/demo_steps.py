@@ -15,7 +15,7 @@ from scminnet import datasets, metrics, pl, tl
 from scminnet._core.arguments import shorten
 from scminnet._core.compat import without_warning
 from scminnet._core.obs import obs_column
-from scminnet._core.obs_text import unlabeled_names, without
+from scminnet._core.obs_text import SAID_OF_TEXTS, unlabeled_names, without
 from scminnet.cli.figures import write_figures
 from scminnet.cli.inputs import read_mudata, read_names
 from scminnet.cli.normalisation import normalise_counts
@@ -34,6 +34,17 @@ class Job(NamedTuple):
     modalities: tuple[str, ...]
     labels_key: str
     batch_key: str | None
+
+
+class Measured(NamedTuple):
+    """What was done."""
+
+    report: pd.DataFrame
+    """Measures, as of :func:`scminnet.metrics.integration_report`."""
+    cells: MuData
+    """The measured cells."""
+    known: dict[str, Any]
+    """What else :func:`scminnet.report` needs."""
 
 
 def simulated_job(n_cells: int, seed: int) -> Job:
@@ -105,7 +116,7 @@ def run(
     preset: str = "default",
     progress: bool = True,
     seed: int = 0,
-) -> pd.DataFrame:
+) -> Measured:
     """Train on the reference, embed the query, transfer labels between its modalities, measure, and write everything.
 
     The model is trained with the query if the preset allows it.
@@ -122,10 +133,6 @@ def run(
         As in :class:`~scminnet.MinNet` and its ``train``.
     progress
         Show progress bars.
-
-    Returns
-    -------
-    The report of the query.
     """
     reference, query, modalities, labels_key, batch_key = job
     say(f"reference: {reference.n_obs:,} paired cells; query: {query.n_obs:,} cells")
@@ -156,7 +163,7 @@ def run(
 
     say("measuring accuracy (pairs of cells are only used here) ...")
     # the labels were warned of
-    with without_warning(".* look like missing ones", ".* with blanks around"):
+    with without_warning(*SAID_OF_TEXTS):
         report = metrics.integration_report(query, modalities=modalities, **labels, batch_key=batch_key, seed=seed)
     report.to_csv(folder / "report.csv", index=False)
     with writing("query.h5mu"):
@@ -174,4 +181,4 @@ def run(
         "history": pl.history(model),
     }
     write_figures(drawn, folder)
-    return report
+    return Measured(report, query, {"model": model, "labels_key": labels_key, "batch_key": batch_key})

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from mudata import MuData
 
 from scminnet import datasets, metrics, pl
 from scminnet._core.keys import EMBEDDING_KEY
+from scminnet.cli.demo_steps import Measured
 from scminnet.cli.figures import write_figures
 from scminnet.cli.integrate_steps import TRANSFERRED, embedded_only, integrate
 
@@ -51,11 +51,11 @@ def run(
     max_epochs: int | None = None,
     progress: bool = True,
     seed: int = 0,
-) -> pd.DataFrame:
-    """Simulate, integrate as ``scminnet integrate`` does, measure, and write everything. Return the report."""
+) -> Measured:
+    """Simulate, integrate as ``scminnet integrate`` does, measure, and write everything."""
     cells, truth = simulate_unpaired(n_cells, seed)
     folder.mkdir(parents=True, exist_ok=True)
-    integrate(
+    done = integrate(
         cells,
         MODALITIES,
         folder,
@@ -79,7 +79,9 @@ def run(
         title="labels from rna to atac",
     )
     write_figures({"confusion": axes}, folder / "figures")
-    return report
+    measured.uns[TRANSFERRED] = cells.uns[TRANSFERRED]
+    known = {"model": done.model, "diagnosis": done.diagnosis, "labels_key": "cell_type", "batch_key": "batch"}
+    return Measured(report, measured, known)
 
 
 def _with_true_pairs(cells: MuData, truth: MuData) -> MuData:

@@ -8,6 +8,7 @@ from typing import Any
 
 from scminnet.cli._common import add_common, add_output, check_inputs, new_command, quiet, say
 from scminnet.cli.outputs import claimed, writing
+from scminnet.cli.report import write_report
 
 #: Column of ``obs`` for the predicted cell types.
 PREDICTED = "predicted_label"
@@ -66,6 +67,7 @@ def _embed(given: argparse.Namespace) -> dict[str, Any]:
         say("writing ...")
         with out.partial() as partial, writing(given.out.name):
             query.write(partial)
+        write_report(given, out, query, model=model, diagnosis=diagnosis, predicted_key=PREDICTED)
     return {
         "out": str(given.out.resolve()),
         "cells": {m: query.mod[m].n_obs for m in shared},

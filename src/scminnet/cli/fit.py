@@ -19,6 +19,7 @@ from scminnet.cli._common import (
     say,
 )
 from scminnet.cli.outputs import MODEL, claimed, writing
+from scminnet.cli.report import write_report
 
 DESCRIPTION = """\
 Train a model on paired, annotated cells.
@@ -110,6 +111,7 @@ def _fit(given: argparse.Namespace) -> dict[str, Any]:
         )
         with out.partial() as partial, writing(given.out.name):
             model.save(str(partial))
+        write_report(given, out, model)
     return {
         "model": str(given.out.resolve()),
         "cells": mdata.n_obs,

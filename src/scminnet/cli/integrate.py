@@ -17,7 +17,8 @@ from scminnet.cli._common import (
     quiet,
     say,
 )
-from scminnet.cli.outputs import MODEL, Contents, claimed
+from scminnet.cli.outputs import MODEL, REPORT, Contents, claimed
+from scminnet.cli.report import write_report
 
 DESCRIPTION = """\
 Integrate cells of two or more modalities. No paired cells are needed.
@@ -34,13 +35,14 @@ examples:
   scminnet integrate cells.h5mu --modalities rna adt --labels-key cell_type --batch-key donor -o out
   scminnet integrate rna.h5ad atac.h5ad --modalities rna atac --tss genes.gtf.gz -o out
 
-OUT holds integrated.h5mu, model, figures and result.json.
+OUT holds report.html, integrated.h5mu, model, figures and result.json.
 """
 
 KINDS = ("genes", "peaks", "proteins")
 
 #: What the command writes.
 CONTENTS: Contents = {
+    REPORT: None,
     "integrated.h5mu": None,
     "model": MODEL,
     "figures": {f"{name}.{ending}": None for name in ("embedding", "history") for ending in ("png", "pdf")},
@@ -179,4 +181,5 @@ def _integrate(given: argparse.Namespace) -> dict[str, Any]:
             )
             result = steps.as_result(done, given.out.resolve())
             steps.write_result(result, partial)
+        write_report(given, out, done.cells, model=done.model, diagnosis=done.diagnosis)
     return result

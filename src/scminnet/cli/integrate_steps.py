@@ -16,9 +16,9 @@ from mudata import MuData
 from scminnet import pl, tl
 from scminnet._core.arguments import shorten
 from scminnet._core.compat import without_warning
-from scminnet._core.keys import EMBEDDING_KEY
+from scminnet._core.keys import EMBEDDING_KEY, UMAP_KEY
 from scminnet._core.obs import obs_column
-from scminnet._core.obs_text import unlabeled_names, without
+from scminnet._core.obs_text import SAID_OF_TEXTS, unlabeled_names, without
 from scminnet.cli.figures import write_figures
 from scminnet.cli.normalisation import normalise_counts
 from scminnet.cli.outputs import writing
@@ -193,6 +193,7 @@ def draw(
         "embedding": pl.embedding(shown, modalities, [*label, "modality", *batch], seed=seed),
         "history": pl.history(model),
     }
+    _keep_umap(shown, cells, modalities)
     return write_figures(drawn, folder)
 
 
@@ -345,10 +346,11 @@ def _transfer(
             continue
         say(f"transferring labels from {source} to {target} ...")
         # said when the labels were registered
-        with without_warning(".* look like missing ones", ".* with blanks around"):
+        with without_warning(*SAID_OF_TEXTS):
             tl.transfer_labels(data, source, target, str(labels.name), n_neighbors=N_NEIGHBORS, seed=seed)
         obs = data[target].obs.filter(like=TRANSFERRED)
         cells.mod[target].obs = cells.mod[target].obs.drop(columns=obs.columns, errors="ignore").join(obs)
+        cells.uns[TRANSFERRED] = data.uns[TRANSFERRED]
         transferred[f"{source} to {target}"] = obs[TRANSFERRED].value_counts().to_dict()
         missing = obs.index[~labelled[target]]
         joined.loc[missing] = obs.loc[missing, TRANSFERRED].astype(str)
@@ -375,6 +377,16 @@ def _cells_to_draw(
             obs[key] = column.loc[obs.index].astype(object).to_numpy()
         shown[m] = embedded_only(obs, adata.obsm[EMBEDDING_KEY][rows])
     return MuData(shown)
+
+
+def _keep_umap(shown: MuData, cells: MuData, modalities: Sequence[str]) -> None:
+    """Copy the UMAP into the user's data, if all cells were drawn and there is no other."""
+    if shown.n_obs < cells.n_obs or any(UMAP_KEY in table.obsm for table in (cells, *cells.mod.values())):
+        return
+    for m in modalities:
+        cells.mod[m].obsm[UMAP_KEY] = shown.mod[m].obsm[UMAP_KEY]
+    cells.obsm[UMAP_KEY] = shown.obsm[UMAP_KEY][shown.obs_names.get_indexer(cells.obs_names)]
+    cells.uns[UMAP_KEY] = shown.uns[UMAP_KEY]
 
 
 def embedded_only(obs: pd.DataFrame, embedding: np.ndarray) -> AnnData:

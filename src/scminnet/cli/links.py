@@ -10,6 +10,7 @@ from scminnet._core.outputs import format_of, is_stream
 from scminnet.cli._common import add_common, add_output, at_least, check_inputs, new_command, quiet, say
 from scminnet.cli.embed import PREDICTED
 from scminnet.cli.outputs import claimed
+from scminnet.cli.report import write_report
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -135,6 +136,7 @@ def _links(given: argparse.Namespace) -> dict[str, Any]:
         links = bulks.uns["cre_links"]
         out.check_free()
         _write(links, given.out)
+        write_report(given, out, mdata, bulks=bulks, modalities=modalities, predicted_key=given.groupby)
     return {
         "out": str(given.out.resolve()),
         "links": len(links),

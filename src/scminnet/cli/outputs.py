@@ -17,6 +17,9 @@ from scminnet._core.outputs import check_output, format_of, is_stream
 #: What a folder holds: by name, the content of a folder in it, or ``None`` for a file.
 Contents = Mapping[str, Any]
 
+#: The report in a folder of results, and its ending beside a file or a model.
+REPORT, REPORT_ENDING = "report.html", ".report.html"
+
 #: What ``MinNet.save`` writes.
 MODEL: Contents = {"model.pt": None}
 
@@ -30,11 +33,14 @@ class Output:
         Where the user wants it.
     overwrite
         Whether what is there may be replaced.
+    report
+        Where the report goes. ``None``: none is written.
     """
 
-    def __init__(self, path: Path, overwrite: bool) -> None:
+    def __init__(self, path: Path, overwrite: bool, report: Path | None = None) -> None:
         self.path = path
         self.overwrite = overwrite
+        self.report = report
 
     @contextmanager
     def partial(self) -> Iterator[Path]:
@@ -43,10 +49,22 @@ class Output:
             yield partial
             self.check_free()
 
+    @contextmanager
+    def partial_report(self) -> Iterator[Path]:
+        """Yield a temporary path, which takes the report's place once it is complete."""
+        if self.report is None:
+            raise ValueError("there is no place for a report")
+        with atomic_path(self.report) as partial:
+            yield partial
+            self._check_free(self.report)
+
     def check_free(self) -> None:
         """Raise if another program wrote the output during the work."""
-        if not self.overwrite and self.path.exists() and not is_stream(self.path):
-            raise FileExistsError(f"--out: {str(self.path)!r} was written by another program meanwhile. It stays.")
+        self._check_free(self.path)
+
+    def _check_free(self, path: Path) -> None:
+        if not self.overwrite and path.exists() and not is_stream(path):
+            raise FileExistsError(f"--out: {str(path)!r} was written by another program meanwhile. It stays.")
 
 
 @contextmanager
@@ -82,6 +100,7 @@ def claimed(
         target = check_output(out, "--out", folder=contents is not None, stream=stream)
         if formats and not is_stream(out):
             format_of(out, formats, "--out")
+        report = _report_of(given, out, contents)
     except (OSError, ValueError) as error:
         given.parser.error(str(error))
     if is_stream(out):
@@ -90,7 +109,22 @@ def claimed(
     with _lock(target):
         if target.exists():
             _check_replaceable(given, target, overwrite, contents, inputs)
-        yield Output(target, overwrite)
+        if report is not None and report.name != REPORT and report.exists():
+            _check_replaceable(given, report, overwrite, None, inputs)
+        yield Output(target, overwrite, report)
+
+
+def _report_of(given: argparse.Namespace, out: Path, contents: Contents | None) -> Path | None:
+    """Return where the report goes: into a folder of results, else beside the output; nowhere beside a pipe.
+
+    Raise if it can not be written there.
+    """
+    if given.no_report or is_stream(out):
+        return None
+    if contents is not None and REPORT in contents:
+        return out / REPORT
+    # the whole name, so that outputs of two formats have two reports
+    return check_output(out.with_name(f"{out.name}{REPORT_ENDING}"), "--out")
 
 
 @contextmanager

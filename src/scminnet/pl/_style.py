@@ -24,12 +24,6 @@ from matplotlib.textpath import text_to_path
 from scminnet._core.files import atomic_binary_file
 from scminnet._core.outputs import check_output
 
-#: Okabe and Ito's colours, distinct with any colour vision; black is left for text.
-COLOUR_BLIND_SAFE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
-
-#: Colour of cells without a category.
-MISSING = "#DDDDDD"
-
 #: Colour of what is there to compare with, such as a reference or a limit.
 NEUTRAL = "#777777"
 
@@ -47,19 +41,6 @@ LINE, BETWEEN = 0.117, 0.03
 
 #: Names longer than this are wrapped where they have spaces or hyphens.
 WRAP = 34
-
-
-def palette(categories: Sequence[str]) -> dict[str, str]:
-    """Give each category a colour: colour-blind safe up to eight, evenly spaced on a perceptual wheel beyond."""
-    n = len(categories)
-    if n <= len(COLOUR_BLIND_SAFE):
-        colours: Sequence[str] = COLOUR_BLIND_SAFE[:n]
-    else:
-        # neighbours in the legend alternate in lightness, which helps where hue does not
-        wheel = mpl.colormaps["turbo"](np.linspace(0.03, 0.97, n))
-        shade = np.where(np.arange(n) % 2 == 0, 0.75, 1.0)[:, None]
-        colours = [mpl.colors.to_hex(c) for c in wheel[:, :3] * shade]
-    return dict(zip(categories, colours, strict=True))
 
 
 def check_save(save: str | os.PathLike[str] | None) -> None:
@@ -151,11 +132,13 @@ def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
         file.write(drawn.getbuffer())
 
 
-def finish(axis: Axes, save: str | os.PathLike[str] | None) -> None:
-    """Write the figure that ``axis`` is part of, where a path is given."""
+def finish(axis: Axes, save: str | os.PathLike[str] | None, *, show: bool) -> None:
+    """Write the figure that ``axis`` is part of, where a path is given, and show it, where that is wished."""
     if save is not None:
         # the figure itself, also of Axes in a subfigure
         save_figure(axis.figure.figure, save)
+    if show:
+        plt.show()
 
 
 def text_width(text: str) -> float:
@@ -212,23 +195,43 @@ def legend_below(axis: Axes, entries: Mapping[str, Mapping[str, Any]], *, beneat
     if (there := axis.get_legend()) is not None:
         axis.add_artist(there)
     with_lines = any(mark.get("linestyle") for mark in entries.values())
-    plain = {"linestyle": "", "marker": "o", "markersize": 4.5, "markeredgewidth": 0}
-    handles = [Line2D([], [], **{**plain, **mark}, label=wrapped(name)) for name, mark in entries.items()]
-    legend = axis.legend(
-        handles=handles,
+    return _legend(
+        axis,
+        entries,
+        panel_width(axis),
         title=title or None,
         loc="upper center",
         bbox_to_anchor=(0.5, 0),
         borderaxespad=72 * beneath / SMALL,
-        ncols=legend_columns(entries, panel_width(axis)),
+        handlelength=2.6 if with_lines else 1.2,
+    )
+
+
+def legend_within(axis: Axes, entries: Mapping[str, Mapping[str, Any]], *, width: float) -> Legend:
+    """Put a legend, in as many columns as fit ``width`` inches, into an Axes with room for it.
+
+    ``entries`` are as in :func:`legend_below`.
+    """
+    legend = _legend(axis, entries, width, loc="center left", borderaxespad=0, handlelength=1.2)
+    # the room was made before, so that panels beside and below stay as large as they are
+    legend.set_in_layout(False)
+    return legend
+
+
+def _legend(axis: Axes, entries: Mapping[str, Mapping[str, Any]], width: float, **kwargs: Any) -> Legend:
+    plain = {"linestyle": "", "marker": "o", "markersize": 4.5, "markeredgewidth": 0}
+    handles = [Line2D([], [], **{**plain, **mark}, label=wrapped(name)) for name, mark in entries.items()]
+    legend = axis.legend(
+        handles=handles,
+        ncols=legend_columns(entries, width),
         frameon=False,
         fontsize=SMALL,
         title_fontsize=SMALL,
         borderpad=0,
-        handlelength=2.6 if with_lines else 1.2,
         handletextpad=0.4,
         labelspacing=72 * BETWEEN / SMALL,
         columnspacing=0.8,
+        **kwargs,
     )
     for text in legend.get_texts():
         text.set_parse_math(False)

@@ -14,7 +14,7 @@ from mudata import MuData
 from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import shorten
 from scminnet.genomics.link_table import LINKS_KEY, link_table
-from scminnet.pl import _style
+from scminnet.pl import _colors, _style
 
 #: Half the width of a violin, where one position has one.
 WIDTH = 0.8
@@ -30,6 +30,7 @@ def smoothing_gain(
     reference: str | None = "true pair",
     baseline: str | None = None,
     ax: Axes | None = None,
+    show: bool = False,
     save: str | os.PathLike[str] | None = None,
 ) -> Axes:
     """Show the correlations of genes and peaks after different smoothing (paper, Fig. 4A).
@@ -56,6 +57,8 @@ def smoothing_gain(
         out.
     ax
         Axes to draw on; by default those of a new figure.
+    show
+        Show the figure now. A notebook shows it anyway.
     save
         Path to write the figure to, in the format that its ending names.
 
@@ -107,12 +110,12 @@ def smoothing_gain(
     if baseline is not None:
         axis.axhline(0, color=_style.NEUTRAL, linewidth=0.6, zorder=0)
     for position, (setting, sample) in enumerate(samples.items()):
-        colour = _style.NEUTRAL if setting == str(reference) else _style.COLOUR_BLIND_SAFE[0]
+        colour = _style.NEUTRAL if setting == str(reference) else _colors.COLOUR_BLIND_SAFE[0]
         _violin(axis, sample, position, WIDTH, colour)
     _style.name_ticks(axis, list(samples))
     ylabel = "r of gene and peak" if baseline is None else f"gain in r over {baseline}"
     _style.dress(axis, xlabel="smoothing", ylabel=ylabel)
-    _style.finish(axis, save)
+    _style.finish(axis, save, show=show)
     return axis
 
 
@@ -138,6 +141,7 @@ def correlation_by_distance(
     edges: Sequence[float] | np.ndarray = tuple(range(0, 150_001, 25_000)),
     key: str = LINKS_KEY,
     ax: Axes | None = None,
+    show: bool = False,
     save: str | os.PathLike[str] | None = None,
 ) -> Axes:
     """Show how the correlation of gene and peak depends on the distance between them.
@@ -161,6 +165,8 @@ def correlation_by_distance(
         Where bulks hold their links in ``uns``.
     ax
         Axes to draw on; by default those of a new figure.
+    show
+        Show the figure now. A notebook shows it anyway.
     save
         Path to write the figure to, in the format that its ending names.
 
@@ -206,7 +212,7 @@ def correlation_by_distance(
         axis = _heatmap(split, list(tables), parts, edges, ax)
     else:
         axis = _violins(split, parts, edges, ax)
-    _style.finish(axis, save)
+    _style.finish(axis, save, show=show)
     return axis
 
 
@@ -232,7 +238,7 @@ def _split(table: pd.DataFrame, name: str, by: str | None) -> pd.DataFrame:
 
 def _violins(split: pd.DataFrame, parts: list[str], edges: np.ndarray, ax: Axes | None) -> Axes:
     axis = _style.axes_for(ax, 1, size=(_style.COLUMN, 2.4 if parts == [""] else 2.7))[0]
-    colours = _style.palette(parts)
+    colours = _colors.default_palette(parts)
     width = WIDTH / len(parts)
     lowest, highest = split["r"].min(), split["r"].max()
     room = max(highest - lowest, 0.1)

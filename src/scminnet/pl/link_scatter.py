@@ -12,7 +12,7 @@ from mudata import MuData
 from scipy import stats
 
 from scminnet._core.argument_types import check_types
-from scminnet.pl import _style
+from scminnet.pl import _colors, _style
 from scminnet.pl._bulks import paired_bulks, scale_of, values_of
 from scminnet.pl._groups import grouping
 
@@ -39,9 +39,11 @@ def link_scatter(
     condition: str | None = None,
     groupby: str | None = None,
     line: bool = True,
+    palette: _colors.Palette = None,
     rna: str = "rna",
     atac: str = "atac",
     ax: Axes | None = None,
+    show: bool = False,
     save: str | os.PathLike[str] | None = None,
 ) -> Axes:
     """Show a peak's accessibility against a gene's expression, a dot a bulk (paper, Fig. 5C and D).
@@ -63,11 +65,15 @@ def link_scatter(
         Column of ``obs`` to colour by, e.g. the type. Bulks without a value are grey.
     line
         Draw the least-squares line, of all bulks or each condition. It is a guide to the eye: r compares ranks.
+    palette
+        Colours of the groups or conditions, as in :func:`embedding`.
     rna, atac
         Names of the modalities.
     ax
         Axes to draw on; by default those of a new figure. The legend lies below. Make your own figures with
         ``layout="constrained"``, which leaves room for it.
+    show
+        Show the figure now. A notebook shows it anyway.
     save
         Path to write the figure to, in the format that its ending names.
 
@@ -78,12 +84,12 @@ def link_scatter(
     Raises
     ------
     TypeError
-        ``bulks`` is no MuData, or ``ax`` no Axes.
+        ``bulks`` is no MuData, ``ax`` no Axes, or ``palette`` holds no colours.
     KeyError
         The gene, the peak or a column is missing.
     ValueError
         A modality is unknown or empty, or no bulk has both. A column has no value, or ``condition`` more than eight.
-        There are several ``ax``, or ``save`` is no path of a figure.
+        There are several ``ax``, ``palette`` is unknown, or ``save`` is no path of a figure.
     """
     names = paired_bulks(bulks, rna, atac)
     x = values_of(bulks, names, atac, [peak], "peak")[peak].to_numpy()
@@ -98,19 +104,20 @@ def link_scatter(
             f"`condition` is {condition!r}, a column of {len(levels)} values, of which {len(MARKS)} can be told apart. "
             "Join some, or show fewer bulks."
         )
+    _colors.check_palette(palette)
     _style.check_axes(ax, ["the scatter"])
     _style.check_save(save)
 
-    palette = _style.palette(list(coloured.cat.categories))
+    palette_of = _colors.colours_of(list(coloured.cat.categories), palette, mdata=bulks, key=groupby or condition or "")
     # code -1, the last colour, is of bulks without a group
-    colours = np.array([*palette.values(), _style.MISSING])[coloured.cat.codes]
-    ink = palette if groupby is None else dict.fromkeys(levels, "black")
+    colours = np.array([*palette_of.values(), _colors.MISSING])[coloured.cat.codes]
+    ink = palette_of if groupby is None else dict.fromkeys(levels, "black")
     entries = {}
     for level, marker, style in zip(levels, MARKS, LINES, strict=False):
         here = (parts == level).to_numpy()
         text = f"{level}: {_correlation(x[here], y[here])}"
         entries[text] = {"color": ink[level], "marker": marker, "linestyle": style if line else "", "linewidth": 1}
-    groups = {} if groupby is None else {group: {"color": colour} for group, colour in palette.items()}
+    groups = {} if groupby is None else {group: {"color": colour} for group, colour in palette_of.items()}
     width = _style.COLUMN - 0.6
     below = sum(_style.legend_height(list(legend), width) for legend in (entries, groups) if legend)
     axis = _style.axes_for(ax, 1, size=(_style.COLUMN, 2.6 + below))[0]
@@ -127,7 +134,7 @@ def link_scatter(
     if groups:
         height = _style.legend_height(list(entries), _style.panel_width(axis))
         _style.legend_below(axis, groups, beneath=UNDER_AXIS + height)
-    _style.finish(axis, save)
+    _style.finish(axis, save, show=show)
     return axis
 
 

@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import os
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection, PolyCollection
-from matplotlib.colors import Normalize
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from mudata import MuData
 
 from scminnet._core.argument_types import check_types
-from scminnet._core.arguments import check_fraction, shorten
-from scminnet.genomics import check_annotation, parse_intervals
-from scminnet.genomics.link_table import LINKS_KEY, link_table
-from scminnet.pl import _style
+from scminnet._core.arguments import check_fraction
+from scminnet.genomics import parse_intervals
+from scminnet.genomics.link_table import LINKS_KEY
+from scminnet.pl import _colors, _style
 from scminnet.pl._bulks import made_of, paired_bulks, scale_of, values_of
 from scminnet.pl._groups import grouping, levels
-
-#: Columns of the link table that the figure shows.
-NEEDED = ("gene", "peak", "chrom", "start", "end", "tss", "strand", "r", "fdr", "group")
+from scminnet.pl._region import NEGATIVE, NOT_SIGNIFICANT, POSITIVE, Region, is_scored, links_of, region_of
 
 #: Heights in inches of the arcs, of the gene, of the space for the tracks' title, and of a track among few or many.
 ARCS, GENE, HEADER, TRACK, LOW_TRACK = 1.3, 0.42, 0.24, 0.3, 0.19
@@ -35,16 +32,11 @@ FEW = 8
 #: Shares of the width: the genome, and where expression begins.
 GENOME, EXPRESSION = 0.74, 0.79
 
-#: Room beside the outermost peaks, as share of the window; the arrow of a start is shorter.
-PADDING, ARROW = 0.07, 0.045
+#: The arrow of a start, as share of the window; it is shorter than the room beside the outermost peaks.
+ARROW = 0.045
 
 #: Width in inches that a tick of the genome takes.
 TICK = 0.55
-
-#: Narrower windows than this, in bases, are widened.
-NARROWEST = 2_000
-
-FAINT = 0.35
 
 #: Widths in points of arcs with the score 0 and 1.
 NARROW, WIDE = 0.5, 2.6
@@ -57,26 +49,6 @@ class LinkAxes(NamedTuple):
     gene: Axes
     tracks: Axes
     expression: Axes
-    colorbar: Axes
-
-
-class Region(NamedTuple):
-    """What is shown: a gene's links, where it lies, and the window, 0-based and half-open."""
-
-    links: pd.DataFrame
-    body: tuple[int, int] | None
-    start: float
-    end: float
-
-    @property
-    def chrom(self) -> str:
-        """Chromosome."""
-        return str(self.links["chrom"].iloc[0])
-
-    @property
-    def width(self) -> float:
-        """Bases shown."""
-        return self.end - self.start
 
 
 @check_types
@@ -88,18 +60,21 @@ def links(
     group: str | None = None,
     tss: pd.DataFrame | str | os.PathLike[str] | None = None,
     max_fdr: float = 0.05,
+    palette: _colors.Palette = None,
     key: str = LINKS_KEY,
     rna: str = "rna",
     atac: str = "atac",
     ax: Axes | None = None,
+    show: bool = False,
     save: str | os.PathLike[str] | None = None,
 ) -> LinkAxes:
     """Show a gene's links to peaks on the genome, with each group's accessibility and expression (paper, Fig. 4D).
 
-    At the top, an arc leads from the transcription start to each peak. Its apex and its colour show r, and its width
-    the score, where the links have one. Below are the gene, with an arrow at each start, and the peaks. Each group has
-    a track with the mean accessibility of all peaks of the window, on one scale. Beside it is the gene's expression in
-    the group's bulks, with median and quartiles.
+    At the top, an arc leads from the transcription start to each peak. The height of its apex is r, and its width the
+    score, where the links have one. Red links are positive, blue ones negative, and grey ones not significant. Below
+    are the gene, with an arrow at each start, and the linked peaks. Each group has a track with the mean accessibility
+    of all peaks of the window, on one scale. Beside it is the gene's expression in the group's bulks, with median and
+    quartiles.
 
     Parameters
     ----------
@@ -115,9 +90,12 @@ def links(
         Group whose links are shown, where they were computed within groups. ``None``: those of the only one.
     tss
         Annotation for the gene's body: a table of :func:`scminnet.genomics.read_annotation` or a file that it reads,
-        with ``start`` and ``end``. ``None``: only the starts in the link table are shown.
+        with ``start`` and ``end``. ``None``: the body that :func:`scminnet.tl.cre_links` found in its annotation. If
+        that had transcription starts only, the figure says so.
     max_fdr
-        Links with at most this FDR are drawn solid, others faint. If the links were not tested (no FDR), all are solid.
+        Links with a higher FDR are grey. If the links were not tested (no FDR), none is.
+    palette
+        Colours of the groups, as in :func:`embedding`.
     key
         Where ``bulks.uns`` holds the links.
     rna, atac
@@ -125,27 +103,31 @@ def links(
     ax
         One Axes, whose area is filled; by default that of a new figure, which is as high as the groups need. Make your
         own figures with ``layout="constrained"``, which leaves room for what stands outside, such as the groups' names.
+    show
+        Show the figure now. A notebook shows it anyway.
     save
         Path to write the figure to, in the format that its ending names.
 
     Returns
     -------
-    The Axes of the parts: ``arcs``, ``gene``, ``tracks``, ``expression`` and ``colorbar``. Positions are in bases.
+    The Axes of the parts: ``arcs``, ``gene``, ``tracks`` and ``expression``. Positions are in bases.
 
     Raises
     ------
     TypeError
-        ``bulks`` is no MuData, or ``ax`` no Axes.
+        ``bulks`` is no MuData, ``ax`` no Axes, or ``palette`` holds no colours.
     KeyError
         There are no links, the gene has none (with the reason, where it is known), or ``groupby`` is not there.
     ValueError
         ``group`` is needed or unknown. The link table, the annotation or the peaks' names are incomplete. The gene has
         links on several chromosomes, or the annotation lacks it. No bulk has both modalities. ``max_fdr`` is not in
-        [0, 1]. There are several ``ax``, or ``save`` is no path of a figure.
+        [0, 1]. There are several ``ax``, ``palette`` is unknown, or ``save`` is no path of a figure.
     """
     names = paired_bulks(bulks, rna, atac)
     check_fraction(max_fdr, "max_fdr", upper_open=False)
-    region = _region(_links_of(bulks, gene, group, key), gene, tss)
+    _colors.check_palette(palette)
+    known = bulks.uns.get(f"{key}_info", {}).get("genes")
+    region = region_of(links_of(bulks, gene, group, key), gene, tss, known, max_fdr)
     expression = values_of(bulks, names, rna, [gene], "gene")[gene]
     column = made_of(bulks) if groupby is None else groupby
     groups = levels(pd.Series("all bulks", index=names))
@@ -158,67 +140,13 @@ def links(
     _style.check_save(save)
 
     axes = _parts(ax, len(accessibility))
-    limit = max(0.05, region.links["r"].abs().max())
-    colours = ScalarMappable(Normalize(-limit, limit), _style.DIVERGING)
-    _draw_arcs(axes.arcs, region, colours, max_fdr)
-    _draw_gene(axes.gene, region, colours)
-    _draw_tracks(axes.tracks, region, peaks, accessibility, scale_of(bulks))
-    _draw_expression(axes.expression, expression, groups, scale_of(bulks))
-    bar = axes.arcs.figure.colorbar(colours, cax=axes.colorbar, ticks=MaxNLocator(4))
-    _style.colour_bar(bar, "")
-    axes.colorbar.set_title("r", fontsize=_style.SMALL, pad=3)
-    _style.finish(axes.arcs, save)
+    colours = _colors.colours_of(list(groups.cat.categories), palette, mdata=bulks, key=column or "")
+    _draw_arcs(axes.arcs, region, max_fdr)
+    _draw_gene(axes.gene, region)
+    _draw_tracks(axes.tracks, region, peaks, accessibility, colours, scale_of(bulks))
+    _draw_expression(axes.expression, expression, groups, colours, scale_of(bulks))
+    _style.finish(axes.arcs, save, show=show)
     return axes
-
-
-def _links_of(bulks: MuData, gene: str, group: str | None, key: str) -> pd.DataFrame:
-    """Return the rows of one gene and group."""
-    table = link_table(bulks, NEEDED, "bulks", key=key)
-    found = table[(table["gene"].astype(str) == gene) & table["r"].notna()]
-    if found.empty:
-        left_out = bulks.uns.get(f"{key}_info", {}).get("genes_left_out")
-        reasons = [] if left_out is None else left_out.loc[left_out["gene"].astype(str) == gene, "reason"].tolist()
-        why = (
-            f"It was left out: {shorten(dict.fromkeys(reasons))}."
-            if reasons
-            else "It was not among the genes that links were sought for."
-        )
-        raise KeyError(f"`gene` is {gene!r}, which has no link in `bulks`.uns[{key!r}]. {why} Name another gene.")
-    groups = found["group"].astype(str).unique()
-    if group is None and len(groups) > 1:
-        raise ValueError(
-            f"`group` is None, but {gene!r} has links in the groups {shorten(groups, 10)}. "
-            f"Name one, e.g. `group={groups[0]!r}`."
-        )
-    if group is not None and group not in groups:
-        raise ValueError(f"`group` is {group!r}, in which {gene!r} has no link. It has some in {shorten(groups, 10)}.")
-    found = found[found["group"].astype(str) == (groups[0] if group is None else group)]
-    chromosomes = found["chrom"].astype(str).unique()
-    if len(chromosomes) > 1:
-        raise ValueError(
-            f"`gene` {gene!r} has links on {shorten(chromosomes)}. Keep those on one in `bulks`.uns[{key!r}]."
-        )
-    return found
-
-
-def _region(table: pd.DataFrame, gene: str, tss: pd.DataFrame | str | os.PathLike[str] | None) -> Region:
-    """Choose the window: links, starts, and the body where it is known."""
-    body = None
-    if tss is not None:
-        annotation = check_annotation(tss, body=True)
-        own = annotation[(annotation["gene"].astype(str) == gene) & annotation["chrom"].isin(table["chrom"])]
-        if own.empty:
-            there = annotation.loc[annotation["gene"].astype(str) == gene, "chrom"].unique()
-            where = f"; it has that gene on {shorten(there)}" if len(there) else ""
-            raise ValueError(
-                f"`tss` lacks {gene!r} on {table['chrom'].iloc[0]!r}{where}. "
-                "Give the annotation of the links, with the same names of genes and chromosomes."
-            )
-        body = int(own["start"].min()), int(own["end"].max())
-    extent = [table["start"].min(), table["end"].max(), table["tss"].min(), table["tss"].max(), *(body or ())]
-    start, end = float(min(extent)), float(max(extent))
-    padding = max(PADDING * (end - start), (NARROWEST - (end - start)) / 2)
-    return Region(table, body, start - padding, end + padding)
 
 
 def _parts(ax: Axes | None, n_groups: int) -> LinkAxes:
@@ -237,34 +165,23 @@ def _parts(ax: Axes | None, n_groups: int) -> LinkAxes:
         gene=part(tracks + HEADER, GENE),
         tracks=lowest,
         expression=part(0, tracks, EXPRESSION, 1 - EXPRESSION),
-        colorbar=part(total - 0.97 * ARCS, 0.85 * ARCS, EXPRESSION, 0.03),
     )
     axes.arcs.sharex(lowest)
     axes.gene.sharex(lowest)
     return axes
 
 
-def _draw_arcs(axis: Axes, region: Region, colours: ScalarMappable, max_fdr: float) -> None:
-    # the best are drawn last
-    scored = "score" in region.links and bool(region.links["score"].notna().all())
-    table = region.links.sort_values("score") if scored else region.links.sort_values("r", key=np.abs)
+def _draw_arcs(axis: Axes, region: Region, max_fdr: float) -> None:
+    table = region.links
     r = table["r"].to_numpy(float)
     tss, middle = table["tss"].to_numpy(float), (table["start"] + table["end"]).to_numpy(float) / 2
     angle = np.linspace(0, np.pi, 61)
     x = (tss + middle)[:, None] / 2 + (tss - middle)[:, None] / 2 * np.cos(angle)
     y = r[:, None] * np.sin(angle)
-    tested = table["fdr"].notna().any()
-    solid = (table["fdr"] <= max_fdr).to_numpy(bool) if tested else np.ones(len(table), dtype=bool)
-    axis.add_collection(
-        LineCollection(
-            list(np.stack([x, y], axis=2)),
-            array=r,
-            norm=colours.norm,
-            cmap=colours.cmap,
-            linewidths=NARROW + (WIDE - NARROW) * table["score"] if scored else np.where(solid, 1.4, 0.8),
-            alpha=np.where(solid, 1.0, FAINT),
-        )
-    )
+    widths = np.where(table["significant"], 1.4, 0.8)
+    if is_scored(table):
+        widths = NARROW + (WIDE - NARROW) * table["score"].to_numpy(float)
+    axis.add_collection(LineCollection(list(np.stack([x, y], axis=2)), colors=region.colours, linewidths=widths))
     axis.axhline(0, color="black", linewidth=0.6)
     low, high = min(0.0, r.min()), max(0.0, r.max())
     room = 0.06 * max(high - low, 0.1)
@@ -278,37 +195,37 @@ def _draw_arcs(axis: Axes, region: Region, colours: ScalarMappable, max_fdr: flo
         gene if group == "all" else f"{gene}, links within {group}",
         fontsize=_style.TEXT,
         loc="left",
-        pad=15 if tested else 4,
+        pad=15,
         parse_math=False,
     )
     axis.spines["bottom"].set_visible(False)
     axis.tick_params(bottom=False, labelbottom=False)
-    if tested:
-        marks: dict[str, dict[str, Any]] = {
-            f"FDR ≤ {max_fdr:g}": {"lw": 1.4},
-            "not significant": {"lw": 0.8, "alpha": FAINT},
-        }
-        axis.legend(
-            handles=[Line2D([], [], color="black", label=name, **mark) for name, mark in marks.items()],
-            loc="lower left",
-            bbox_to_anchor=(0, 1),
-            ncols=2,
-            frameon=False,
-            fontsize=_style.SMALL,
-            borderpad=0,
-            borderaxespad=0.3,
-            handlelength=1.5,
-            columnspacing=1,
-        )
+    names = {POSITIVE: "positive", NEGATIVE: "negative", NOT_SIGNIFICANT: f"FDR > {max_fdr:g}"}
+    handles = [
+        Line2D([], [], color=colour, linewidth=0.8 if colour == NOT_SIGNIFICANT else 1.4, label=name)
+        for colour, name in names.items()
+        if (region.colours == colour).any()
+    ]
+    axis.legend(
+        handles=handles,
+        loc="lower left",
+        bbox_to_anchor=(0, 1),
+        ncols=3,
+        frameon=False,
+        fontsize=_style.SMALL,
+        borderpad=0,
+        borderaxespad=0.3,
+        handlelength=1.5,
+        columnspacing=1,
+    )
 
 
-def _draw_gene(axis: Axes, region: Region, colours: ScalarMappable) -> None:
-    """Draw the gene with an arrow at each start, and under it the peaks."""
-    table = region.links.sort_values("r", key=np.abs)
+def _draw_gene(axis: Axes, region: Region) -> None:
+    """Draw the gene with an arrow at each start, and under it the linked peaks."""
+    table = region.links
     peaks = _boxes(table["start"], table["end"], 0.1, np.full(len(table), 0.5))
-    fill = colours.to_rgba(table["r"].to_numpy(float))
-    # an edge, for a peak is narrower than a dot where the window is wide
-    axis.add_collection(PolyCollection(peaks, facecolors=fill, edgecolors=fill, linewidths=1))
+    # an edge, because a peak is narrower than a dot where the window is wide
+    axis.add_collection(PolyCollection(peaks, facecolors=region.colours, edgecolors=region.colours, linewidths=1))
     line = 1.2
     if region.body is not None:
         axis.plot(region.body, [line, line], color="black", linewidth=3, solid_capstyle="butt")
@@ -328,19 +245,27 @@ def _draw_gene(axis: Axes, region: Region, colours: ScalarMappable) -> None:
                 "shrinkB": 0,
             },
         )
-    axis.set(ylim=(0, 2.1), yticks=[0.35, line], yticklabels=["peaks", "gene"])
+    axis.set(ylim=(0, 2.1), yticks=[0.35, line], yticklabels=["peaks", "gene" if region.body else "start"])
     _style.dress(axis)
     axis.tick_params(left=False, bottom=False, labelbottom=False)
     axis.spines[:].set_visible(False)
 
 
-def _draw_tracks(axis: Axes, region: Region, peaks: pd.DataFrame, accessibility: pd.DataFrame, scaled: str) -> None:
+def _draw_tracks(
+    axis: Axes,
+    region: Region,
+    peaks: pd.DataFrame,
+    accessibility: pd.DataFrame,
+    colours: Mapping[str, str],
+    scaled: str,
+) -> None:
     """Draw each group's mean accessibility, one above the other, on one scale."""
     names = list(accessibility.index)
     top = accessibility.to_numpy().max(initial=0)
-    for base, (name, colour) in zip(_bases(names), _style.palette(names).items(), strict=True):
+    for base, name in zip(_bases(names), names, strict=True):
+        colour = colours[name]
         heights = 0.85 * accessibility.loc[name].to_numpy() / (top or 1)
-        axis.axhline(base, color=_style.MISSING, linewidth=0.6, zorder=0)
+        axis.axhline(base, color="black", linewidth=0.3, zorder=0)
         axis.add_collection(
             PolyCollection(
                 _boxes(peaks["start"], peaks["end"], base, heights),
@@ -363,10 +288,13 @@ def _draw_tracks(axis: Axes, region: Region, peaks: pd.DataFrame, accessibility:
     axis.tick_params(axis="y", left=False)
 
 
-def _draw_expression(axis: Axes, expression: pd.Series, groups: pd.Series, scaled: str) -> None:
+def _draw_expression(
+    axis: Axes, expression: pd.Series, groups: pd.Series, colours: Mapping[str, str], scaled: str
+) -> None:
     """Draw a dot a bulk, and each group's median and middle half, level with the tracks."""
     names = list(groups.cat.categories)
-    for base, (name, colour) in zip(_bases(names), _style.palette(names).items(), strict=True):
+    for base, name in zip(_bases(names), names, strict=True):
+        colour = colours[name]
         values = expression[groups == name].to_numpy()
         low, median, high = np.quantile(values, [0.25, 0.5, 0.75])
         axis.barh(base + 0.45, high - low, 0.7, low, color=colour, alpha=0.3, linewidth=0)
@@ -381,7 +309,6 @@ def _draw_expression(axis: Axes, expression: pd.Series, groups: pd.Series, scale
     _style.dress(axis, xlabel=f"expression{scaled}")
     # flush right: the layouts of matplotlib before 3.11.2 leave no room for a label that is wider than its axis
     axis.xaxis.label.set(x=1, horizontalalignment="right")
-    axis.spines["left"].set_color(_style.MISSING)
 
 
 def _bases(names: list[str]) -> np.ndarray:

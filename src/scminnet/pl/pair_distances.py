@@ -14,19 +14,19 @@ from mudata import MuData
 
 from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import check_count
-from scminnet._core.embeddings import joint_embeddings
+from scminnet._core.embeddings import embedded_modalities, joint_embeddings
 from scminnet._core.keys import EMBEDDING_KEY
 from scminnet._core.mdata import check_modalities, check_mudata
 from scminnet._core.obs import label_column, obs_column
 from scminnet._core.obs_text import unlabeled_names, without
-from scminnet.pl import _style
+from scminnet.pl import _colors, _style
 
 #: Kinds of pairs and their colours.
 KINDS = {
-    "same cell": _style.COLOUR_BLIND_SAFE[0],
-    "other cell": _style.COLOUR_BLIND_SAFE[1],
-    "other cell, same type": _style.COLOUR_BLIND_SAFE[1],
-    "other cell, other type": _style.COLOUR_BLIND_SAFE[3],
+    "same cell": _colors.COLOUR_BLIND_SAFE[0],
+    "other cell": _colors.COLOUR_BLIND_SAFE[1],
+    "other cell, same type": _colors.COLOUR_BLIND_SAFE[1],
+    "other cell, other type": _colors.COLOUR_BLIND_SAFE[3],
 }
 
 N_BINS = 60
@@ -90,7 +90,7 @@ def distances_of_pairs(
 @check_types
 def pair_distances(
     mdata: MuData,
-    modalities: Sequence[str],
+    modalities: Sequence[str] | None = None,
     *,
     labels_key: str | None = None,
     unlabeled_category: str | Sequence[str] | None = None,
@@ -98,6 +98,7 @@ def pair_distances(
     n_negatives: int = 3,
     seed: int = 0,
     ax: Axes | Iterable[Axes] | None = None,
+    show: bool = False,
     save: str | os.PathLike[str] | None = None,
 ) -> Axes | np.ndarray:
     """Show the distances of positive and negative pairs in the embedding.
@@ -111,7 +112,7 @@ def pair_distances(
         MuData whose modalities each hold their cells' embedding in ``mdata[m].obsm[use_rep]``. Some cells must have
         both modalities.
     modalities
-        Two modalities, or more, of which every two have a panel.
+        Two modalities, or more, of which every two have a panel. ``None``: all that have the embedding.
     labels_key
         Column of ``obs`` with the cell types. Negative pairs are then split by whether both cells are of one type.
         Pairs with an unlabelled cell are left out.
@@ -126,6 +127,8 @@ def pair_distances(
         Seed of the negative pairs.
     ax
         Axes to draw on, one a pair of modalities; by default those of a new figure.
+    show
+        Show the figure now. A notebook shows it anyway.
     save
         Path to write the figure to, in the format that its ending names.
 
@@ -145,6 +148,7 @@ def pair_distances(
         one Axes a panel. ``save`` is no path of a figure.
     """
     check_mudata(mdata)
+    modalities = embedded_modalities(mdata, use_rep) if modalities is None else modalities
     check_modalities(mdata, modalities)
     if len(modalities) < 2 or len(set(modalities)) < len(modalities):
         raise ValueError(f"`modalities` is {list(modalities)!r}. Name two or more, each once.")
@@ -181,5 +185,5 @@ def pair_distances(
         _style.dress(axis, title=title, xlabel="distance in the embedding", ylabel="density of pairs")
         axis.set_xlim(0, bins[-1])
         _style.legend_below(axis, entries, beneath=0.4, title="pairs (median)")
-    _style.finish(axes[0], save)
+    _style.finish(axes[0], save, show=show)
     return axes[0] if len(panels) == 1 else axes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,7 +44,7 @@ def at_least(min_cells: int) -> str:
 
 
 def parts(
-    of: np.ndarray, n_parts: int, rows: dict[str, np.ndarray], reasons: np.ndarray, min_cells: int, what: str
+    of: np.ndarray, names: Sequence[str], rows: dict[str, np.ndarray], reasons: np.ndarray, min_cells: int
 ) -> Parts:
     """Count the cells of each part, and leave out those of parts with too few of a modality.
 
@@ -51,23 +52,23 @@ def parts(
     ----------
     of
         Part of each cell, int array (n,), negative for none.
-    n_parts
-        Number of parts.
+    names
+        What each part is called in the reasons.
     rows
         The cells of each modality.
     reasons
         Why a cell is in none, text array (n,).
     min_cells
         Fewest cells of every modality.
-    what
-        What a part is called in the reasons.
     """
+    n_parts, few = len(names), "no cell" if min_cells == 1 else f"fewer than {min_cells} cells"
     found = [of[of_modality] for of_modality in rows.values()]
     n_cells = np.stack([np.bincount(f[f >= 0], minlength=n_parts) for f in found], axis=1)
     of, reasons = of.copy(), reasons.copy()
     for i, modality in enumerate(rows):
-        lacking = np.isin(of, np.flatnonzero(n_cells[:, i] < min_cells))
-        of[lacking], reasons[lacking] = -1, f"{what} without {at_least(min_cells)} of {modality}"
+        for part in np.flatnonzero(n_cells[:, i] < min_cells).tolist():
+            lacking = of == part
+            of[lacking], reasons[lacking] = -1, f"{names[part]} has {few} of {modality}"
     return Parts(of, n_cells, reasons)
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 from mudata import MuData
 
 from scminnet._core.arguments import shorten
-from scminnet._core.embeddings import joint_embeddings
+from scminnet._core.embeddings import embedded_modalities, joint_embeddings
 from scminnet._core.keys import GROUP_COLUMN
 from scminnet._core.mdata import check_modalities, layer_matrix, layer_names
 from scminnet._core.obs import label_column, obs_column
@@ -202,12 +202,7 @@ def read_source_and_target(
 
 def used_modalities(mdata: MuData, modalities: Sequence[str] | None, use_rep: str) -> list[str]:
     """Return the modalities to work on: those named, or all with an embedding; raise on unknown, empty or no names."""
-    embedded = [m for m, adata in mdata.mod.items() if use_rep in adata.obsm]
-    if not embedded:
-        raise KeyError(
-            f"`use_rep` is {use_rep!r}, which no modality has in obsm. Write each modality's embedding to "
-            f"`mdata[modality].obsm[{use_rep!r}]`, e.g. with `model.embed(mdata)`."
-        )
+    embedded = embedded_modalities(mdata, use_rep)
     if isinstance(modalities, str):
         raise TypeError(f"`modalities` is the text {modalities!r}. Give a list of names.")
     names = embedded if modalities is None else list(dict.fromkeys(modalities))

@@ -191,8 +191,9 @@ def cre_links(
         ``score``
             As above; NaN where the activity is negative.
     ``mdata.uns["{key}_info"]``
-        ``params``, and ``genes_left_out``, a table of ``gene`` and ``reason``. With ``groupby`` also
-        ``groups_left_out``, a table of ``group`` and ``n_bulks``. Pairs in which the peak is constant, or too few
+        ``params``, and ``genes_left_out``, a table of ``gene`` and ``reason``. If ``tss`` has ``start`` and ``end``,
+        also ``genes``, a table of the linked genes with ``gene``, ``chrom``, ``start`` and ``end``. With ``groupby``
+        also ``groups_left_out``, a table of ``group`` and ``n_bulks``. Pairs in which the peak is constant, or too few
         observations are non-zero, are left out.
 
     Raises
@@ -299,6 +300,9 @@ def cre_links(
     }
     genes_left_out = pd.DataFrame(left_out, columns=["gene", "reason"], dtype=object)
     info: dict[str, Any] = {"params": recorded(params), "genes_left_out": genes_left_out}
+    if {"start", "end"} <= set(starts):
+        of_linked = starts["gene"].astype(str).isin(links["gene"])
+        info["genes"] = starts.loc[of_linked, ["gene", "chrom", "start", "end"]].dropna().reset_index(drop=True)
     if groupby is not None:
         info["groups_left_out"] = pd.DataFrame({"group": list(small), "n_bulks": list(small.values())})
         if small:

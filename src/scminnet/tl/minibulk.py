@@ -15,13 +15,17 @@ from scipy import sparse
 from scminnet._core import compat
 from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import check_count, shorten
-from scminnet._core.keys import EMBEDDING_KEY, MINIBULK_KEY
+from scminnet._core.colors import keep_colors, known_colors
+from scminnet._core.keys import EMBEDDING_KEY, MINIBULK_KEY, UNASSIGNED
 from scminnet._core.logging import logger
 from scminnet._core.mdata import check_mudata, check_not_view
 from scminnet._core.params import recorded
 from scminnet._core.values import warn_unless_counts
 from scminnet.tl._bulks import Parts, at_least, cut, parts, plan, sum_cells
 from scminnet.tl._cells import Cells, Measured, read_cells, types_and_conditions, used_modalities
+
+#: More reasons than these are not listed in the message.
+MAX_REASONS = 5
 
 
 @check_types
@@ -177,19 +181,34 @@ def minibulk(
     }
     entry = {"modalities": cells.modalities, "params": recorded(params)}
     out = bulks.reasons != ""
+    of_reason = pd.Series(bulks.reasons[out]).value_counts()
     left_out = pd.DataFrame({"cell": cells.names[out].astype(str), "reason": pd.Categorical(bulks.reasons[out])})
     result.uns[MINIBULK_KEY] = deepcopy(entry)
+    for column in labels.columns:
+        # figures of the bulks then have the colours of the cells' types
+        keep_colors(result, column, known_colors(mdata, column))
     mdata.obs[key_added] = pd.Categorical.from_codes(bulk_of, list(obs.index))
     mdata.uns[key_added] = {**entry, "groups": table, "left_out": left_out}
     logger.info(
-        "%d bulks of %d groups; %d bulks dropped, %d of %d cells left out%s",
+        "%d bulks of %d groups; %d bulks dropped, %d of %d cells left out%s%s",
         len(obs),
         (planned > 0).sum(),
         n_bulks - len(obs),
         len(left_out),
         len(cells.names),
-        "".join(f"; {reason}: {n}" for reason, n in left_out["reason"].value_counts().items()),
+        "".join(f"; {reason}: {n}" for reason, n in of_reason.head(MAX_REASONS).items()),
+        f"; uns[{key_added!r}]['left_out'] has {len(of_reason) - MAX_REASONS} more reasons"
+        if len(of_reason) > MAX_REASONS
+        else "",
     )
+    without_label = labels.eq(UNASSIGNED).any(axis=1).to_numpy() & out
+    if without_label.any():
+        logger.info(
+            "%d of these cells are %r: `transfer_labels` gave them no cell type. Raise its `quantile`, give it "
+            "`unassigned=None`, or use `model.predict`, to have them in bulks.",
+            without_label.sum(),
+            UNASSIGNED,
+        )
     return result
 
 
@@ -212,7 +231,8 @@ def _group(cells: Cells, condition: str | None, min_cells: int) -> tuple[Parts, 
     group_of = np.full(len(included), -1, dtype=np.int64)
     group_of[included] = grouped.ngroup()
     table = grouped.size().reset_index()[columns]
-    return parts(group_of, len(table), cells.rows, reasons, min_cells, "group"), table
+    names = [shorten(map(str, row)) for row in table.itertuples(index=False)]
+    return parts(group_of, names, cells.rows, reasons, min_cells), table
 
 
 def _reasons(cells: Cells) -> np.ndarray:
@@ -231,7 +251,7 @@ def _reasons(cells: Cells) -> np.ndarray:
 def _cut(cells: Cells, groups: Parts, planned: np.ndarray, min_cells: int, seed: int) -> Parts:
     """Cut the groups into the planned bulks, raising when none has enough cells of every modality."""
     bulk_of = cut(cells.points, groups.of, planned, seed)
-    bulks = parts(bulk_of, planned.sum(), cells.rows, groups.reasons, min_cells, "bulk")
+    bulks = parts(bulk_of, ["its bulk"] * planned.sum(), cells.rows, groups.reasons, min_cells)
     if not bulks.have(min_cells).any():
         raise ValueError(
             f"`n_bulks` is {planned.sum()}, but no bulk has {at_least(min_cells)} of each of "

@@ -65,6 +65,10 @@ class Diagnosis:
     table: pd.DataFrame
     n_cells: dict[str, int]
 
+    def is_cause(self) -> pd.Series:
+        """Tell which rows of ``table`` explain a problem. The others show one."""
+        return self.table["check"].map({name: check.is_cause for name, check in CHECKS.items()}).astype(bool)
+
     def __repr__(self) -> str:
         table = self.table.drop(columns="advice")
         lines = [self._headline(), "", table.to_string(index=False, float_format="{:.2f}".format, na_rep="-")]

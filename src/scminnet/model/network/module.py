@@ -299,21 +299,28 @@ class SiameseModule(BaseModuleClass):
     ) -> dict[str, Tensor]:
         """Return each modality's share of correctly predicted types, and of cells that are their own neighbour.
 
-        The neighbour is the nearest cell of the other modality within the batch.
+        The neighbour is the nearest cell of the other modality within the batch. ``chance_accuracy`` is the share of
+        the batch's most frequent type, ``chance_pair_accuracy`` that of cells that a random neighbour would find.
         """
         found: dict[str, Tensor] = {}
+        by_chance: dict[str, list[Tensor]] = {"chance_accuracy": [], "chance_pair_accuracy": []}
         for modality, predicted in logits.items():
             known = labels[modality] >= 0
             right = (predicted.argmax(1) == labels[modality]) & known
             found[f"accuracy_{modality}"] = right.sum() / known.sum()
+            most = torch.bincount(labels[modality].clamp_min(0), known.float(), minlength=1).max()
+            by_chance["chance_accuracy"].append(most / known.sum())
         shares: dict[str, list[Tensor]] = {}
         for first, second in modality_pairs(tuple(embedding)):
             a, b = self.position(embedding[first]), self.position(embedding[second])
             squared = losses.squared_distances(a, b, outer=True)
             both = losses.pair_accuracy(squared, cells[first], cells[second])
-            for modality, share in zip((first, second), both, strict=True):
+            for modality, other, share in zip((first, second), (second, first), both, strict=True):
                 shares.setdefault(modality, []).append(share)
+                # NaN where no cell has a partner in the batch
+                by_chance["chance_pair_accuracy"].append((share * 0 + 1) / len(cells[other]))
         found |= {f"pair_accuracy_{m}": torch.stack(s).nanmean() for m, s in shares.items()}
+        found |= {name: torch.stack(s).nanmean() for name, s in by_chance.items() if s}
         return found
 
 

@@ -60,7 +60,9 @@ class SiameseTrainingPlan(TrainingPlan):
     - ``classification_loss``, ``contrastive_loss``, ``infonce_loss`` and ``supervised_loss``, if they have a weight;
     - ``accuracy_<modality>``, the share of correctly predicted cell types;
     - ``pair_accuracy_<modality>``, the share of cells whose nearest neighbour in the other modality, within the batch,
-      is the cell itself.
+      is the cell itself;
+    - ``chance_accuracy`` and ``chance_pair_accuracy``, what both would be by chance: the share of the batch's most
+      frequent type, and one by the number of cells in the batch.
 
     Parameters
     ----------

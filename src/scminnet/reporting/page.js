@@ -1,0 +1,19 @@
+for (const table of document.querySelectorAll("table")) {
+  const body = table.tBodies[0];
+  const heads = [...table.tHead.rows[0].cells];
+  heads.forEach((head, column) => head.firstElementChild.addEventListener("click", () => {
+    const down = head.getAttribute("aria-sort") === "ascending";
+    const value = (row) => row.cells[column].dataset.value;
+    const rows = [...body.rows];
+    const numeric = rows.every((row) => value(row) === "" || !isNaN(Number(value(row))));
+    rows.sort((a, b) => {
+      const [x, y] = [value(a), value(b)];
+      if (x === "" || y === "") return (x === "") - (y === "");
+      const order = numeric ? Number(x) - Number(y) : x.localeCompare(y, undefined, { numeric: true });
+      return down ? -order : order;
+    });
+    heads.forEach((other) => other.removeAttribute("aria-sort"));
+    head.setAttribute("aria-sort", down ? "descending" : "ascending");
+    body.append(...rows);
+  }));
+}
