@@ -21,6 +21,9 @@ MISSING_TEXTS = frozenset(
 #: A column with more distinct numbers than this may be continuous.
 _MANY = 20
 
+#: Patterns of what :func:`warn_of_missing_texts` says, for steps after one that has said it.
+SAID_OF_TEXTS = (".* look like missing ones", ".* with blanks around")
+
 _WHOLE = re.compile(r"[+-]?\d+\.0+")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 

@@ -15,7 +15,7 @@ from scminnet import datasets, metrics, pl, tl
 from scminnet._core.arguments import shorten
 from scminnet._core.compat import without_warning
 from scminnet._core.obs import obs_column
-from scminnet._core.obs_text import unlabeled_names, without
+from scminnet._core.obs_text import SAID_OF_TEXTS, unlabeled_names, without
 from scminnet.cli.figures import write_figures
 from scminnet.cli.inputs import read_mudata, read_names
 from scminnet.cli.normalisation import normalise_counts
@@ -163,7 +163,7 @@ def run(
 
     say("measuring accuracy (pairs of cells are only used here) ...")
     # the labels were warned of
-    with without_warning(".* look like missing ones", ".* with blanks around"):
+    with without_warning(*SAID_OF_TEXTS):
         report = metrics.integration_report(query, modalities=modalities, **labels, batch_key=batch_key, seed=seed)
     report.to_csv(folder / "report.csv", index=False)
     with writing("query.h5mu"):

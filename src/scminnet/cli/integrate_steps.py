@@ -18,7 +18,7 @@ from scminnet._core.arguments import shorten
 from scminnet._core.compat import without_warning
 from scminnet._core.keys import EMBEDDING_KEY, UMAP_KEY
 from scminnet._core.obs import obs_column
-from scminnet._core.obs_text import unlabeled_names, without
+from scminnet._core.obs_text import SAID_OF_TEXTS, unlabeled_names, without
 from scminnet.cli.figures import write_figures
 from scminnet.cli.normalisation import normalise_counts
 from scminnet.cli.outputs import writing
@@ -346,7 +346,7 @@ def _transfer(
             continue
         say(f"transferring labels from {source} to {target} ...")
         # said when the labels were registered
-        with without_warning(".* look like missing ones", ".* with blanks around"):
+        with without_warning(*SAID_OF_TEXTS):
             tl.transfer_labels(data, source, target, str(labels.name), n_neighbors=N_NEIGHBORS, seed=seed)
         obs = data[target].obs.filter(like=TRANSFERRED)
         cells.mod[target].obs = cells.mod[target].obs.drop(columns=obs.columns, errors="ignore").join(obs)

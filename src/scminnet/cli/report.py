@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from scminnet._core.compat import without_warning
+from scminnet._core.obs_text import SAID_OF_TEXTS
 from scminnet.cli._common import ERRORS, say
 from scminnet.cli.outputs import Output
 
@@ -38,7 +40,8 @@ def write_report(given: argparse.Namespace, out: Output, data: MuData | MinNet, 
     try:
         if not isinstance(data, MuData):
             data.embed()
-        with out.partial_report() as partial:
+        # the command has said what looks odd about the labels
+        with out.partial_report() as partial, without_warning(*SAID_OF_TEXTS):
             report(data, partial, command=given.command_line, seed=given.seed, title=given.parser.prog, **known)
     except ERRORS as error:
         say(f"warning: {out.report} can not be written: {' '.join(str(error).split())} The output is complete.")

@@ -16,7 +16,7 @@ from scminnet._core.embeddings import joint_embeddings
 from scminnet._core.keys import EMBEDDING_KEY
 from scminnet._core.mdata import check_modalities, check_mudata
 from scminnet._core.obs import BATCH_REMEDY, label_column, obs_column
-from scminnet._core.obs_text import warn_of_missing_texts
+from scminnet._core.obs_text import SAID_OF_TEXTS, warn_of_missing_texts
 from scminnet.metrics._checks import NotDefinedError, check_counts
 from scminnet.metrics.ari import ari
 from scminnet.metrics.foscttm import foscttm
@@ -105,7 +105,7 @@ def integration_report(
     for a, b in combinations(modalities, 2):
         _add_foscttm(table, a, b, embedded[a], embedded[b])
     # said above, once for all measures
-    with without_warning(".* look like missing ones", ".* with blanks around"):
+    with without_warning(*SAID_OF_TEXTS):
         for a, b in permutations(modalities, 2):
             _add_label_transfer(table, f"{a} -> {b}", embedded[a].labelled(), embedded[b].labelled(), n_neighbors, seed)
         _add_joint(table, embedded, batches, seed)
