@@ -255,8 +255,9 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin, EmbeddingMixin):
         )
         self.module.hidden_dropout = recipe.dropout(datamodule.n_meeting)
         if not self.is_trained_:
-            # the linear path keeps the coupling, which the network could lose
-            self.module.set_linear_share(recipe.linear_share if coupled else 0.0)
+            # the linear path keeps the coupling, which the network could lose. Pairs need none.
+            by_coupling = max((1 - found.coupling.pairs_share for found in coupled.values()), default=0.0)
+            self.module.set_linear_share(recipe.linear_share * by_coupling)
 
         # a checkpoint of this training must not hold results of an earlier one
         self.reference_range_ = self.coupling_ = None
