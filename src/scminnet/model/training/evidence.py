@@ -19,7 +19,7 @@ from scminnet.model.network.module import modality_pairs
 from scminnet.model.training.coupled_cells import MIN_CELLS, Part, sample_parts
 
 #: A coupling is left out if there are this many times as many pairs as it is worth (``docs/decisions.md``).
-PAIRS_THAT_RULE = 5.0
+PAIRS_THAT_RULE = 4.0
 
 ModalityPair = tuple[str, str]
 
