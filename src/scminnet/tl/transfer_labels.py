@@ -130,7 +130,7 @@ def transfer_labels(
     cells = read_source_and_target(
         mdata, source, target, use_rep, labels_key=labels_key, unlabeled_category=unlabeled_category
     )
-    labels = cells.labels[labels_key].iloc[cells.rows_of(source)].to_numpy()
+    labels = cells.labels[labels_key].iloc[cells.rows[source]].to_numpy()
     labelled = pd.notna(labels)
     if labelled.sum() <= n_neighbors:
         raise ValueError(
