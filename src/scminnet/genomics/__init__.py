@@ -19,3 +19,7 @@ __all__ = [
     "why_no_overlap",
     "windows",
 ]
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -24,3 +24,7 @@ __all__ = [
     "motif_enrichment",
     "transfer_labels",
 ]
+
+
+def __dir__() -> list[str]:
+    return list(__all__)
