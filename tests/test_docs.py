@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
 import subprocess
 import sys
 from importlib import import_module
@@ -104,3 +105,19 @@ def test_one_namespace_is_documented() -> None:
 def test_the_drawing_of_the_method_is_not_stale() -> None:
     done = subprocess.run([sys.executable, DOCS / "drawing.py", "--check"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "n"),
+    [
+        ('<script src="https://cdn.jsdelivr.net/npm/mathjax/tex.js"></script>', 1),
+        ('<link rel="stylesheet" href="//fonts.example/a.css">', 1),
+        ('<img alt="a" src="http://example.org/a.png">', 1),
+        ("@font-face { src: url(https://example.org/a.woff) }", 1),
+        ('<link rel="canonical" href="https://example.org"><a href="https://example.org">read</a>', 0),
+        ('<script src="_static/a.js"></script><img src="_images/a.png">', 0),
+    ],
+)
+def test_what_a_page_loads_from_a_network_is_found(text: str, n: int) -> None:
+    check = runpy.run_path(str(DOCS / "check_html.py"))["loaded_from_elsewhere"]
+    assert len(check(text)) == n

@@ -146,7 +146,7 @@ def quiet(threads: int) -> Iterator[None]:
         yield
 
 
-#: Kinds of errors that tell of data, files or the machine. Others are faults of scminnet, and show where.
+#: Errors about data, files or the machine. Others are faults of scminnet, and show where.
 ERRORS = (ValueError, KeyError, TypeError, OSError, ImportError, MemoryError)
 
 

@@ -90,7 +90,7 @@ def feature_links(
         What modalities measure, ``"genes"``, ``"peaks"`` or ``"proteins"``. Needed where neither
         ``var["feature_types"]`` nor the modality's name tells.
     organism
-        ``"human"`` or ``"mouse"``, for antibodies. ``None``: told from the names of the genes; human where these do not
+        ``"human"`` or ``"mouse"``, for antibodies. ``None``: read from the names of the genes; human if these do not
         tell.
     name_keys
         Column of ``var`` with the names of genes, by modality. ``None``: ``var_names`` and common columns such as

@@ -69,7 +69,7 @@ def inputs(
         run["column of batches"] = batch_key
     evidence = getattr(model, "evidence_", None)
     if evidence and evidence.get("summary"):
-        run["learnt from"] = str(evidence["summary"])
+        run["trained on"] = str(evidence["summary"])
     run["versions"] = ", ".join([f"Python {platform.python_version()}", *(f"{p} {version(p)}" for p in PACKAGES)])
     named = pd.DataFrame({"item": list(run), "value": list(run.values())})
     return Section("input", "What went in", tables=[table(pd.DataFrame(rows)), table(named)])

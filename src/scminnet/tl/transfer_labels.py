@@ -139,7 +139,7 @@ def transfer_labels(
         )
     codes, types = pd.factorize(labels[labelled], sort=True)
     if unassigned in types:
-        raise ValueError(f"`unassigned` is {unassigned!r}, which is a label of `labels_key`. Give another word.")
+        raise ValueError(f"`unassigned` is {unassigned!r}, which is a label of `labels_key`. Give another name.")
 
     points = cells.embedded[source][labelled]
     shares, distances, winners = _elect(points, codes, len(types), n_neighbors, seed, query=cells.embedded[target])
