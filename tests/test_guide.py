@@ -52,6 +52,10 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         if page == "own_embedding":
             for name in ("rna", "atac"):
                 names[f"{name}_embedding"] = rng.normal(size=(names["mdata"][name].n_obs, 5))
+        if page == "hyperparameters":
+            names["ref"] = fewer()
+            mn.pp.normalize(names["ref"])
+            mn.MinNet.setup_mudata(names["ref"], ["rna", "atac"], labels_key="cell_type", batch_key="batch")
         for block in blocks(page):
             exec(compile(block, f"{page}.md", "exec"), names)
             plt.close("all")
