@@ -126,7 +126,7 @@ def compact(name: str) -> str:
 
 
 def identify(name: str, organism: str = "human") -> Antibody:
-    """Tell which genes an antibody speaks of.
+    """Tell which genes an antibody stands for.
 
     Parameters
     ----------

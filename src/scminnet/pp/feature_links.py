@@ -1,4 +1,4 @@
-"""Links between features of two modalities that speak of the same gene."""
+"""Links between features of two modalities that measure the same gene."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def feature_links(
     key_added: str = FEATURE_LINKS_KEY,
     copy: bool = False,
 ) -> MuData | None:
-    """Link the features of two modalities that speak of the same gene, so that cells can be coupled without pairs.
+    """Link the features of two modalities that measure the same gene, so that cells can be coupled without pairs.
 
     What the modalities measure decides how they are linked:
 
