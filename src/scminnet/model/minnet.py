@@ -35,9 +35,9 @@ class MinNet(
     """Joint embedding of single-cell modalities that were measured in different cells :cite:p:`Liu23`.
 
     MinNet is a siamese network with one encoder per modality. It is trained on paired cells, or on cells that feature
-    links couple. The heads for the embedding and for cell types are shared by all modalities. Two losses train it. A contrastive loss brings cells of different modalities together; its margin
-    grows with their distance on a batch-corrected graph. A classification loss keeps cell types apart. The trained
-    network embeds unpaired cells.
+    links couple. The heads for the embedding and for cell types are shared by all modalities. Two losses train it. A
+    contrastive loss brings cells of different modalities together; its margin grows with their distance on a
+    batch-corrected graph. A classification loss keeps cell types apart. The trained network embeds unpaired cells.
 
     Parameters
     ----------
