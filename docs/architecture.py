@@ -101,7 +101,7 @@ WHERE = (
     Row("Add an annotation format", (("genomics", "read_gtf"), ("genomics", "_read_file")), "Write a reader beside `read_gtf`; `_read_file` chooses it by the file's ending."),
     Row("Add a source of feature links", (("coupling", "link_antibodies"), ("pp", "feature_links")), "Write it beside the other sources, and let `feature_links` call it."),
     Row("Add a figure", (("pl", "history"), ("pl", "check_axes"), ("pl", "check_save"), ("pl", "axes_for"), ("pl", "finish")), "Write one file, e.g. `history`. Check `ax` and `save` first (`check_axes`, `check_save`), draw on `axes_for`, end with `finish`. Export it in `pl/__init__.py`."),
-    Row("Add a section to the report", (("reporting", "Section"), ("reporting", "linked"), ("reporting", "report")), "A function in `sections.py` that returns a `Section` or `None`; `report` lists them in their order."),
+    Row("Add a section to the report", (("reporting", "Section"), ("reporting", "linked"), ("reporting", "report")), "A function that returns a `Section` or `None`; `report` lists them in their order."),
     Row("Add a command", (("cli", "main"), ("cli", "new_command")), "A file with `add(commands)`, listed in `main`."),
     Row("Add a peer to compare with", (("benchmarks", "Method"), ("benchmarks", "interpreter")), "An entry in `METHODS`, a script `run_….py` and pinned requirements in `benchmarks/peers/`."),
 )  # fmt: skip
