@@ -191,7 +191,7 @@ def _r_names(names: Sequence[str], pattern: str, replacement: str, what: str) ->
     """Return names with a pattern replaced. Raise if some are the same then."""
     changed = pd.Index([re.sub(pattern, replacement, name) for name in names], dtype=object)
     if not changed.is_unique:
-        same = np.flatnonzero(changed == changed[changed.duplicated()][0])
+        same = np.flatnonzero(changed == changed[changed.duplicated()][0]).tolist()
         raise ValueError(
             f"{what}: {shorten(names[i] for i in same)} would have the same name in R, {changed[same[0]]!r}. "
             "Rename them, or leave some out."
