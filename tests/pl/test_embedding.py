@@ -268,6 +268,17 @@ def test_no_legend_makes_a_picture_that_can_not_be_read(embedded: MuData, text_a
         assert figure.get_figheight() * 300 < 4_000
 
 
+def test_maps_are_equally_high_whatever_lies_below_them(embedded: MuData) -> None:
+    embedded.obs["few"] = [f"a rather long name of a type {i % 11}" for i in range(embedded.n_obs)]
+    axes = pl.embedding(embedded, color=["few", "few", "few", "modality", "rna:" + embedded["rna"].var_names[0]])
+    figure = axes[0].figure
+    figure.draw_without_rendering()
+    heights = np.array([axis.get_position().height for axis in axes]) * figure.get_figheight()
+    np.testing.assert_allclose(heights, heights[0], rtol=0.02)
+    assert 1.6 < heights[0] < 2.3
+    plt.close(figure)
+
+
 def test_hundreds_of_categories_have_no_legend() -> None:
     rng = np.random.default_rng(0)
     names = [f"c{i}" for i in range(400)]

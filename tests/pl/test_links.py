@@ -9,8 +9,8 @@ from matplotlib.text import Annotation
 from mudata import MuData, read_h5mu
 
 from scminnet import pl
+from scminnet.pl._link_panels import NARROW, WIDE
 from scminnet.pl._region import NEGATIVE, NOT_SIGNIFICANT, POSITIVE
-from scminnet.pl.links import NARROW, WIDE
 
 
 @pytest.fixture

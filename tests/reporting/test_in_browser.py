@@ -159,6 +159,14 @@ def test_tables_are_sorted_by_a_click(browser: Browser) -> None:
     assert click(browser, links, 0) == "ascending"
     genes = column(browser, links, 0)
     assert genes == sorted(genes)
+    # by the keyboard as well
+    press = "new KeyboardEvent('keydown', {{key: '{}', cancelable: true}})"
+    head = f"document.querySelectorAll('table')[{links}].tHead.rows[0].cells[0]"
+    for key in ("Enter", " "):
+        browser.value(f"{head}.firstElementChild.dispatchEvent({press.format(key)})")
+    assert column(browser, links, 0) == genes
+    browser.value(f"{head}.firstElementChild.dispatchEvent({press.format('Enter')})")
+    assert column(browser, links, 0) == sorted(genes, reverse=True)
     # a missing value is last either way
     for _ in range(2):
         click(browser, 0, 3)

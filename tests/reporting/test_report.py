@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -60,7 +61,7 @@ def test_what_users_named_is_text_and_never_markup(written: Path, page: Page) ->
     assert page.count("script") == page.count("style") == 1
     assert {tag for tag, _ in page.elements} <= {
         "html", "head", "meta", "title", "style", "body", "header", "h1", "h2", "p", "nav", "a", "main", "section",
-        "div", "table", "caption", "thead", "tbody", "tr", "th", "td", "button", "figure", "img", "figcaption", "ol",
+        "div", "table", "caption", "thead", "tbody", "tr", "th", "td", "span", "figure", "img", "figcaption", "ol",
         "li", "pre", "code", "footer", "script",
     }  # fmt: skip
     assert not [given for _, given in page.elements if any(name.startswith("on") for name in given)]
@@ -114,7 +115,7 @@ def test_labels_are_counted_by_type_and_those_that_disagree_listed(page: Page) -
     label, truth = obs["transferred_label"].astype(str), obs["cell_type"]
     text = page.text["labels"]
     n_left = (label == "unassigned").sum()
-    assert f"{n_left} ({100 * n_left / 150:.0f} %) have none ('unassigned')" in text
+    assert f"{n_left} ({100 * n_left / 150:.0f} %) are 'unassigned'." in text
     differ = (label != truth) & (label != "unassigned")
     assert f"({min(20, differ.sum())} of {differ.sum()}, the most confident first)" in text
     first = obs["transferred_label_confidence"][differ].astype(float).idxmax()
@@ -206,6 +207,60 @@ def test_measures_stand_beside_chance() -> None:
     np.testing.assert_allclose(near["value"], near["chance"], atol=0.15)
 
 
+def test_the_first_lines_say_how_good_the_embedding_is(page: Page) -> None:
+    said = measured(make_cells(), ["rna", "atac"], "cell_type", "batch", "X_minnet", seed=0).set_index("measure")[
+        "value"
+    ]
+    head = page.text[""]
+    assert f"true partner: {said['foscttm_mean']:.3f} for rna and atac (chance 0.5)." in head
+    first, second = said["label_transfer_accuracy"]
+    assert f"{100 * first:.0f} % from rna to atac (chance 3" in head
+    assert f"{100 * second:.0f} % from atac to rna (chance 3" in head
+
+
+def steps_of(text: str) -> list[str]:
+    """The code of what to do next."""
+    return [html.unescape(code) for code in re.findall(r"<pre><code>(.*?)</code></pre>", text, flags=re.DOTALL)]
+
+
+def test_the_code_of_the_next_steps_runs(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(_layout, "joint_umap", umap)
+    mdata, bulks = make_cells(), make_bulks()
+    for adata in mdata.mod.values():
+        adata.obsm["X_other"] = adata.obsm.pop("X_minnet")
+    mn.report(mdata, tmp_path / "r.html", labels_key="cell_type", use_rep="X_other", bulks=bulks)
+    codes = steps_of((tmp_path / "r.html").read_text())
+    called = [re.search(r"mn\.\w+\.(\w+)", code).group(1) for code in codes]
+    assert called == ["transfer_labels", "embedding", "match_cells", "links", "export_links"]
+    monkeypatch.chdir(tmp_path)
+    for code in codes:
+        exec(code, {"mn": mn, "mdata": mdata, "bulks": bulks})
+    plt.close("all")
+    assert (tmp_path / "links.bedpe").exists()
+    assert mdata.uns["transferred_label"]["params"]["quantile"] == 0.99
+    # few are unassigned now, and the advice is gone
+    mn.report(mdata, tmp_path / "r.html", labels_key="cell_type", use_rep="X_other", bulks=bulks)
+    assert "transfer_labels" not in " ".join(steps_of((tmp_path / "r.html").read_text()))
+
+
+def test_next_steps_name_the_own_modalities_and_columns(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(_layout, "joint_umap", umap)
+    mdata = make_cells()
+    mdata["atac"].var_names = [f"chr1:{i}00-{i}50" for i in range(1, 5)]
+    mdata = _again(mdata)
+    mn.report(mdata, tmp_path / "r.html")
+    codes = steps_of((tmp_path / "r.html").read_text())
+    assert "bulks = mn.tl.minibulk(mdata, groupby={'rna': 'cell_type', 'atac': 'transferred_label'})" in codes[-1]
+    assert codes[-1].endswith('mn.tl.cre_links(bulks, tss="genes.gtf.gz")')
+    del mdata.uns["transferred_label"]
+    parts = {"genes": mdata["rna"], "peaks": mdata["atac"]}
+    mn.report(MuData(parts), tmp_path / "r.html")
+    codes = steps_of((tmp_path / "r.html").read_text())
+    assert codes[0] == "mn.tl.transfer_labels(mdata, 'genes', 'peaks', \"cell_type\")"
+    assert codes[1] == "mn.pl.embedding(mdata, color=['modality', 'genes:rna_0'])"
+    assert codes[-1].endswith("rna='genes', atac='peaks')")
+
+
 def test_a_table_shows_numbers_shares_and_gaps() -> None:
     frame = pd.DataFrame(
         {"a": [1234567, 2], "b": [0.5, np.nan], "share": [0.034, 1.0], "p": [1e-9, 0.25], "s": ["x", None]}
@@ -213,10 +268,13 @@ def test_a_table_shows_numbers_shares_and_gaps() -> None:
     rows = table(frame, percent=["share"]).rows
     assert [cell[0] for cell in rows[0]] == ["1,234,567", "0.50", "3.4 %", "1.0e-09", "x"]
     assert [cell[0] for cell in rows[1]] == ["2", "–", "100 %", "0.25", "–"]
+    # a text that is missing is no number
+    assert [cell[2] for cell in rows[1]] == [True, True, True, True, False]
     assert rows[0][0][1] == "1234567.0"
     assert rows[1][1][1] == ""
-    text = render("t", [], [Section("x", "X", tables=[table(frame)])], "f")
+    text = render("t", [], [Section("x", "X", parts=[table(frame, marked=[False, True])])], "f")
     assert 'data-value="1234567.0"' in text
+    assert re.findall(r"<tr( class=\"marked\")?><td", text) == ["", ' class="marked"']
 
 
 @pytest.mark.parametrize(

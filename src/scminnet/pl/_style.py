@@ -39,6 +39,9 @@ TEXT, SMALL = 8, 7
 #: Heights in inches of a line of small text, and of the space between a legend's entries.
 LINE, BETWEEN = 0.117, 0.03
 
+#: Space in inches above and below each of several rows of panels. With less, a legend touches the title below it.
+ROW_PAD = 0.09
+
 #: Names longer than this are wrapped where they have spaces or hyphens.
 WRAP = 34
 
@@ -95,12 +98,21 @@ def axes_for(
         return np.ravel(np.asarray(ax, dtype=object))
     n_columns = min(n_columns, n_panels)
     n_rows = -(-n_panels // n_columns)
-    _, axes = plt.subplots(
+    figure, axes = plt.subplots(
         n_rows, n_columns, figsize=(size[0] * n_columns, size[1] * n_rows), layout="constrained", squeeze=False
     )
+    if n_rows > 1:
+        space_rows(figure, n_rows)
     for unused in axes.flat[n_panels:]:
         unused.remove()
     return axes.ravel()[:n_panels]
+
+
+def space_rows(figure: Figure, n_rows: int) -> None:
+    """Put rows of panels farther apart, and make the figure higher by as much."""
+    pad = float(mpl.rcParams["figure.constrained_layout.h_pad"])
+    figure.set_layout_engine("constrained", h_pad=ROW_PAD)
+    figure.set_figheight(figure.get_figheight() + 2 * (ROW_PAD - pad) * n_rows)
 
 
 def dress(axis: Axes, *, title: str = "", xlabel: str = "", ylabel: str = "") -> None:

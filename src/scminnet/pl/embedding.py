@@ -25,6 +25,9 @@ from scminnet.pl._points import MODALITY, points_values
 #: Width of a panel in inches: three fit a page; and the height of its map.
 PANEL = _style.PAGE / 3
 
+#: Height in inches of a map's title and of its axis label.
+MAP_TEXT = 0.4
+
 #: Width in inches of a legend beside its map.
 BESIDE = 2 * PANEL - 0.2
 
@@ -188,16 +191,20 @@ def _axes_for(
         if long or not rows or len(rows[-1]) == 3 or is_long[rows[-1][0]]:
             rows.append([])
         rows[-1].append(i)
-    heights = []
-    for row in rows:
+    # of the maps with their text, and of what lies below
+    maps, below = np.empty(len(rows)), np.zeros(len(rows))
+    for n, row in enumerate(rows):
         legends = [list(marks[names[i]]) if names[i] in marks else None for i in row]
         if is_long[row[0]]:
-            heights.append(max(PANEL + 0.3, _style.legend_height(legends[0] or [], BESIDE) + 0.2))
+            maps[n] = max(PANEL + 0.3, _style.legend_height(legends[0] or [], BESIDE) + 0.2)
         else:
-            heights.append(PANEL + 0.1 + max(map(_height_below, legends)))
+            maps[n], below[n] = PANEL + 0.1, max(map(_height_below, legends))
     n_columns = 3 if any(is_long) else max(map(len, rows))
-    figure = plt.figure(figsize=(PANEL * n_columns, sum(heights)), layout="constrained")
-    grid = figure.add_gridspec(len(rows), n_columns, height_ratios=heights)
+    figure = plt.figure(figsize=(PANEL * n_columns, maps.sum() + below.sum()), layout="constrained")
+    if len(rows) > 1:
+        _style.space_rows(figure, len(rows))
+    # ratios are of the maps alone
+    grid = figure.add_gridspec(len(rows), n_columns, height_ratios=maps - MAP_TEXT)
     axes, beside = np.empty(len(names), dtype=object), {}
     for n, panels in enumerate(rows):
         for column, i in enumerate(panels):

@@ -67,6 +67,23 @@ def measured(
     return table[["measure", "modalities", "value", "chance", "better", "meaning"]]
 
 
+def in_words(found: pd.DataFrame) -> list[str]:
+    """Say in a sentence each how well pairs are found and labels are transferred."""
+    said = []
+    pairs = found[found["measure"] == "foscttm_mean"]
+    if len(pairs):
+        values = "; ".join(f"{row.value:.3f} for {row.modalities.replace(', ', ' and ')}" for row in pairs.itertuples())
+        said.append(f"FOSCTTM, the share of cells nearer than the true partner: {values} (chance 0.5).")
+    labels = found[found["measure"] == "label_transfer_accuracy"]
+    if len(labels):
+        shares = ", ".join(
+            f"{100 * row.value:.0f} % from {row.modalities.replace(' -> ', ' to ')} (chance {100 * row.chance:.0f} %)"
+            for row in labels.itertuples()
+        )
+        said.append(f"Correctly transferred cell types: {shares}.")
+    return said
+
+
 def _n_pairs(mdata: MuData, a: str, b: str) -> int:
     return len(mdata.mod[a].obs_names.intersection(mdata.mod[b].obs_names))
 

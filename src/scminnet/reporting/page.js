@@ -1,7 +1,7 @@
 for (const table of document.querySelectorAll("table")) {
   const body = table.tBodies[0];
   const heads = [...table.tHead.rows[0].cells];
-  heads.forEach((head, column) => head.firstElementChild.addEventListener("click", () => {
+  const sort = (head, column) => {
     const down = head.getAttribute("aria-sort") === "ascending";
     const value = (row) => row.cells[column].dataset.value;
     const rows = [...body.rows];
@@ -15,5 +15,15 @@ for (const table of document.querySelectorAll("table")) {
     heads.forEach((other) => other.removeAttribute("aria-sort"));
     head.setAttribute("aria-sort", down ? "descending" : "ascending");
     body.append(...rows);
-  }));
+  };
+  heads.forEach((head, column) => {
+    // no button: Chromium prints none in the heads that it repeats on each page
+    const name = head.firstElementChild;
+    name.addEventListener("click", () => sort(head, column));
+    name.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" && event.key !== " ") return;
+      event.preventDefault();
+      sort(head, column);
+    });
+  });
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 #: Dots an inch of the figures: legible in print, and some 100 kB each.
 DPI = 170
@@ -55,11 +56,14 @@ class Table:
         Cells as they are shown, each with the value that it is sorted by, and whether it is a number.
     caption
         What stands above it.
+    marked
+        Positions of the rows that stand out.
     """
 
     head: list[str]
     rows: list[list[tuple[str, str, bool]]]
     caption: str = ""
+    marked: frozenset[int] = frozenset()
 
 
 @dataclass
@@ -69,8 +73,8 @@ class Section:
     name: str
     title: str
     text: list[str] = field(default_factory=list)
-    tables: list[Table] = field(default_factory=list)
-    pictures: list[Picture] = field(default_factory=list)
+    parts: list[Table | Picture] = field(default_factory=list)
+    """Tables and pictures, in their order."""
     steps: list[tuple[str, str]] = field(default_factory=list)
     """What to do next: a sentence, and code or ``""``."""
 
@@ -87,22 +91,37 @@ def picture(axes: Any, text: str, caption: str = "") -> Picture:
     return Picture("data:image/png;base64," + base64.b64encode(png).decode(), width, text, caption)
 
 
-def table(frame: pd.DataFrame, caption: str = "", *, digits: int = 2, percent: Sequence[str] = ()) -> Table:
-    """Turn a DataFrame into a table. Columns in ``percent`` hold shares. A missing value is a dash."""
+def table(
+    frame: pd.DataFrame,
+    caption: str = "",
+    *,
+    digits: int = 2,
+    percent: Collection[str] = (),
+    marked: Sequence[bool] | pd.Series = (),
+) -> Table:
+    """Turn a DataFrame into a table. Columns in ``percent`` hold shares. A missing value is a dash.
+
+    ``marked`` tells for each row whether it stands out.
+    """
+    numbers = {name for name in frame.columns if _is_number(frame[name])}
     rows = []
     for values in frame.itertuples(index=False):
         row = []
         for name, value in zip(frame.columns, values, strict=True):
-            is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool | np.bool_)
             if pd.isna(value):
-                row.append(("–", "", is_number))
-            elif is_number:
+                row.append(("–", "", name in numbers))
+            elif name in numbers:
                 places = 0 if isinstance(value, int | np.integer) else digits
                 row.append((_number(float(value), places, percent=name in percent), repr(float(value)), True))
             else:
                 row.append((str(value), str(value), False))
         rows.append(row)
-    return Table([str(name) for name in frame.columns], rows, caption)
+    return Table([str(name) for name in frame.columns], rows, caption, frozenset(np.flatnonzero(marked).tolist()))
+
+
+def _is_number(column: pd.Series) -> bool:
+    """Tell whether a column holds numbers: it is aligned and sorted as such, also where a value is missing."""
+    return is_numeric_dtype(column) and not is_bool_dtype(column)
 
 
 def _number(value: float, digits: int, *, percent: bool) -> str:

@@ -21,9 +21,11 @@ from scminnet._core.obs import obs_column
 from scminnet._core.obs_text import unlabeled_names
 from scminnet.genomics.link_table import LINKS_KEY
 from scminnet.pl._points import MODALITY
-from scminnet.reporting import sections
+from scminnet.reporting import labels, links, sections
 from scminnet.reporting.cells import shown_cells, transfers_of
-from scminnet.reporting.page import render
+from scminnet.reporting.measures import has_truth, in_words, measured
+from scminnet.reporting.next_steps import next_steps
+from scminnet.reporting.page import Section, render
 
 if TYPE_CHECKING:
     from scminnet.model import Diagnosis, MinNet
@@ -51,7 +53,7 @@ def report(
 
     It says what went in, whether the result can be trusted, how the embedding looks, which labels were transferred and
     where they disagree, how the training went, how accurate the embedding is where truth is known, which links of genes
-    and peaks were found, and what to do next. Parts that nothing is known of are left out.
+    and peaks were found, and what to do next. Parts without data are left out.
 
     The page is a single file that loads nothing from elsewhere. Of each modality, at most 20,000 cells are drawn and
     measured.
@@ -65,9 +67,8 @@ def report(
     model
         The model that embedded ``data``, for its training and diagnosis. Not needed if ``data`` is a model.
     diagnosis
-        Result of :meth:`scminnet.MinNet.diagnose`. ``None``: the model diagnoses ``data``, which must have the model's
-        features, as after :meth:`scminnet.MinNet.prepare_query_mudata`. A model that keeps nothing of its reference
-        gives none.
+        Result of :meth:`scminnet.MinNet.diagnose`. ``None``: the model diagnoses ``data``. A model that keeps nothing
+        of its reference gives none.
     bulks
         Bulks of :func:`scminnet.tl.minibulk` with the links of :func:`scminnet.tl.cre_links`.
     modalities
@@ -102,7 +103,7 @@ def report(
         ``path`` is a folder.
     ValueError
         The model has no data. A modality is unknown or empty. Embeddings are not finite or differ in width. Tables with
-        a column disagree on a cell. The model can not diagnose ``data``, which lacks its features.
+        a column disagree on a cell. The model can not diagnose ``data``, which has none of its features.
 
     Examples
     --------
@@ -119,48 +120,59 @@ def report(
     setup = {} if model is None else model.registry_["setup_args"]
     labels_key = _column(mdata, labels_key, setup.get("labels_key"), modalities, "labels_key")
     batch_key = _column(mdata, batch_key, setup.get("batch_key"), modalities, "batch_key")
-    truth_key = labels_key
     unlabeled = unlabeled_names(unlabeled_category or setup.get("unlabeled_category"))
     predicted = _predicted(mdata, modalities, model, predicted_key)
     if diagnosis is None and model is not None and model.is_trained and model.reference_range_ is not None:
         diagnosis = model.diagnose(mdata, seed=seed)
 
-    found = [sections.inputs(mdata, modalities, model, labels_key, batch_key, command, seed, unlabeled=unlabeled)]
-    parts: list[Any] = [sections.diagnosed(diagnosis)]
+    inputs = sections.inputs(mdata, modalities, model, labels_key, batch_key, command, seed, unlabeled=unlabeled)
+    parts: list[Section | None] = [sections.diagnosed(diagnosis), inputs]
+    lead = [", ".join(f"{mdata.mod[m].n_obs:,} cells of {m}" for m in modalities) + "."]
+    if diagnosis is not None:
+        # a reader wants to know first whether to read on
+        lead = [str(diagnosis).splitlines()[0]]
     transfers = transfers_of(mdata)
     if has_embedding:
-        confidence = [f"{key}_confidence" for key in transfers]
         named = [key for key in (labels_key, predicted_key, *transfers) if key is not None]
         columns = list(dict.fromkeys([*named, *([batch_key] if batch_key else [])]))
         columns = [c for c in columns if c in mdata.obs or any(c in mdata.mod[m].obs for m in modalities)]
+        confidence = [f"{key}_confidence" for key in transfers]
         confidence = [c for c in confidence if any(c in mdata.mod[m].obs for m in modalities)]
         shown = shown_cells(
-            mdata, modalities, columns, use_rep, known=truth_key, unlabeled=unlabeled, numbers=confidence, seed=seed
+            mdata, modalities, columns, use_rep, known=labels_key, unlabeled=unlabeled, numbers=confidence, seed=seed
         )
         color = [c for c in columns if c in named]
         color += [MODALITY, *(c for c in columns if c not in named), *confidence]
+        found = None
+        if has_truth(shown, modalities, labels_key):
+            found = measured(shown, modalities, labels_key, batch_key, use_rep, seed=seed)
+            lead += in_words(found)
         of_model = model is not None and mdata is model.adata
         parts += [
             sections.embedded(shown, mdata, modalities, color, use_rep, seed),
-            sections.transferred(mdata, transfers, truth_key, predicted, unlabeled=unlabeled),
-            sections.predicted_types(predicted, transfers),
+            labels.transferred(mdata, transfers, labels_key, predicted, unlabeled=unlabeled),
+            labels.predicted_types(predicted, transfers),
             sections.trained(model),
-            sections.measures(shown, modalities, truth_key, batch_key, use_rep, seed=seed, trained_on=of_model),
+            sections.accuracy(found, trained_on=of_model),
         ]
     else:
         parts.append(sections.trained(model))
     parts += [
-        sections.linked(bulks, LINKS_KEY),
-        sections.next_steps(
-            diagnosis, labels_key, transfers, mdata, has_links=bulks is not None, has_embedding=has_embedding
+        links.linked(bulks, LINKS_KEY),
+        next_steps(
+            mdata,
+            modalities,
+            use_rep,
+            diagnosis,
+            labels_key,
+            transfers,
+            bulks,
+            LINKS_KEY,
+            has_embedding=has_embedding,
         ),
     ]
-    # a reader wants to know first whether to read on
-    order = [part for part in (parts[0], *found, *parts[1:]) if part is not None]
-    lead = [] if diagnosis is None else [str(diagnosis).splitlines()[0]]
-    lead.append(", ".join(f"{mdata.mod[m].n_obs:,} cells of {m}" for m in modalities) + ".")
     footer = f"Written by scminnet {version('scminnet')} on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC."
-    html = render(title, lead, order, footer)
+    html = render(title, lead, [part for part in parts if part is not None], footer)
     with atomic_text_file(path) as file:
         file.write(html)
 
