@@ -54,7 +54,8 @@ class SiameseModule(BaseModuleClass):
     def set_linear_share(self, share: float) -> None:
         """Put the canonical components beside the learned embedding, with this share of the cosine."""
         self.linear_share.fill_(share)
-        self._linear_share = share
+        # as a saved model knows it, in float32
+        self._linear_share = float(self.linear_share)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
         # models saved by 0.1 had no linear part
