@@ -37,6 +37,7 @@ def mdata() -> MuData:
     rna.obs["number"] = np.where(np.arange(40) % 7, rng.normal(size=40), np.nan)
     rna.obs["truth"] = np.arange(40) % 3 == 0
     rna.obs["level"] = pd.Categorical.from_codes(np.arange(40) % 4 - 1, ["z", "a", "01"])
+    rna.obs["answer"] = pd.Categorical.from_codes(np.arange(40) % 2, [True, False])
     rna.obs["_internal"] = 1
     mdata.obs["cell_type"] = both.obs["cell_type"].loc[mdata.obs_names]
     return mdata
@@ -62,6 +63,14 @@ def test_layers_and_modalities(mdata: MuData, tmp_path: Path) -> None:
     written = mmread(tmp_path / "cells" / "rna" / "matrix.mtx.gz").T.toarray()
     assert np.array_equal(written.astype(np.float32), mdata["rna"].layers["log"].toarray())
     assert [path.name for path in (tmp_path / "cells" / "rna").glob("red*")] == ["reduction_umap.csv.gz"]
+
+
+def test_names_of_modalities_stay_in_the_folder(mdata: MuData, tmp_path: Path) -> None:
+    cells = MuData({"..": mdata["rna"].copy(), "gene activity/x": mdata["rna"].copy()})
+    mn.tl.export_seurat(cells, tmp_path / "cells")
+    table = pd.read_csv(tmp_path / "cells" / "modalities.csv.gz")
+    assert table.to_numpy().tolist() == [["..", "_", "counts"], ["gene activity/x", "gene_activity_x", "counts"]]
+    assert [path.name for path in tmp_path.iterdir()] == ["cells"]
 
 
 def test_values_on_disk(mdata: MuData, tmp_path: Path) -> None:
@@ -175,6 +184,11 @@ def seurat() -> None:
         pytest.skip("needs R with Seurat, e.g. Debian's r-cran-seurat")
 
 
+def obs_levels(folder: Path, column: str) -> list[str]:
+    table = pd.read_csv(folder / "cells" / "rna" / "obs_columns.csv.gz", dtype=str)
+    return table.loc[table["column"] == column, "level"].tolist()
+
+
 @pytest.mark.usefixtures("seurat")
 def test_seurat_reads_the_folder(mdata: MuData, tmp_path: Path) -> None:
     mn.tl.export_seurat(mdata, tmp_path / "cells")
@@ -203,10 +217,11 @@ def test_seurat_reads_the_folder(mdata: MuData, tmp_path: Path) -> None:
 
     own = mdata["rna"].obs
     classes = pd.read_csv(tmp_path / "classes.csv", index_col=0)["x"].to_dict()
-    kinds = {"text": "character", "whole": "integer", "large": "numeric", "number": "numeric", "truth": "logical", "level": "factor", "cell_type": "factor"}  # fmt: skip
+    kinds = {"text": "character", "whole": "integer", "large": "numeric", "number": "numeric", "truth": "logical", "level": "factor", "answer": "factor", "cell_type": "factor"}  # fmt: skip
     assert {name: classes[name] for name in kinds} == kinds
     assert "_internal" not in classes
     assert lines("levels") == ["z", "a", "01"]
+    assert obs_levels(tmp_path, "answer") == ["True", "False"]
     assert lines("types") == mdata.obs["cell_type"].cat.categories.tolist()
     obs = pd.read_csv(tmp_path / "obs.csv", index_col=0, dtype={"text": str, "cell_type": str}, keep_default_na=False)
     assert obs["text"].tolist() == ["<NA>" if text in ("", None) else text for text in own["text"]]

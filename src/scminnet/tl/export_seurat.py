@@ -126,7 +126,7 @@ def export_seurat(
     check_modalities(mdata, names)
     layers = layer_names(layer, names, "layer")
     keys = _reductions(mdata, names, reductions)
-    folders = _r_names(names, r"[^A-Za-z0-9.]+", "_", "`modalities`")
+    folders = _r_names(names, r"[^A-Za-z0-9]+", "_", "`modalities`")
     target = check_output(path, "path", folder=True)
     _check_free(target, overwrite)
     written = {
@@ -267,19 +267,23 @@ class _Column(NamedTuple):
 def _as_r(column: pd.Series) -> _Column:
     """Write a column of ``obs`` as R reads it."""
     name, none = str(column.name), [""]
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        levels = [value_text(level) for level in column.cat.categories]
+        return _Column(name, _texts(column), "factor", [level for level in dict.fromkeys(levels) if level] or none)
     if pd.api.types.is_bool_dtype(column):
         return _Column(name, column.map({True: "TRUE", False: "FALSE"}), "logical", none)
     if pd.api.types.is_integer_dtype(column) and not (column.abs() > _R_INTEGER).any():
         return _Column(name, column, "integer", none)
     if pd.api.types.is_numeric_dtype(column):
         return _Column(name, column, "numeric", none)
-    is_factor = isinstance(column.dtype, pd.CategoricalDtype)
-    values = column if is_factor else column.astype(object).astype("category")
-    levels = [value_text(level) for level in values.cat.categories]
-    text = pd.Series(np.array([*levels, np.nan], dtype=object)[values.cat.codes], index=column.index)
-    if is_factor:
-        return _Column(name, text, "factor", [level for level in dict.fromkeys(levels) if level] or none)
-    return _Column(name, text, "character", none)
+    return _Column(name, _texts(column.astype(object).astype("category")), "character", none)
+
+
+def _texts(column: pd.Series) -> pd.Series:
+    """Return categories as texts, each as it is: ``"01"`` stays."""
+    texts = np.array([*map(value_text, column.cat.categories), np.nan], dtype=object)
+    # a missing value has the code -1
+    return pd.Series(texts[column.cat.codes], index=column.index)
 
 
 def _write_table(table: pd.DataFrame, path: Path, *, index: bool = True) -> None:
