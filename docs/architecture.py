@@ -144,9 +144,15 @@ def imported(path: Path) -> Iterator[tuple[str, bool]]:
         if isinstance(node, ast.Import):
             yield from ((alias.name, node in typing_only) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            above = ("scminnet", *path.relative_to(SRC).parts)[: -node.level] if node.level else ()
+            above = (
+                ("scminnet", *path.relative_to(SRC).parts)[: -node.level]
+                if node.level
+                else ()
+            )
             module = ".".join([*above, *([node.module] if node.module else [])])
-            yield from ((f"{module}.{alias.name}", node in typing_only) for alias in node.names)
+            yield from (
+                (f"{module}.{alias.name}", node in typing_only) for alias in node.names
+            )
 
 
 def _file_of(name: str) -> Path | None:
@@ -155,7 +161,10 @@ def _file_of(name: str) -> Path | None:
     if parts[0] != "scminnet":
         return None
     for n in range(len(parts), 0, -1):
-        for end in (SRC.joinpath(*parts[1:n], "__init__.py"), SRC.joinpath(*parts[1:n]).with_suffix(".py")):
+        for end in (
+            SRC.joinpath(*parts[1:n], "__init__.py"),
+            SRC.joinpath(*parts[1:n]).with_suffix(".py"),
+        ):
             if end.is_file():
                 return end.relative_to(SRC)
     return None
@@ -170,7 +179,9 @@ def file_imports() -> dict[Path, set[Path]]:
     found = {}
     for path in files():
         targets = {
-            _file_of(name) for name, typing_only in imported(SRC / path) if not typing_only or len(path.parts) == 1
+            _file_of(name)
+            for name, typing_only in imported(SRC / path)
+            if not typing_only or len(path.parts) == 1
         }
         found[path] = {target for target in targets if target is not None} - {path}
     return found
@@ -196,7 +207,9 @@ def goes_down(above: str, below: str) -> bool:
     """Return whether the first room may import the second."""
     inside = above.startswith("model") and below.startswith("model")
     floors = MODEL_FLOORS if inside else FLOORS
-    first, second = (room if inside else room.partition("/")[0] for room in (above, below))
+    first, second = (
+        room if inside else room.partition("/")[0] for room in (above, below)
+    )
     floor = {room: n for n, rooms in enumerate(floors) for room in rooms}
     return floor[first] < floor[second]
 
@@ -240,7 +253,9 @@ def rooms_table() -> str:
     imports = room_imports()
     lines = ["| room | holds | imports |", "|---|---|---|"]
     for room in rooms_in_order():
-        named = ", ".join(f"`{other}`" for other in rooms_in_order() if other in imports[room])
+        named = ", ".join(
+            f"`{other}`" for other in rooms_in_order() if other in imports[room]
+        )
         lines.append(f"| `{room}` | {HOLDS[room]} | {named or 'none'} |")
     return "\n".join(lines)
 
@@ -255,7 +270,8 @@ def where_table() -> str:
     lines = ["| I look for, or want to | file: name | then |", "|---|---|---|"]
     for row in shown_rows():
         named = "<br>".join(
-            f"`{str(place_of(room, name)).removeprefix('src/scminnet/')}`: `{name}`" for room, name in row.places
+            f"`{str(place_of(room, name)).removeprefix('src/scminnet/')}`: `{name}`"
+            for room, name in row.places
         )
         lines.append(f"| {row.wish} | {named} | {row.hint} |")
     return "\n".join(lines)
@@ -295,16 +311,27 @@ def _rect(box: Box, fill: str = FILL, stroke: str = BLUE) -> str:
 
 
 def _text(
-    x: float, y: float, text: str, size: float, fill: str = TEXT, *, bold: bool = False, anchor: str = "middle"
+    x: float,
+    y: float,
+    text: str,
+    size: float,
+    fill: str = TEXT,
+    *,
+    bold: bool = False,
+    anchor: str = "middle",
 ) -> str:
     weight = ' font-weight="bold"' if bold else ""
     return f'<text x="{x:g}" y="{y:g}" font-size="{size:g}" fill="{fill}" text-anchor="{anchor}"{weight}>{escape(text)}</text>\n'
 
 
-def _labelled(box: Box, name: str, *lines: str, fill: str = FILL, stroke: str = BLUE) -> str:
+def _labelled(
+    box: Box, name: str, *lines: str, fill: str = FILL, stroke: str = BLUE
+) -> str:
     x, y = box.middle
     y += 4.5 - 7 * len(lines)
-    below = "".join(_text(x, y + 14.5 * n, line, 11, GREY) for n, line in enumerate(lines, 1))
+    below = "".join(
+        _text(x, y + 14.5 * n, line, 11, GREY) for n, line in enumerate(lines, 1)
+    )
     return _rect(box, fill, stroke) + _text(x, y, name, 13, bold=True) + below
 
 
@@ -356,13 +383,16 @@ def drawn_arrows() -> set[tuple[str, str]]:
     TopologicalSorter(imports).prepare()  # raises CycleError
 
     def below(room: str) -> set[str]:
-        return imports[room] | {deeper for other in imports[room] for deeper in below(other)}
+        return imports[room] | {
+            deeper for other in imports[room] for deeper in below(other)
+        }
 
     return {
         (room, other)
         for room, others in imports.items()
         for other in others
-        if other != "_core" and not any(other in below(between) for between in others - {other})
+        if other != "_core"
+        and not any(other in below(between) for between in others - {other})
     }
 
 
@@ -373,28 +403,47 @@ def _room_arrow(above: str, below: str) -> str:
     if right - left > 16:
         x = LANES.get((above, below), (left + right) / 2)
         return _arrow(f"M{x:g} {bottom:g}V{b.y - 6:g}", x, b.y)
-    if above.startswith("model/") and not below.startswith("model"):  # out of the side, then down
+    if above.startswith("model/") and not below.startswith(
+        "model"
+    ):  # out of the side, then down
         x, y = b.middle[0], a.y + a.height - 8
-        return _arrow(f"M{a.x + a.width:g} {y:g}H{x - 8:g}Q{x:g} {y:g} {x:g} {y + 8:g}V{b.y - 6:g}", x, b.y)
+        return _arrow(
+            f"M{a.x + a.width:g} {y:g}H{x - 8:g}Q{x:g} {y:g} {x:g} {y + 8:g}V{b.y - 6:g}",
+            x,
+            b.y,
+        )
     is_right = b.x > a.x
     start = a.x + a.width - 10 if is_right else a.x + 10
     end = b.x + 26 if is_right else b.x + b.width - 14
     turn = b.y - 84
-    path = (
-        f"M{start:g} {bottom:g}V{max(turn, bottom):g}C{start:g} {b.y - 40:g} {end:g} {b.y - 50:g} {end:g} {b.y - 6:g}"
-    )
+    path = f"M{start:g} {bottom:g}V{max(turn, bottom):g}C{start:g} {b.y - 40:g} {end:g} {b.y - 50:g} {end:g} {b.y - 6:g}"
     return _arrow(path, end, b.y)
 
 
 def rooms_picture() -> str:
     """Return the rooms and their imports as SVG."""
-    drawn = [HEAD.format(width=WIDTH, height=846, title="The rooms of scminnet; arrows are imports")]
-    drawn += [_rect(MODEL_FRAME, FRAME, GREY), _text(30, 255, "model/", 13, GREY, bold=True, anchor="start")]
+    drawn = [
+        HEAD.format(
+            width=WIDTH, height=846, title="The rooms of scminnet; arrows are imports"
+        )
+    ]
+    drawn += [
+        _rect(MODEL_FRAME, FRAME, GREY),
+        _text(30, 255, "model/", 13, GREY, bold=True, anchor="start"),
+    ]
     drawn += [_room_arrow(*pair) for pair in sorted(drawn_arrows())]
     for room in rooms_in_order():
-        name = {"model": "minnet.py", "scminnet": "scminnet/"}.get(room, room.removeprefix("model/"))
-        lines = HOLDS[room].split(": ")[-1:] if room == "model/diagnosis" else [HOLDS[room]]
-        drawn.append(_labelled(PLACES[room], name, *lines, fill=FLOOR if room == "_core" else FILL))
+        name = {"model": "minnet.py", "scminnet": "scminnet/"}.get(
+            room, room.removeprefix("model/")
+        )
+        lines = (
+            HOLDS[room].split(": ")[-1:] if room == "model/diagnosis" else [HOLDS[room]]
+        )
+        drawn.append(
+            _labelled(
+                PLACES[room], name, *lines, fill=FLOOR if room == "_core" else FILL
+            )
+        )
     note = "All rooms stand on _core. Its arrows are not drawn, nor those that follow from others."
     return "".join(drawn) + _text(20, 830, note, 11, GREY, anchor="start") + "</svg>\n"
 
@@ -416,13 +465,25 @@ STEPS = {
     "register": Step(1, 1, "called by setup_mudata", "model/data", "register"),
     "align": Step(2, 1, "the model's features, in order", "model/data", "align_query"),
     "distances": Step(0, 2, "distances between cells", "graph", "GeodesicIndex"),
-    "pairs": Step(1, 2, "rows, labels, distances by batch", "model/training", "PairDataset"),
-    "moments": Step(2, 2, "the query's own mean and spread", "model/data", "feature_moments"),
+    "pairs": Step(
+        1, 2, "rows, labels, distances by batch", "model/training", "PairDataset"
+    ),
+    "moments": Step(
+        2, 2, "the query's own mean and spread", "model/data", "feature_moments"
+    ),
     "input": Step(0, 3, "canonical input layer", "model/network", "fit_projections"),
-    "module": Step(1, 3, "encoders, embedding, cell types", "model/network", "SiameseModule"),
-    "project": Step(2, 3, "standardise, input layer", "model/inference", "project_rows"),
-    "losses": Step(1, 4, "and info_nce, margins, in one file", "model/network", "contrastive_loss"),
-    "embed": Step(2, 4, "hidden layers, embedding", "model/inference", "embed_projected"),
+    "module": Step(
+        1, 3, "encoders, embedding, cell types", "model/network", "SiameseModule"
+    ),
+    "project": Step(
+        2, 3, "standardise, input layer", "model/inference", "project_rows"
+    ),
+    "losses": Step(
+        1, 4, "and info_nce, margins, in one file", "model/network", "contrastive_loss"
+    ),
+    "embed": Step(
+        2, 4, "hidden layers, embedding", "model/inference", "embed_projected"
+    ),
     "pl": Step(0, 5, "know the key, not the model"),
     "tl": Step(1, 5, "transfer, match, smooth, link"),
     "key": Step(2, 5, "written by MinNet.embed"),
@@ -450,16 +511,29 @@ def _step_arrow(first: str, second: str) -> str:
     if a.y == b.y:
         y, is_right = a.middle[1], b.x > a.x
         start, end = (a.x + a.width, b.x) if is_right else (a.x, b.x + b.width)
-        return _arrow(f"M{start:g} {y:g}H{end - 6 if is_right else end + 6:g}", end, y, "right" if is_right else "left")
+        return _arrow(
+            f"M{start:g} {y:g}H{end - 6 if is_right else end + 6:g}",
+            end,
+            y,
+            "right" if is_right else "left",
+        )
     if a.x == b.x:
-        return _arrow(f"M{a.middle[0]:g} {a.y + a.height:g}V{b.y - 6:g}", a.middle[0], b.y)
+        return _arrow(
+            f"M{a.middle[0]:g} {a.y + a.height:g}V{b.y - 6:g}", a.middle[0], b.y
+        )
     x, y = b.middle[0], a.middle[1]  # out of the left side, then down
-    return _arrow(f"M{a.x:g} {y:g}H{x + 8:g}Q{x:g} {y:g} {x:g} {y + 8:g}V{b.y - 6:g}", x, b.y)
+    return _arrow(
+        f"M{a.x:g} {y:g}H{x + 8:g}Q{x:g} {y:g} {x:g} {y + 8:g}V{b.y - 6:g}", x, b.y
+    )
 
 
 def way_picture() -> str:
     """Return the data's way as SVG."""
-    drawn = [HEAD.format(width=WIDTH, height=612, title="The way of the data through scminnet")]
+    drawn = [
+        HEAD.format(
+            width=WIDTH, height=612, title="The way of the data through scminnet"
+        )
+    ]
     for column, title in enumerate(("Before training", "Training", "Query")):
         drawn.append(_text(134 + 266 * column, 28, title, 13, GREY, bold=True))
     drawn += [_step_arrow(*pair) for pair in WAY]
@@ -478,7 +552,10 @@ def way_picture() -> str:
 
 def _with_part(page: str, name: str, text: str) -> str:
     """Return the page with the text between a part's two marks."""
-    start, end = f"<!-- {name}: written by docs/architecture.py -->\n", f"<!-- end of {name} -->"
+    start, end = (
+        f"<!-- {name}: written by docs/architecture.py -->\n",
+        f"<!-- end of {name} -->",
+    )
     before, _, rest = page.partition(start)
     _, found, after = rest.partition(end)
     if not found:
@@ -498,7 +575,11 @@ def wanted() -> dict[Path, str]:
 
 def stale() -> list[str]:
     """Return the generated files that do not hold what they shall."""
-    return [path.name for path, text in wanted().items() if not path.exists() or path.read_text() != text]
+    return [
+        path.name
+        for path, text in wanted().items()
+        if not path.exists() or path.read_text() != text
+    ]
 
 
 def main() -> int:

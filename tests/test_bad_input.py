@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import inspect
 import re
+import tempfile
 import warnings
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -53,6 +55,7 @@ WRITERS = {
 
 #: Those that only read one.
 READERS = {
+    "tl.export_seurat": Given(mn.tl.export_seurat, {"path": Path(tempfile.gettempdir()) / "scminnet-never-written"}),
     "metrics.integration_report": Given(
         mn.metrics.integration_report, {"modalities": ["rna", "atac"], "labels_key": "cell_type"}
     ),
@@ -75,6 +78,7 @@ MODALITY = {
     "pp.select_features": {"modalities": ["rna", "no"]},
     "tl.cre_links": {"atac": "no"},
     "tl.differential_links": {"rna": "no"},
+    "tl.export_seurat": {"modalities": ["no"]},
     "tl.match_cells": {"target": "no"},
     "tl.minibulk": {"modalities": ["no"]},
     "tl.minnet_smooth": {"modalities": ["no"]},
@@ -103,6 +107,7 @@ LAYER = {
     "pp.margin_graph": {"layer": "no"},
     "pp.select_features": {"layer": "no"},
     "tl.cre_links": {"layer": "no"},
+    "tl.export_seurat": {"layer": "no"},
     "tl.minibulk": {"layer": "no"},
     "tl.minnet_smooth": {"layer": {"rna": "no"}},
 }
@@ -131,7 +136,7 @@ NO_CHOICE = {
     "tl.match_cells": {"method": "no"},
 }
 EMBEDDED = ["tl.match_cells", "tl.minibulk", "tl.minnet_smooth", "tl.transfer_labels", "metrics.integration_report", "pl.embedding", "pl.pair_distances"]  # fmt: skip
-VALUES = ["pp.gene_activity", "pp.join_modalities", "pp.margin_graph", "pp.normalize", "tl.cre_links", "tl.minibulk", "tl.minnet_smooth"]  # fmt: skip
+VALUES = ["pp.gene_activity", "pp.join_modalities", "pp.margin_graph", "pp.normalize", "tl.cre_links", "tl.export_seurat", "tl.minibulk", "tl.minnet_smooth"]  # fmt: skip
 
 
 def nothing(mdata: MuData) -> MuData:

@@ -36,3 +36,8 @@ def test_parts_are_there_when_asked_for() -> None:
     assert all(getattr(mn, name) is not None for name in dir(mn))
     with pytest.raises(AttributeError, match="module 'scminnet' has no attribute 'no'"):
         _ = mn.no
+
+
+def test_completion_offers_what_users_call_and_no_files() -> None:
+    for room in (mn.datasets, mn.genomics, mn.metrics, mn.model, mn.motifs, mn.pl, mn.pp, mn.tl):
+        assert sorted(dir(room)) == sorted(room.__all__)

@@ -57,3 +57,10 @@ def test_every_bound_of_a_dependency_has_its_reason_beside_it() -> None:
     for above, line in zip(["", *lines], lines, strict=False):
         if line.strip().startswith('"'):
             assert "#" in line or above.strip().startswith("#"), line
+
+
+def test_one_address_of_the_repository_is_named() -> None:
+    urls = PROJECT["urls"]
+    assert urls["Source"] == read("meta.yaml")["project_home"]
+    assert urls["Documentation"] == read("meta.yaml")["documentation_home"]
+    assert urls["Issues"].startswith(urls["Source"])

@@ -320,6 +320,9 @@ def calls_of(world: World, new: Callable[[str], MuData], numbers: Iterator[int])
         "tl.export_peaks": lambda: Call(
             mn.tl.export_peaks, {"peaks": new("bulks"), "path": path().with_suffix(".bed")}
         ),
+        "tl.export_seurat": lambda: Call(
+            mn.tl.export_seurat, {"mdata": new("cells"), "path": path(), "reductions": ["X_minnet"]}
+        ),
         "tl.motif_enrichment": lambda: Call(
             mn.tl.motif_enrichment, {"links": new("bulks"), "genome": "/no/such/genome.fa", "max_fdr": 0.5}
         ),

@@ -40,7 +40,9 @@ def tidy(notebook: nbformat.NotebookNode) -> None:
     """Take out what differs from machine to machine: when cells ran, and what packages say to developers on stderr."""
     for cell in notebook.cells:
         if "outputs" in cell:
-            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+            cell.outputs = [
+                output for output in cell.outputs if output.get("name") != "stderr"
+            ]
             for output in cell.outputs:
                 if "text" in output:
                     output.text = TEMPORARY.sub("folder", output.text)
@@ -50,12 +52,18 @@ def tidy(notebook: nbformat.NotebookNode) -> None:
 def main() -> None:
     """Run what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", help="how the names of notebooks begin; none: all")
+    parser.add_argument(
+        "names", nargs="*", help="how the names of notebooks begin; none: all"
+    )
     parser.add_argument("--check", action="store_true", help="write nothing")
     arguments = parser.parse_args()
     # a backend chosen for scripts would leave the notebooks without figures
     os.environ.pop("MPLBACKEND", None)
-    paths = [path for path in sorted(FOLDER.glob("*.ipynb")) if path.name.startswith(tuple(arguments.names or [""]))]
+    paths = [
+        path
+        for path in sorted(FOLDER.glob("*.ipynb"))
+        if path.name.startswith(tuple(arguments.names or [""]))
+    ]
     if not paths:
         parser.error(f"no notebook's name begins with {' or '.join(arguments.names)}")
     for path in paths:

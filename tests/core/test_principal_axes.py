@@ -7,7 +7,7 @@ from sklearn.decomposition import PCA
 
 from scminnet._core import principal_axes as _principal
 from scminnet._core.principal_axes import principal_axes, sums_of_products
-from scminnet.model.network import canonical as projection
+from scminnet.model.network import whitening
 from scminnet.pp.margin_graph import build_margin_graph
 
 
@@ -28,10 +28,10 @@ def test_axes_are_those_of_pca(values):
 
 
 def test_components_of_few_and_of_many_cells_agree(values, monkeypatch):
-    whole = projection.whitened_components([sparse.csr_matrix(values)], 6, 0, ridge=0.01)
-    monkeypatch.setattr(projection, "MAX_COVARIANCE_FEATURES", 0)
-    monkeypatch.setattr(projection, "CELLS_PER_FEATURE", 1000)
-    iterated = projection.whitened_components([sparse.csr_matrix(values)], 6, 0, ridge=0.01)
+    whole = whitening.whitened_components([sparse.csr_matrix(values)], 6, 0, ridge=0.01).weights
+    monkeypatch.setattr(whitening, "MAX_COVARIANCE_FEATURES", 0)
+    monkeypatch.setattr(whitening, "CELLS_PER_FEATURE", 1000)
+    iterated = whitening.whitened_components([sparse.csr_matrix(values)], 6, 0, ridge=0.01).weights
     np.testing.assert_allclose(whole.T @ whole, iterated.T @ iterated, atol=1e-4)
     np.testing.assert_allclose(np.abs(whole), np.abs(iterated), atol=1e-3)
 

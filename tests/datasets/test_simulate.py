@@ -392,3 +392,10 @@ def test_integration_is_neither_trivial_nor_impossible(seed):
     within_lineage = [lineage[p] == lineage[t] for p, t in zip(predicted[wrong], cell_type[wrong], strict=True)]
     # 14 of the 56 ordered pairs of types share a lineage: a quarter if confusions knew no hierarchy
     assert np.mean(within_lineage) > 0.8
+
+
+def test_one_seed_gives_one_genome_for_any_cells(mdata):
+    for other in (simulate_multiome(300), simulate_multiome(100, n_types=3, n_batches=2, n_conditions=2, paired=False)):
+        for name in ("rna", "atac"):
+            pd.testing.assert_frame_equal(other[name].var, mdata[name].var)
+        pd.testing.assert_frame_equal(other.uns["regulation"][["gene", "peak", "weight"]], mdata.uns["regulation"])

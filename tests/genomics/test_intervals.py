@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scminnet.genomics import intervals, overlaps, parse_intervals
+from scminnet.genomics import interval_names, intervals, overlaps, parse_intervals
 
 
 def test_a_name_of_two_lines_is_no_interval():
@@ -26,6 +26,24 @@ def test_every_spelling_is_read(chrom, start, width, style):
     found = parse_intervals([name])
     assert found.index.tolist() == [name]
     assert found.iloc[0].tolist() == [chrom, start, start + width]
+
+
+@settings(deadline=None)
+@given(
+    places=st.lists(st.tuples(st.sampled_from(["chr1", "X", "chr1_KI270706v1_random"]), st.integers(0, 99), st.integers(1, 99)), min_size=1),
+    separators=st.sampled_from([(":", "-"), ("-", "-"), ("_", "_")]),
+)  # fmt: skip
+def test_names_are_read_back(places, separators):
+    table = pd.DataFrame(places, columns=["chrom", "start", "end"])
+    table["end"] += table["start"]
+    names = interval_names(table, separators)
+    assert names.equals(pd.Index([f"{c}{separators[0]}{a}{separators[1]}{b}" for c, a, b in table.to_numpy()]))
+    assert parse_intervals(names).reset_index(drop=True).equals(table)
+
+
+def test_intervals_without_a_position_have_no_name():
+    with pytest.raises(ValueError, match="`bulks`: 1 of 1 names are not intervals"):
+        interval_names(["gene"], argument="bulks")
 
 
 @pytest.mark.parametrize("names", [("chrom", "start", "end"), ("seqnames", "chromStart", "chromEnd")])

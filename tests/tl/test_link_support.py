@@ -200,7 +200,7 @@ def test_text_files_and_mudata(tmp_path) -> None:
         (
             {"evidence": contacts(0).assign(start1=9**8, end1=9**9, start2=9**8, end2=9**9)},
             ValueError,
-            "can speak of none",
+            "covers none",
         ),
         (
             {"evidence": make().assign(gene="x")},

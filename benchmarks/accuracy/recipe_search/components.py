@@ -14,7 +14,7 @@ from scminnet._core.principal_axes import principal_axes, sums_of_products
 from scminnet.model import Recipe
 from scminnet.model.data.moments import feature_moments
 from scminnet.model.data.sparse_rows import as_row_matrix
-from scminnet.model.network.canonical import leading_components, standardised_deviation
+from scminnet.model.network.whitening import leading_components, standardised_deviation
 
 MAX_COMPONENTS = 200
 N_CANONICAL = Recipe().n_canonical

@@ -17,6 +17,8 @@ import scminnet as mn
 N_TYPES, N_BATCHES, N_PROGRAMMES, N_FEATURES = 20, 4, 12, 2_000
 #: In each cell, one of this many neighbouring features is not zero.
 STRETCH = {"rna": 10, "atac": 16}
+#: Of unpaired cells.
+PEAKS_PER_GENE = 15
 #: Cells that are simulated at a time, and cells of a chunk of a dask array.
 CHUNK = 10_000
 
@@ -56,6 +58,28 @@ def counts_of(hidden: np.ndarray, batches: np.ndarray, modality: str, seed: int)
     return sparse.csr_matrix(
         (values.ravel().astype(np.float32), columns.ravel().astype(np.int32), offsets), (len(hidden), N_FEATURES)
     )
+
+
+def peaks_around(genes: pd.DataFrame) -> pd.DataFrame:
+    """Return ``PEAKS_PER_GENE`` peaks for each gene: one at its start, the others every 6 kb downstream."""
+    gene, number = np.divmod(np.arange(len(genes) * PEAKS_PER_GENE), PEAKS_PER_GENE)
+    starts = genes["tss"].to_numpy()[gene] + 6_000 * number
+    chrom = genes["chrom"].to_numpy()[gene]
+    return pd.DataFrame(index=[f"{c}:{s}-{s + 500}" for c, s in zip(chrom, starts, strict=True)])
+
+
+def accessibility_of(hidden: np.ndarray, batches: np.ndarray, seed: int) -> sparse.csr_matrix:
+    """Draw the accessibility of peaks around genes: each of a cell's genes opens some of its peaks."""
+    counts = counts_of(hidden, batches, "rna", seed)
+    n_open = 3
+    number = np.random.default_rng((seed, 4)).integers(PEAKS_PER_GENE, size=(counts.nnz, n_open))
+    columns = (counts.indices[:, None] * PEAKS_PER_GENE + number).ravel()
+    found = sparse.csr_matrix(
+        (np.ones(len(columns), np.float32), columns.astype(np.int32), counts.indptr * n_open),
+        (counts.shape[0], N_FEATURES * PEAKS_PER_GENE),
+    )
+    found.sum_duplicates()
+    return found
 
 
 def log_normalised(counts: sparse.csr_matrix) -> sparse.csr_matrix:
@@ -108,6 +132,27 @@ def simulate(folder: Path, n_cells: int) -> None:
     )
     mdata.obs = obs
     mdata.write(folder / "cells.h5mu")
+
+
+def simulate_unpaired(folder: Path, n_cells: int) -> None:
+    """Write cells of which one half has RNA, and the other accessibility."""
+    obs, hidden = programmes(n_cells)
+    batches = obs["batch"].cat.codes.to_numpy()
+    genes = places()["rna"]
+    half = n_cells // 2
+    parts = {}
+    for m, var, begin, draw in (
+        ("rna", genes, 0, lambda rows, seed: counts_of(hidden[rows], batches[rows], "rna", seed)),
+        ("atac", peaks_around(genes), half, lambda rows, seed: accessibility_of(hidden[rows], batches[rows], seed)),
+    ):
+        starts = range(begin, begin + half, CHUNK)
+        matrix = sparse.vstack(
+            [log_normalised(draw(slice(s, min(s + CHUNK, begin + half)), s)) for s in starts], format="csr"
+        )
+        parts[m] = AnnData(matrix, obs.iloc[begin : begin + half], var)
+    mdata = MuData(parts)
+    mdata.obs["cell_type"] = obs["cell_type"]
+    mdata.write(folder / "unpaired.h5mu")
 
 
 def opened(folder: Path, storage: str) -> MuData:

@@ -12,10 +12,11 @@ from mudata import MuData
 from scipy import sparse
 
 import scminnet as mn
-from benchmarks.speed.out_of_core.cells import embedded, opened, places, simulate
+from benchmarks.speed.out_of_core.cells import embedded, opened, places, simulate, simulate_unpaired
 
 N_BULKS = 500
 SIMULATE = "simulate and write"
+SIMULATE_UNPAIRED = "simulate unpaired"
 
 
 def graph(folder: Path, storage: str) -> None:
@@ -83,6 +84,20 @@ def link_cells(folder: Path, storage: str) -> None:
     mdata.uns["cre_links"].to_csv(folder / f"{storage}.cell_links.csv", index=False)
 
 
+def integrate_unpaired(folder: Path, storage: str) -> None:
+    """Link features, couple the cells, train without a label, and embed all cells."""
+    mdata = mn.read_lazy(folder / "unpaired.h5mu")
+    genes = places()["rna"].rename_axis("gene").reset_index()
+    bodies = genes.assign(start=genes["tss"], end=genes["tss"] + 90_000)
+    mn.pp.feature_links(mdata, "rna", "atac", annotation=bodies)
+    mn.MinNet.setup_mudata(mdata, ["rna", "atac"])
+    model = mn.MinNet(mdata)
+    model.train(accelerator="cpu", enable_progress_bar=False)
+    model.embed(mdata)
+    for m, adata in mdata.mod.items():
+        np.save(folder / f"unpaired.{m}.npy", adata.obsm["X_minnet"])
+
+
 STEPS: dict[str, Callable[[Path, str], None]] = {
     SIMULATE: lambda folder, storage: simulate(folder, int(folder.name)),
     "margin graph": graph,
@@ -93,6 +108,8 @@ STEPS: dict[str, Callable[[Path, str], None]] = {
     "smooth RNA and write the sums": smooth_and_write,
     "link bulks": link,
     "link cells": link_cells,
+    SIMULATE_UNPAIRED: lambda folder, storage: simulate_unpaired(folder, int(folder.name)),
+    "integrate unpaired": integrate_unpaired,
 }
 
 

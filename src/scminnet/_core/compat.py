@@ -6,7 +6,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
@@ -105,16 +105,27 @@ def without_warning(*messages: str) -> Iterator[None]:
         yield
 
 
+#: Loggers of Lightning's notes: devices found and not found, tips, and when a training ends.
+LIGHTNING_LOGGERS = ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.rank_zero")
+
+
 @contextmanager
-def without_download_notes() -> Iterator[None]:
+def without_notes(*names: str) -> Iterator[None]:
+    """Silence other packages' loggers below warnings."""
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [notes.level for notes in loggers]
+    for notes in loggers:
+        notes.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        for notes, level in zip(loggers, levels, strict=True):
+            notes.setLevel(level)
+
+
+def without_download_notes() -> AbstractContextManager[None]:
     """Silence the note of scvi-tools, at each loading, that the model is already downloaded.
 
     scvi-tools also prints it for a local folder.
     """
-    notes = logging.getLogger("scvi.data._download")
-    level = notes.level
-    notes.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        notes.setLevel(level)
+    return without_notes("scvi.data._download")

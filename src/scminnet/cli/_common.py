@@ -129,7 +129,7 @@ def quiet(threads: int) -> Iterator[None]:
 
     mpl.use("Agg")
     # these loggers by name, because Lightning sets the level of their parents when it is imported later
-    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.rank_zero", "scvi.data"):
+    for name in (*compat.LIGHTNING_LOGGERS, "scvi.data"):
         logging.getLogger(name).setLevel(logging.WARNING)
     # stdout is for results only; a closed stderr is None
     with (
@@ -146,7 +146,7 @@ def quiet(threads: int) -> Iterator[None]:
         yield
 
 
-#: Kinds of errors that tell of data, files or the machine. Others are faults of scminnet, and show where.
+#: Errors about data, files or the machine. Others are faults of scminnet, and show where.
 ERRORS = (ValueError, KeyError, TypeError, OSError, ImportError, MemoryError)
 
 

@@ -1,1 +1,1 @@
-"""Features that speak of the same gene, by which modalities measured in different cells are coupled."""
+"""Features that measure the same gene, by which modalities measured in different cells are coupled."""

@@ -1,4 +1,4 @@
-"""What an antibody binds, told from its name: the genes of its antigen, or that it is a control.
+"""What an antibody binds, read from its name: the genes of its antigen, or that it is a control.
 
 The table ``antibodies.tsv`` ships with the package; its first lines tell its source, licence and columns.
 """
@@ -126,7 +126,7 @@ def compact(name: str) -> str:
 
 
 def identify(name: str, organism: str = "human") -> Antibody:
-    """Tell which genes an antibody speaks of.
+    """Tell which genes an antibody stands for.
 
     Parameters
     ----------

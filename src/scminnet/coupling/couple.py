@@ -44,9 +44,15 @@ EPSILON_METACELLS = 0.04
 #: Weight of the linked features in the later transports, the rest being the canonical components'.
 LINK_SHARE = 0.5
 
-#: A coupling knows as much as this number of pairs per component of the modalities. Pairs estimate the more poorly, the
-#: more components there are (``docs/decisions.md``).
-PAIRS_PER_COMPONENT = 15
+#: A coupling knows as much as this number of pairs per component that pairs tell of. Pairs estimate the more poorly,
+#: the more components there are (``docs/decisions.md``).
+PAIRS_PER_COMPONENT = 25
+
+#: Leading components of each modality that pairs tell of beside coupled cells.
+PAIRED_COMPONENTS = 30
+
+#: With this many unpaired cells of each modality, a coupling has its full worth in pairs.
+CELLS_OF_FULL_WORTH = 5000
 
 #: A canonical component of correlation s weighs s² / (s² + SHRINKAGE).
 SHRINKAGE = 0.03
@@ -69,19 +75,19 @@ class Pairs(NamedTuple):
     """What cells measured in both modalities say of the components."""
 
     covariance: np.ndarray
-    """Covariance of the pairs' whitened scores, components x components."""
+    """Covariance of the pairs' whitened scores, components x components. 0 where pairs do not tell."""
     n: int
     """Number of pairs."""
 
-    def combined(self, covariance: np.ndarray) -> np.ndarray:
-        """Average the covariances of pairs and of coupled cells."""
-        share = self.n / (self.n + worth_in_pairs(*covariance.shape))
-        return share * self.covariance + (1 - share) * covariance
+    def share(self, n_unpaired: int) -> float:
+        """Return what the pairs count beside a coupling of so many cells, between 0 and 1."""
+        return self.n / (self.n + worth_in_pairs(n_unpaired, *self.covariance.shape))
 
 
-def worth_in_pairs(n_first: int, n_second: int) -> float:
-    """Return the number of pairs that know as much of so many components as a coupling does."""
-    return PAIRS_PER_COMPONENT * float(np.sqrt(n_first * n_second))
+def worth_in_pairs(n_unpaired: int, n_first: int, n_second: int) -> float:
+    """Return the number of pairs that know as much of so many components as a coupling of so many cells does."""
+    n_components = np.sqrt(min(n_first, PAIRED_COMPONENTS) * min(n_second, PAIRED_COMPONENTS))
+    return PAIRS_PER_COMPONENT * float(n_components) * min(1.0, n_unpaired / CELLS_OF_FULL_WORTH)
 
 
 def couple(
@@ -116,6 +122,7 @@ def couple(
     groups = np.intersect1d(cells[0].group, cells[1].group)
     blocks = [tuple(np.flatnonzero(m.group == g) for m in cells) for g in groups]
 
+    share = pairs.share(min(len(first.scores), len(second.scores))) if pairs is not None else 0.0
     later_epsilon = EPSILON_CELLS if len(weights) >= MANY_LINKS else EPSILON_METACELLS
     points: list[np.ndarray] = [np.sqrt(np.float32(1 / FIRST_EPSILON)) * d for d in directions]
     epsilon = FIRST_EPSILON
@@ -124,7 +131,7 @@ def couple(
         plans, scalings = _transport(points, types, cells, blocks, epsilon, rho, starts)
         covariance = _covariance(scores, cells, blocks, plans)
         if pairs is not None:
-            covariance = pairs.combined(covariance)
+            covariance = share * pairs.covariance + (1 - share) * covariance
         if turn == N_TURNS - 1:
             break
         left, right = _weighted_components(covariance)
@@ -146,6 +153,7 @@ def couple(
         epsilon=epsilon,
         type_cost=OTHER_TYPE / epsilon,
         covariance=covariance,
+        pairs_share=share,
     )
 
 

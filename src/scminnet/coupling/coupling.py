@@ -44,12 +44,15 @@ class Coupling:
         Taken from the logarithm of the mass between cells of different types.
     covariance
         Covariance of coupled cells' scores, and of the pairs' if there were any, components x components, float64.
+    pairs_share
+        Share of the pairs in the covariance: 0 without pairs, near 1 if they know far more than the coupling.
     """
 
     points: tuple[Points, Points]
     epsilon: float
     type_cost: float
     covariance: np.ndarray
+    pairs_share: float
 
     def affinities(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """Return how strongly cells are coupled, float32, (len(first), len(second)); the largest is 1.

@@ -13,3 +13,7 @@ __all__ = [
     "pbmc_10k_multiome",
     "simulate_multiome",
 ]
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

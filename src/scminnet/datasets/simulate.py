@@ -93,7 +93,8 @@ def simulate_multiome(
         Whether every cell has all modalities, or the share of cells that do. Of the other cells, equal parts keep one
         modality each, drawn at random. The same seed gives the same cells and counts for any share.
     seed
-        Seed of all random draws.
+        Seed of all random draws. The same seed gives the same genes, peaks and links for any number of cells, types and
+        batches.
 
     Returns
     -------
@@ -151,12 +152,12 @@ def simulate_multiome(
     check_positive(distance_decay, "distance_decay", minimum=0)
     _check_optional(n_proteins, n_genes, condition_specific, n_conditions, batch_effect, paired)
     rng = np.random.default_rng(seed)
-    # separate generators, so that conditions and proteins do not change the other data
-    condition_rng, protein_rng = rng.spawn(2)
+    # separate generators: conditions and proteins do not change other data, and cells do not change the genome
+    condition_rng, protein_rng, genome_rng = rng.spawn(3)
 
     obs = _cells(rng, n_cells, n_types, n_lineages, n_batches)
     programmes = _programmes(rng, obs)
-    genome = draw_genome(rng, n_genes, n_peaks, distance_decay)
+    genome = draw_genome(genome_rng, n_genes, n_peaks, distance_decay)
     changed = np.zeros(n_cells, dtype=bool)
     if n_conditions > 1:
         condition = condition_rng.permutation(np.arange(n_cells) % n_conditions)

@@ -99,6 +99,48 @@ def parse_intervals(peaks: Iterable[str] | pd.DataFrame, *, argument: str = "pea
     )
 
 
+def interval_names(
+    peaks: Iterable[str] | pd.DataFrame, separators: tuple[str, str] = (":", "-"), *, argument: str = "peaks"
+) -> pd.Index:
+    """Name peaks by their positions, as another tool spells them.
+
+    Parameters
+    ----------
+    peaks
+        Names of peaks or a table, as :func:`parse_intervals` reads them, e.g. ``mdata["atac"].var``.
+    separators
+        What stands behind the chromosome and behind the start. ``(":", "-")`` is the spelling of 10x, SCENIC+ and UCSC,
+        ``("-", "-")`` that of Signac, ``("_", "_")`` that of CellOracle.
+    argument
+        Name of the argument in error messages.
+
+    Returns
+    -------
+    A name for each peak, in their order; the same for peaks of the same position. Positions are those of
+    :func:`parse_intervals`: 0-based, half-open.
+
+    Raises
+    ------
+    TypeError
+        ``peaks`` is a single text, or not iterable.
+    ValueError
+        Some peaks can not be parsed.
+
+    Examples
+    --------
+    >>> from scminnet.genomics import interval_names
+    >>> interval_names(["chr1:10-20", "chrX-5-9"], ("_", "_")).tolist()
+    ['chr1_10_20', 'chrX_5_9']
+    """
+    places = parse_intervals(peaks, argument=argument)
+    behind_chrom, behind_start = separators
+    return pd.Index(
+        places["chrom"] + behind_chrom + places["start"].astype(str) + behind_start + places["end"].astype(str),
+        dtype=object,
+        name=None,
+    )
+
+
 def _split(names: pd.Index) -> pd.DataFrame:
     """Split names into chromosome, start and end, as text. Missing if a name does not look like an interval."""
     text = "\n".join(names)

@@ -18,3 +18,7 @@ __all__ = [
     "silhouette_label",
     "silhouette_modality",
 ]
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

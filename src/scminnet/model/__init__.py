@@ -20,3 +20,7 @@ __all__ = [
     "SiameseTrainingPlan",
     "model_card",
 ]
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -12,23 +12,32 @@ from scvi.model.base import BaseModelClass
 from scminnet._core.argument_types import check_types
 from scminnet._core.mdata import check_mudata
 from scminnet.model.data.registration import register
+from scminnet.model.data.setup_view import SetupViewMixin
 from scminnet.model.diagnosis.diagnose import DiagnoseMixin
 from scminnet.model.inference.embed import EmbeddingMixin
 from scminnet.model.network.module import SiameseModule
-from scminnet.model.recipe import Recipe
+from scminnet.model.recipe import Recipe, shows_defaults
 from scminnet.model.storage.load_query import QueryMixin
 from scminnet.model.storage.save_load import SaveLoadMixin
 from scminnet.model.storage.saved_format import written_by
 from scminnet.model.training.train import SiameseTrainingMixin
 
 
-class MinNet(SiameseTrainingMixin, DiagnoseMixin, EmbeddingMixin, QueryMixin, SaveLoadMixin, BaseModelClass):
-    """Joint embedding of single-cell modalities, trained on a paired, annotated reference :cite:p:`Liu23`.
+class MinNet(
+    SiameseTrainingMixin,
+    DiagnoseMixin,
+    EmbeddingMixin,
+    QueryMixin,
+    SetupViewMixin,
+    SaveLoadMixin,
+    BaseModelClass,
+):
+    """Joint embedding of single-cell modalities that were measured in different cells :cite:p:`Liu23`.
 
-    MinNet is a siamese network with one encoder per modality. The heads for the embedding and for cell types are shared
-    by all modalities. Two losses train it. A contrastive loss brings cells of different modalities together; its margin
-    grows with their distance on a batch-corrected graph. A classification loss keeps cell types apart. The trained
-    network embeds unpaired cells.
+    MinNet is a siamese network with one encoder per modality. It is trained on paired cells, or on cells that feature
+    links couple. The heads for the embedding and for cell types are shared by all modalities. Two losses train it. A
+    contrastive loss brings cells of different modalities together; its margin grows with their distance on a
+    batch-corrected graph. A classification loss keeps cell types apart. The trained network embeds unpaired cells.
 
     Parameters
     ----------
@@ -41,7 +50,8 @@ class MinNet(SiameseTrainingMixin, DiagnoseMixin, EmbeddingMixin, QueryMixin, Sa
         ``activation="sigmoid"`` and ``train(pair_strategy="within", max_epochs=90)``. The preset also sets the defaults
         of :meth:`train`.
     n_hidden
-        Width of each modality's hidden layers. ``None``, here and below: the preset's value.
+        Width of each modality's hidden layers. The signature shows the values of ``preset="default"``, here and below.
+        Another preset has its own, which ``None`` always stands for.
     n_layers
         Hidden layers of each modality. The output of each layer after the first is added to its input.
     n_latent
@@ -75,6 +85,7 @@ class MinNet(SiameseTrainingMixin, DiagnoseMixin, EmbeddingMixin, QueryMixin, Sa
     >>> model.embed()  # writes obsm["X_minnet"]
     """
 
+    @shows_defaults
     @check_types
     def __init__(
         self,

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from scminnet._core.arguments import check_choice, check_count, check_fraction, check_positive, shorten
 from scminnet._core.keys import EMBEDDING_SIZE
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 #: Largest number of epochs if only ``max_steps`` is given. With more, a reference of few batches is overfitted.
 MAX_EPOCHS = 60
@@ -155,3 +159,17 @@ PRESETS: dict[str, Recipe] = {
         train_size=0.8,
     ),
 }
+
+
+def shows_defaults(function: Function) -> Function:
+    """Decorate a function so that its signature shows the values of ``preset="default"`` in place of ``None``.
+
+    The call still gets ``None``, because another preset has other values.
+    """
+    signature, shown = inspect.signature(function), asdict(PRESETS["default"])
+    parameters = [
+        parameter.replace(default=shown[name]) if parameter.default is None and name in shown else parameter
+        for name, parameter in signature.parameters.items()
+    ]
+    function.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return function

@@ -19,3 +19,7 @@ __all__ = [
     "smoothing_gain",
     "transfer_heatmap",
 ]
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -17,3 +17,7 @@ __all__ = [
     "normalize",
     "select_features",
 ]
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

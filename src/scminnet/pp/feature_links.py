@@ -1,4 +1,4 @@
-"""Links between features of two modalities that speak of the same gene."""
+"""Links between features of two modalities that measure the same gene."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def feature_links(
     key_added: str = FEATURE_LINKS_KEY,
     copy: bool = False,
 ) -> MuData | None:
-    """Link the features of two modalities that speak of the same gene, so that cells can be coupled without pairs.
+    """Link the features of two modalities that measure the same gene, so that cells can be coupled without pairs.
 
     What the modalities measure decides how they are linked:
 
@@ -90,7 +90,7 @@ def feature_links(
         What modalities measure, ``"genes"``, ``"peaks"`` or ``"proteins"``. Needed where neither
         ``var["feature_types"]`` nor the modality's name tells.
     organism
-        ``"human"`` or ``"mouse"``, for antibodies. ``None``: told from the names of the genes; human where these do not
+        ``"human"`` or ``"mouse"``, for antibodies. ``None``: read from the names of the genes; human if these do not
         tell.
     name_keys
         Column of ``var`` with the names of genes, by modality. ``None``: ``var_names`` and common columns such as

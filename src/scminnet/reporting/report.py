@@ -53,7 +53,7 @@ def report(
 
     It says what went in, whether the result can be trusted, how the embedding looks, which labels were transferred and
     where they disagree, how the training went, how accurate the embedding is where truth is known, which links of genes
-    and peaks were found, and what to do next. Parts that nothing is known of are left out.
+    and peaks were found, and what to do next. Parts without data are left out.
 
     The page is a single file that loads nothing from elsewhere. Of each modality, at most 20,000 cells are drawn and
     measured.
@@ -67,9 +67,8 @@ def report(
     model
         The model that embedded ``data``, for its training and diagnosis. Not needed if ``data`` is a model.
     diagnosis
-        Result of :meth:`scminnet.MinNet.diagnose`. ``None``: the model diagnoses ``data``, which must have the model's
-        features, as after :meth:`scminnet.MinNet.prepare_query_mudata`. A model that keeps nothing of its reference
-        gives none.
+        Result of :meth:`scminnet.MinNet.diagnose`. ``None``: the model diagnoses ``data``. A model that keeps nothing
+        of its reference gives none.
     bulks
         Bulks of :func:`scminnet.tl.minibulk` with the links of :func:`scminnet.tl.cre_links`.
     modalities
@@ -104,7 +103,7 @@ def report(
         ``path`` is a folder.
     ValueError
         The model has no data. A modality is unknown or empty. Embeddings are not finite or differ in width. Tables with
-        a column disagree on a cell. The model can not diagnose ``data``, which lacks its features.
+        a column disagree on a cell. The model can not diagnose ``data``, which has none of its features.
 
     Examples
     --------

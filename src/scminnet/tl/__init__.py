@@ -4,6 +4,7 @@ from scminnet.tl.cre_links import cre_links
 from scminnet.tl.differential_links import differential_links
 from scminnet.tl.export_links import export_links
 from scminnet.tl.export_peaks import export_peaks
+from scminnet.tl.export_seurat import export_seurat
 from scminnet.tl.link_support import LinkSupport, link_support
 from scminnet.tl.match_cells import match_cells
 from scminnet.tl.minibulk import minibulk
@@ -17,6 +18,7 @@ __all__ = [
     "differential_links",
     "export_links",
     "export_peaks",
+    "export_seurat",
     "link_support",
     "match_cells",
     "minibulk",
@@ -24,3 +26,7 @@ __all__ = [
     "motif_enrichment",
     "transfer_labels",
 ]
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

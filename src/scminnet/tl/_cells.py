@@ -50,6 +50,8 @@ class Cells:
         Names of all n cells.
     names_of
         Names of each modality's cells, for the modalities to work on and all with an embedding.
+    row_of
+        Row of each of these cells among the n, int64.
     embedded
         Embedding of each modality that has one, (cells of the modality, d).
     labels
@@ -61,26 +63,32 @@ class Cells:
     modalities: list[str]
     names: pd.Index
     names_of: dict[str, pd.Index]
+    row_of: dict[str, np.ndarray]
     embedded: dict[str, np.ndarray]
     labels: pd.DataFrame
     measured: dict[str, Measured]
 
-    def rows_of(self, modality: str) -> np.ndarray:
-        """Return the row of each of a modality's cells among the n, raising when there is none."""
-        # by name: a MuData's own map of rows is stale when a modality was changed without an update()
-        rows = self.names.get_indexer(self.names_of[modality])
-        unknown = int((rows < 0).sum())
-        if unknown:
-            raise ValueError(
-                f"modality {modality!r} has {unknown:,} cells that `mdata.obs` lacks. "
-                "Call `mdata.update()` after changing a modality."
-            )
-        return rows
+    @classmethod
+    def of(cls, *, names: pd.Index, names_of: dict[str, pd.Index], **others: Any) -> Cells:
+        """Find the row of every cell, raising when there is none.
 
-    @cached_property
+        Rows are found by name: a MuData's own map is stale when a modality was changed without an ``update()``.
+        """
+        row_of = {}
+        for modality, own in names_of.items():
+            row_of[modality] = names.get_indexer(own)
+            unknown = int((row_of[modality] < 0).sum())
+            if unknown:
+                raise ValueError(
+                    f"modality {modality!r} has {unknown:,} cells that `mdata.obs` lacks. "
+                    "Call `mdata.update()` after changing a modality."
+                )
+        return cls(names=names, names_of=names_of, row_of=row_of, **others)
+
+    @property
     def rows(self) -> dict[str, np.ndarray]:
         """The rows of the cells of each modality to work on."""
-        return {modality: self.rows_of(modality) for modality in self.modalities}
+        return {modality: self.row_of[modality] for modality in self.modalities}
 
     @cached_property
     def points(self) -> np.ndarray:
@@ -89,7 +97,7 @@ class Cells:
         total = np.zeros((len(self.names), width), dtype=np.result_type(np.float32, *self.embedded.values()))
         count = np.zeros((len(self.names), 1), dtype=total.dtype)
         for modality, embedding in self.embedded.items():
-            rows = self.rows_of(modality)
+            rows = self.row_of[modality]
             total[rows] += embedding
             count[rows] += 1
         return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
@@ -146,7 +154,7 @@ def read_cells(
         m: Measured(layer_matrix(mdata, m, layers[m], "layer"), layers[m], mdata.mod[m].var) for m in modalities
     }
     embedded = [m for m, adata in mdata.mod.items() if use_rep in adata.obsm]
-    cells = Cells(
+    cells = Cells.of(
         modalities=list(modalities),
         names=mdata.obs_names,
         names_of={m: mdata.mod[m].obs_names for m in dict.fromkeys([*modalities, *embedded])},
@@ -190,7 +198,7 @@ def read_source_and_target(
     if labels_key is not None:
         labels[labels_key] = label_column(mdata, labels_key, [source], "labels_key", unlabeled_category)
     modalities = [source, target]
-    return Cells(
+    return Cells.of(
         modalities=modalities,
         names=mdata.obs_names,
         names_of={m: mdata.mod[m].obs_names for m in modalities},

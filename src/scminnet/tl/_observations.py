@@ -139,13 +139,13 @@ def read_observations(
     return Observations(names, features(rna), features(atac), groups, levels)
 
 
-def read_accessibility(mdata: MuData, atac: str, peaks: Features, chosen: np.ndarray, values: Block) -> Block:
-    """Return some peaks' counts, where the modality has the layer ``"counts"``; otherwise their ``values``."""
+def read_accessibility(mdata: MuData, atac: str, peaks: Features) -> Features:
+    """Return the peaks with their counts, where the modality has the layer ``"counts"``; otherwise as they are."""
     if COUNTS not in mdata.mod[atac].layers:
-        return values
+        return peaks
     matrix = layer_matrix(mdata, atac, COUNTS, "layer")
     check_values(matrix, atac, stored=True)
-    return replace(peaks, matrix=matrix).columns(chosen)
+    return replace(peaks, matrix=matrix)
 
 
 def by_size(groups: dict[str, np.ndarray], min_bulks: int) -> tuple[dict[str, np.ndarray], dict[str, int]]:

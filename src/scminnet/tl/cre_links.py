@@ -246,6 +246,7 @@ def cre_links(
     if isinstance(genes, str):
         raise TypeError(f"`genes` is {genes!r}. Give a list of names, e.g. [{genes!r}].")
     observed = read_observations(mdata, rna, atac, layer, groupby)
+    accessible = read_accessibility(mdata, atac, observed.peaks)
     groups, small = by_size(observed.groups, min_bulks)
     peaks = parse_intervals(observed.peaks.var, argument=f"mdata[{atac!r}].var")
     starts = check_annotation(tss, body=gene_body)
@@ -260,7 +261,7 @@ def cre_links(
     pool = read_pool(peaks, pairs.table, drawn, genome, n_background)
     values = read_values(observed, pairs.table, pool, method, nonzero=nonzero)
     contact = read_contact(pairs.table, starts, measured)
-    accessibility = read_accessibility(mdata, atac, observed.peaks, pool.used, values.peaks)
+    accessibility = values.peaks if accessible is observed.peaks else accessible.columns(pool.used)
     linked = observed.genes.names[pairs.table["gene"].unique()]
 
     tables, left_out = [], list(pairs.left_out.items())

@@ -11,7 +11,7 @@ from mudata import MuData
 from scminnet._core.argument_types import check_types
 from scminnet._core.files import atomic_text_file
 from scminnet._core.outputs import check_output, format_of
-from scminnet.genomics import parse_intervals
+from scminnet.genomics import interval_names, parse_intervals
 from scminnet.genomics.link_table import link_table
 
 
@@ -91,5 +91,4 @@ def _homer(table: pd.DataFrame, argument: str) -> pd.DataFrame:
     if not len(table):
         raise ValueError(f"`{argument}` has no rows. Give at least one interval.")
     places = parse_intervals(table, argument=argument).drop_duplicates().sort_values(["chrom", "start", "end"])
-    name = places["chrom"] + ":" + places["start"].astype(str) + "-" + places["end"].astype(str)
-    return places.assign(name=name, score=0, strand="+")
+    return places.assign(name=interval_names(places), score=0, strand="+")

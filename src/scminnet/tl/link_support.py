@@ -139,7 +139,7 @@ def link_support(
     )
     if not known.any():
         raise ValueError(
-            f"`evidence` can speak of none of the {len(table):,} links: no transcript start is within {slack:,} bases "
+            f"`evidence` covers none of the {len(table):,} links: no transcript start is within {slack:,} bases "
             "of an anchor, or no link was tested. Check that both are of one genome build."
         )
     pairs = table.assign(supported=supported)[known].reset_index(drop=True)

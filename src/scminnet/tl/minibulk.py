@@ -157,6 +157,7 @@ def minibulk(
             f"`key_added` is {key_added!r}, as is a column of groups. Give a name that leaves it as it is."
         )
     cells = read_cells(mdata, names, use_rep, layer=layer, labels=labels)
+    colors = {column: known_colors(mdata, column) for column in labels.columns}
     groups, kinds = _group(cells, condition, min_cells)
     planned = plan(groups, n_bulks, min_cells)
     found = cells.check_values()
@@ -184,9 +185,9 @@ def minibulk(
     of_reason = pd.Series(bulks.reasons[out]).value_counts()
     left_out = pd.DataFrame({"cell": cells.names[out].astype(str), "reason": pd.Categorical(bulks.reasons[out])})
     result.uns[MINIBULK_KEY] = deepcopy(entry)
-    for column in labels.columns:
+    for column, known in colors.items():
         # figures of the bulks then have the colours of the cells' types
-        keep_colors(result, column, known_colors(mdata, column))
+        keep_colors(result, column, known)
     mdata.obs[key_added] = pd.Categorical.from_codes(bulk_of, list(obs.index))
     mdata.uns[key_added] = {**entry, "groups": table, "left_out": left_out}
     logger.info(

@@ -130,7 +130,7 @@ def transfer_labels(
     cells = read_source_and_target(
         mdata, source, target, use_rep, labels_key=labels_key, unlabeled_category=unlabeled_category
     )
-    labels = cells.labels[labels_key].iloc[cells.rows_of(source)].to_numpy()
+    labels = cells.labels[labels_key].iloc[cells.rows[source]].to_numpy()
     labelled = pd.notna(labels)
     if labelled.sum() <= n_neighbors:
         raise ValueError(
@@ -139,7 +139,7 @@ def transfer_labels(
         )
     codes, types = pd.factorize(labels[labelled], sort=True)
     if unassigned in types:
-        raise ValueError(f"`unassigned` is {unassigned!r}, which is a label of `labels_key`. Give another word.")
+        raise ValueError(f"`unassigned` is {unassigned!r}, which is a label of `labels_key`. Give another name.")
 
     points = cells.embedded[source][labelled]
     shares, distances, winners = _elect(points, codes, len(types), n_neighbors, seed, query=cells.embedded[target])

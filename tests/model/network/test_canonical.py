@@ -7,13 +7,14 @@ from scipy import sparse
 from scminnet.coupling.couple import Pairs, worth_in_pairs
 from scminnet.model.data.moments import feature_moments
 from scminnet.model.network.canonical import (
+    Components,
     RowsAndMoments,
     canonical_rotations,
     fit_projections,
     paired_covariances,
-    standardised_deviation,
-    whitened_components,
+    shrunk_covariances,
 )
+from scminnet.model.network.whitening import standardised_deviation, whitened_components
 
 
 def shared_signal(n_cells: int = 400, n_features: tuple[int, ...] = (30, 20), n_signals: int = 3, seed: int = 0):
@@ -41,7 +42,7 @@ def test_components_are_white_and_sorted_as_an_svd_finds_them(kind, n_features: 
     rng = np.random.default_rng(0)
     values = rng.random((300, n_features)) * (rng.random((300, n_features)) < 0.3) * np.linspace(4, 1, n_features)
     values = values.astype(np.float32)
-    components = whitened_components([kind(values)], 10, seed=0)
+    components = whitened_components([kind(values)], 10, seed=0).weights
     scores = values @ components
     np.testing.assert_allclose(np.cov(scores.T), np.eye(10), atol=2e-3)
     u = np.linalg.svd(values - values.mean(0), full_matrices=False)[0][:, :10]
@@ -57,7 +58,7 @@ def test_what_differs_between_parts_is_no_component(kind, n_features: int) -> No
     values = (signal + rng.normal(size=signal.shape)).astype(np.float32)
     centred = np.concatenate([values[:100] - values[:100].mean(0), values[100:] - values[100:].mean(0)])
     shifted = [kind(values[:100]), kind(values[100:] + 50)]
-    found = whitened_components(shifted, 3, seed=0)
+    found = whitened_components(shifted, 3, seed=0).weights
     expected = np.linalg.svd(centred, full_matrices=False)[2][:3].T
     # the same space, whatever its axes' signs
     np.testing.assert_allclose(np.linalg.svd(np.linalg.qr(found)[0].T @ expected)[1], 1, atol=1e-4)
@@ -69,8 +70,10 @@ def test_ridge_divides_by_variance_and_a_share_of_all_variances() -> None:
     rng = np.random.default_rng(0)
     values = (rng.normal(size=(200, 6)) * [9, 5, 3, 2, 1, 0.5]).astype(np.float32)
     variances = np.sort(np.linalg.eigvalsh(np.cov(values.T)))[::-1][:4]
-    scores = values @ whitened_components([values], 4, seed=0, ridge=0.1)
-    np.testing.assert_allclose(scores.var(0, ddof=1), variances / (variances + 0.1 * variances.sum()), rtol=1e-3)
+    found = whitened_components([values], 4, seed=0, ridge=0.1)
+    expected = variances / (variances + 0.1 * variances.sum())
+    np.testing.assert_allclose((values @ found.weights).var(0, ddof=1), expected, rtol=1e-3)
+    np.testing.assert_allclose(found.variances, expected, rtol=1e-3)
 
 
 def test_chance_correlations_of_few_cells_shrink() -> None:
@@ -87,12 +90,12 @@ def test_chance_correlations_of_few_cells_shrink() -> None:
 def test_components_stop_at_the_rank() -> None:
     rng = np.random.default_rng(0)
     values = (rng.normal(size=(50, 2)) @ rng.normal(size=(2, 8))).astype(np.float32)
-    assert whitened_components([values], 8, seed=0).shape == (8, 2)
+    assert whitened_components([values], 8, seed=0).weights.shape == (8, 2)
 
 
 def test_two_modalities_are_canonical_correlations_scaled_by_themselves() -> None:
     a, b = shared_signal()
-    scores = {"a": a @ whitened_components([a], 10, 0), "b": b @ whitened_components([b], 10, 0)}
+    scores = {m: x @ whitened_components([x], 10, 0).weights for m, x in (("a", a), ("b", b))}
     scores = {m: s - s.mean(0) for m, s in scores.items()}
     rotations = rotations_of(scores, everyone(400), 5)
     u, correlations, vt = np.linalg.svd(scores["a"].T @ scores["b"] / 399)
@@ -105,7 +108,7 @@ def test_two_modalities_are_canonical_correlations_scaled_by_themselves() -> Non
 
 def test_three_modalities_agree_though_no_cell_has_all() -> None:
     parts = shared_signal(600, (30, 25, 20))
-    scores = {m: x @ whitened_components([x], 8, 0) for m, x in zip("abc", parts, strict=True)}
+    scores = {m: x @ whitened_components([x], 8, 0).weights for m, x in zip("abc", parts, strict=True)}
     positions = everyone(600, 3)
     for i in range(3):
         positions[i * 200 : (i + 1) * 200, i] = -1
@@ -133,12 +136,52 @@ def test_covariances_are_those_of_shared_cells() -> None:
 
 
 def test_more_pairs_weigh_more_beside_a_coupling() -> None:
-    rng = np.random.default_rng(0)
-    pairs, coupled = rng.normal(size=(2, 3, 3))
-    worth = worth_in_pairs(3, 3)
+    pairs = np.zeros((3, 40))
+    worth = worth_in_pairs(10_000, 3, 40)
+    assert worth == pytest.approx(25 * np.sqrt(3 * 30))  # pairs tell of 30 components at most
     for n, share in ((1, 1 / (1 + worth)), (worth, 0.5), (10**9, 1.0)):
-        found = Pairs(pairs, n).combined(coupled)
-        np.testing.assert_allclose(found, share * pairs + (1 - share) * coupled, atol=1e-5)
+        assert Pairs(pairs, n).share(10_000) == pytest.approx(share, abs=1e-6)
+    assert worth_in_pairs(500, 3, 40) == pytest.approx(worth / 10)  # few unpaired cells are poorly coupled
+
+
+def few_among_many(n_pairs: int, n_shared: int) -> tuple[dict[str, np.ndarray], dict[str, Components]]:
+    """Scores of pairs, whose components many cells determine."""
+    rng = np.random.default_rng(0)
+    scores, components = {}, {}
+    signal = rng.normal(size=(5000, n_shared))
+    for m, p in (("a", 60), ("b", 50)):
+        noise = rng.normal(size=(5000, p)) * 0.5
+        values = (signal @ rng.normal(size=(n_shared, p)) + noise).astype(np.float32)
+        fitted = whitened_components([values], 40, 0, ridge=1e-3)
+        components[m] = Components(*fitted, (np.zeros(p), np.ones(p)))
+        scores[m] = values[:n_pairs] @ fitted.weights
+    return scores, components
+
+
+def test_few_pairs_are_canonical_correlations_with_their_own_ridge() -> None:
+    n = 80
+    scores, components = few_among_many(n, 3)
+    covariance, n_pairs = shrunk_covariances(scores, everyone(n), components)["a", "b"]
+    assert n_pairs == n
+    assert not covariance[30:].any()
+    assert not covariance[:, 30:].any()
+    # the same in the principal axes of the pairs, with the ridge added to their variances
+    whitened = []
+    for m, x in scores.items():
+        variance = 1e-3 * components[m].variances / (1 - components[m].variances)  # as shares of the total
+        x = ((x - x.mean(0)) * np.sqrt(variance + 1e-3))[:, :30]
+        total = variance[:30].sum()
+        values, vectors = np.linalg.eigh(x.T @ x / (n - 1) + 10 / n * total * np.eye(30))
+        whitened.append(x @ vectors / np.sqrt(values))
+    expected = np.linalg.svd(whitened[0].T @ whitened[1] / (n - 1), compute_uv=False)
+    np.testing.assert_allclose(np.linalg.svd(covariance, compute_uv=False)[:30], expected, rtol=1e-3, atol=1e-5)
+
+
+def test_many_pairs_have_the_covariance_that_they_have() -> None:
+    scores, components = few_among_many(5000, 3)
+    found, _ = shrunk_covariances(scores, everyone(5000), components)["a", "b"]
+    expected, _ = paired_covariances(scores, everyone(5000))["a", "b"]
+    np.testing.assert_allclose(found[:3, :3], expected[:3, :3], atol=0.05)
 
 
 def test_coupled_covariances_stand_for_pairs() -> None:
@@ -163,7 +206,7 @@ def test_coupled_covariances_stand_for_pairs() -> None:
 
 def test_fewer_components_than_asked_leave_zero_columns() -> None:
     a, b = shared_signal(100, (3, 2))
-    scores = {"a": a @ whitened_components([a], 10, 0), "b": b @ whitened_components([b], 10, 0)}
+    scores = {m: x @ whitened_components([x], 10, 0).weights for m, x in (("a", a), ("b", b))}
     rotations = rotations_of(scores, everyone(100), 9)
     assert rotations["a"].shape == (3, 9)
     assert (rotations["a"][:, 5:] == 0).all()

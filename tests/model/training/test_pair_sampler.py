@@ -219,13 +219,28 @@ def test_a_data_module_trains_on_cells_that_meet_others() -> None:
     row_of = np.full((2, 60), -1)
     row_of[0, 20:30] = row_of[1, 40:60] = 0  # of one modality a half is coupled, and the query
     partners = {(0, 1): (row_of[0], np.array([[45]])), (1, 0): (row_of[1], np.array([[25]]))}
-    module.couple(present, partners)
+    module.couple(present, partners, pairs_share=0.0)
     useful = np.r_[:30, 40:60]
     np.testing.assert_array_equal(
         module.train_cells, np.intersect1d(useful, np.concatenate([module.train_idx, np.arange(50, 60)]))
     )
     np.testing.assert_array_equal(module.val_cells, np.intersect1d(useful, module.val_idx))
     assert module.n_meeting == len(module.train_cells)
+
+
+@pytest.mark.parametrize(("pairs_share", "times"), [(0.0, 1), (0.25, 2), (0.9, 3)])
+def test_few_pairs_among_coupled_cells_are_repeated(pairs_share: float, times: int) -> None:
+    present = np.zeros((80, 2), dtype=bool)
+    present[:10] = True
+    present[10:, 0] = True
+    row_of = np.where(np.arange(80) < 10, -1, 0)
+    module = PairDataModule(present, Recipe(train_size=1.0), seed=0)
+    module.couple(present, {(0, 1): (row_of, np.array([[45]]))}, pairs_share)
+    counts = np.bincount(module.train_cells)
+    # 70 cells are coupled: a quarter are 23 of 93
+    assert set(counts[:10]) == {times}
+    assert set(counts[10:]) == {1}
+    assert module.n_meeting == 80
 
 
 def test_targets_are_affinities_and_pairs_are_their_own() -> None:

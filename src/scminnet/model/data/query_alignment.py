@@ -48,6 +48,59 @@ def align_features(adata: AnnData, features: pd.Index) -> AnnData:
     )
 
 
+def with_model_features(
+    mdata: MuData, features: Mapping[str, Sequence[str] | np.ndarray], layers: Mapping[str, str | None]
+) -> MuData:
+    """Return the modalities in ``features`` with these features, and no more of them than the matrix in use.
+
+    It is ``mdata`` itself if its features are the model's, in the model's order.
+
+    Parameters
+    ----------
+    mdata
+        Cells with all modalities in ``features``. It is not changed.
+    features
+        Features of the model, by modality.
+    layers
+        Layer in use of each modality. ``None``: ``X``.
+
+    Raises
+    ------
+    ValueError
+        As :func:`align_query`.
+    """
+    reference = {m: pd.Index(names) for m, names in features.items()}
+    if all(np.array_equal(mdata.mod[m].var_names.astype(str), names.astype(str)) for m, names in reference.items()):
+        return mdata
+    missing, parts = {}, {}
+    for m, names in reference.items():
+        adata, layer = mdata.mod[m], layers[m]
+        _check_unique(adata, m)
+        missing[m] = len(names) - check_feature_names(mdata, m, names)
+        used = AnnData(
+            X=adata.X if layer is None else None,
+            obs=adata.obs[[]],
+            var=adata.var[[]],
+            layers={} if layer is None else {layer: adata.layers[layer]},
+        )
+        parts[m] = align_features(used, names)
+    if any(missing.values()):
+        found = ", ".join(f"{n:,} of {len(reference[m]):,} {m}" for m, n in missing.items() if n)
+        logger.info("features of the model that the cells lack, filled with zeros: %s", found)
+    with compat.mudata_0_4_behaviour():
+        return MuData(parts)
+
+
+def _check_unique(adata: AnnData, modality: str) -> None:
+    names = adata.var_names
+    if not names.is_unique:
+        twice = names[names.duplicated()].unique()
+        raise ValueError(
+            f"modality {modality!r} has duplicate var_names: {shorten(twice)}. "
+            f"Make them unique, e.g. `mdata[{modality!r}].var_names_make_unique()` followed by `mdata.update()`."
+        )
+
+
 def _copy_unless_stored(adata: AnnData) -> AnnData:
     stored = any(map(matrices.on_disk, (adata.X, *compat.named_layers(adata).values())))
     return adata if stored else adata.copy()
@@ -77,13 +130,7 @@ def align_query(mdata: MuData, features: Mapping[str, Sequence[str]]) -> MuData:
             "Name the query's modalities as in the reference."
         )
     for modality in shared:
-        names = mdata.mod[modality].var_names
-        if not names.is_unique:
-            twice = names[names.duplicated()].unique()
-            raise ValueError(
-                f"modality {modality!r} has duplicate var_names: {shorten(twice)}. "
-                f"Make them unique, e.g. `mdata[{modality!r}].var_names_make_unique()` followed by `mdata.update()`."
-            )
+        _check_unique(mdata.mod[modality], modality)
     counts = {}
     for m in shared:
         counts[m] = check_feature_names(mdata, m, pd.Index(features[m]))

@@ -7,7 +7,6 @@ from typing import Any
 
 from mudata import MuData
 from scvi import REGISTRY_KEYS
-from scvi.data import AnnDataManager
 
 from scminnet._core.arguments import shorten
 from scminnet._core.compat import without_warning
@@ -28,6 +27,7 @@ from scminnet.model.data.fields import (
 from scminnet.model.data.moments import feature_moments
 from scminnet.model.data.obs_columns import check_batches, check_labels, query_labels, resolve_batches, resolve_labels
 from scminnet.model.data.query_names import check_modality_names
+from scminnet.model.data.setup_view import MuDataManager
 
 
 def register(
@@ -39,7 +39,7 @@ def register(
     unlabeled_category: str | Sequence[str],
     setup_method_args: dict[str, Any],
     transfer_kwargs: dict[str, Any],
-) -> AnnDataManager:
+) -> MuDataManager:
     """Check all arguments and data, then register the fields.
 
     Parameters
@@ -86,7 +86,7 @@ def register(
         if not_used:
             logger.info("labels of the query %s", not_used)
 
-    manager = AnnDataManager(
+    manager = MuDataManager(
         fields=_fields(names, layer_of, labels_key, batch_key, unlabeled),
         setup_method_args=setup_method_args,
         # cells may lack modalities, because rows are matched by name

@@ -178,13 +178,13 @@ class DiagnoseMixin(EmbeddingMixin):
 
         Examples
         --------
-        >>> scminnet.MinNet.prepare_query_mudata(query, model)
         >>> diagnosis = model.diagnose(query)
         >>> diagnosis.verdict
         'inside'
         >>> diagnosis.table.query("verdict != 'inside'")
         """
-        data, modalities, positions = self._checked(mdata, None, statistics)
+        cells = self._checked(mdata, None, statistics)
+        modalities, positions = cells.modalities, cells.positions
         if self.reference_range_ is None:
             raise ValueError(
                 "the model keeps nothing of its reference to compare a query with: its training was not finished "
@@ -197,7 +197,7 @@ class DiagnoseMixin(EmbeddingMixin):
         findings: list[Finding] = []
         samples: dict[str, EmbeddedSample] = {}
         for i, m in enumerate(modalities):
-            matrix = as_row_matrix(layer_matrix(data, m, self._layers[m]))
+            matrix = as_row_matrix(layer_matrix(cells.aligned, m, self._layers[m]))
             rows = positions[drawn[m], i]
             samples[m], found = _modality_findings(
                 self.module, self.reference_range_, matrix, m, rows, statistics=statistics, seed=seed
@@ -207,7 +207,7 @@ class DiagnoseMixin(EmbeddingMixin):
             findings += _pair_findings(self.reference_range_, a, b, samples, drawn, seed=seed)
         if mdata is None and self.coupling_:
             findings += coupling_findings(self.coupling_)
-        return summarise(findings, {m: data.mod[m].n_obs for m in modalities}, statistics)
+        return summarise(findings, {m: cells.data.mod[m].n_obs for m in modalities}, statistics)
 
 
 def _modality_findings(

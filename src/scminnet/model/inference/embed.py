@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,8 +13,8 @@ from scminnet._core.arguments import check_choice, check_count, shorten
 from scminnet._core.keys import EMBEDDING_KEY
 from scminnet._core.mdata import check_copyable, check_modalities, check_mudata, copied, layer_matrix
 from scminnet.model.data.cell_index import check_measured, rows_in_modalities
-from scminnet.model.data.fields import check_features
 from scminnet.model.data.moments import feature_moments
+from scminnet.model.data.query_alignment import with_model_features
 from scminnet.model.data.query_names import check_modality_names
 from scminnet.model.data.registration import check_matrices
 from scminnet.model.data.registry import RegisteredModel
@@ -30,6 +30,18 @@ from scminnet.model.inference.forward_pass import (
 from scminnet.model.network.module import SiameseModule
 
 Statistics = Literal["query", "reference"]
+
+
+class CheckedCells(NamedTuple):
+    """Cells that the network can embed."""
+
+    #: What the user gave.
+    data: MuData
+    #: The same cells with the model's features.
+    aligned: MuData
+    modalities: list[str]
+    #: Rows of the cells in each modality (cells x modalities). -1: not measured.
+    positions: np.ndarray
 
 
 class EmbeddingMixin(RegisteredModel):
@@ -51,9 +63,9 @@ class EmbeddingMixin(RegisteredModel):
         Parameters
         ----------
         mdata
-            Cells measured in any of the model's modalities, with the model's features (see
-            :meth:`prepare_query_mudata`). They need neither registration nor labels, and are not changed. ``None``: the
-            model's own data.
+            Cells measured in any of the model's modalities. Features are found by name, in any order. Features that
+            the cells lack count as zeros, and their number is logged. The cells need neither registration nor labels,
+            and are not changed. ``None``: the model's own data.
         modality
             ``None``: embed every cell of the MuData, as the mean over its modalities. A name: embed the cells of that
             modality, in its order.
@@ -76,14 +88,20 @@ class EmbeddingMixin(RegisteredModel):
         RuntimeError
             The model is not trained.
         ValueError
-            There are no data; the modality is unknown, or the query has one of the model's under another name; features
-            differ from the model's; values are NaN, infinite or too large; there are too few cells for
-            ``statistics="query"``; or the model's weights are not finite.
+            There are no data; the modality is unknown, or the query has one of the model's under another name; a
+            modality has none of the model's features, or less than 5 % and more of them under names that are written
+            otherwise; values are NaN, infinite or too large; there are too few cells for ``statistics="query"``; or the
+            model's weights are not finite.
+
+        Warns
+        -----
+        UserWarning
+            More of the model's features would be found under names that are written otherwise.
         """
-        data, wanted, positions = self._checked(mdata, modality, statistics)
-        parts = self._embed(data, wanted, statistics, batch_size)
+        cells = self._checked(mdata, modality, statistics)
+        parts = self._embed(cells, statistics, batch_size)
         embeddings = {m: embedding for m, (embedding, _) in parts.items()}
-        return embeddings[modality] if modality else mean_over_modalities(list(embeddings.values()), positions)
+        return embeddings[modality] if modality else mean_over_modalities(list(embeddings.values()), cells.positions)
 
     @check_types
     def predict(
@@ -116,13 +134,16 @@ class EmbeddingMixin(RegisteredModel):
             As in :meth:`get_latent_representation`.
         """
         self._check_has_labels("predict")
-        data, wanted, positions = self._checked(mdata, modality, statistics)
-        parts = self._embed(data, wanted, statistics, batch_size)
+        cells = self._checked(mdata, modality, statistics)
+        parts = self._embed(cells, statistics, batch_size)
         by_modality = {m: probabilities for m, (_, probabilities) in parts.items()}
-        shares = by_modality[modality] if modality else mean_over_modalities(list(by_modality.values()), positions)
+        shares = (
+            by_modality[modality] if modality else mean_over_modalities(list(by_modality.values()), cells.positions)
+        )
         if not soft:
             return self.labels[shares.argmax(axis=1)]
-        return pd.DataFrame(shares, columns=self.labels, index=(data.mod[modality] if modality else data).obs_names)
+        named = cells.data.mod[modality] if modality else cells.data
+        return pd.DataFrame(shares, columns=self.labels, index=named.obs_names)
 
     @check_types
     def embed(
@@ -163,15 +184,15 @@ class EmbeddingMixin(RegisteredModel):
         """
         if label_added is not None:
             self._check_has_labels("embed(label_added=...)")
-        data, wanted, positions = self._checked(mdata, None, statistics)
-        check_copyable(data, copy=copy)
-        parts = self._embed(data, wanted, statistics, batch_size)
-        target = copied(data) if copy else data
+        cells = self._checked(mdata, None, statistics)
+        check_copyable(cells.data, copy=copy)
+        parts = self._embed(cells, statistics, batch_size)
+        target = copied(cells.data) if copy else cells.data
         for modality, (embedding, _) in parts.items():
             target.mod[modality].obsm[key_added] = embedding
-        target.obsm[key_added] = mean_over_modalities([embedding for embedding, _ in parts.values()], positions)
+        target.obsm[key_added] = mean_over_modalities([embedding for embedding, _ in parts.values()], cells.positions)
         if label_added is not None:
-            shares = mean_over_modalities([probabilities for _, probabilities in parts.values()], positions)
+            shares = mean_over_modalities([probabilities for _, probabilities in parts.values()], cells.positions)
             target.obs[label_added] = self.labels[shares.argmax(axis=1)]
         target.uns[key_added] = {"params": {"modalities": list(parts), "statistics": statistics}}
         return target if copy else None
@@ -183,10 +204,8 @@ class EmbeddingMixin(RegisteredModel):
                 "instead (`scminnet.tl.transfer_labels`), or train with `setup_mudata(labels_key=...)`."
             )
 
-    def _checked(
-        self, mdata: MuData | None, modality: str | None, statistics: str
-    ) -> tuple[MuData, list[str], np.ndarray]:
-        """Return the data, the modalities to embed and their rows of the cells. Raise if the data can not be used."""
+    def _checked(self, mdata: MuData | None, modality: str | None, statistics: str) -> CheckedCells:
+        """Return the cells and the modalities to embed. Raise if the network can not use them."""
         self._check_if_trained(warn=False, message="the model is not trained. Call `model.train()` first.")
         data = self._data(mdata)
         wanted = self._check_cells(data, modality, statistics)
@@ -195,7 +214,9 @@ class EmbeddingMixin(RegisteredModel):
         positions = rows_in_modalities(data, wanted)
         if modality is None:
             check_measured(data, positions, wanted)
-        return data, wanted, positions
+        features = self.get_var_names()
+        aligned = with_model_features(data, {m: features[m] for m in wanted}, self._layers)
+        return CheckedCells(data, aligned, wanted, positions)
 
     def _check_cells(self, data: MuData, modality: str | None, statistics: str, *, name: str = "mdata") -> list[str]:
         """Return the requested modalities. Raise if the network can not use the data."""
@@ -203,9 +224,8 @@ class EmbeddingMixin(RegisteredModel):
         check_choice(statistics, ("query", "reference"), "statistics")
         if modality is not None:
             check_choice(modality, self.modalities, "modality")
-        features = self.get_var_names()
         if modality is None:
-            check_modality_names(data, features, name)
+            check_modality_names(data, self.get_var_names(), name)
         wanted = [modality] if modality else [m for m in self.modalities if m in data.mod]
         if not wanted:
             raise ValueError(
@@ -214,7 +234,6 @@ class EmbeddingMixin(RegisteredModel):
             )
         check_modalities(data, wanted, name)
         for m in wanted:
-            check_features(data, m, features[m])
             if statistics == "query" and data.mod[m].n_obs < MIN_CELLS_FOR_STATISTICS:
                 advice = "Use statistics='reference'." if name == "mdata" else f"Train without `{name}`."
                 raise ValueError(
@@ -223,14 +242,12 @@ class EmbeddingMixin(RegisteredModel):
                 )
         return wanted
 
-    def _embed(
-        self, data: MuData, modalities: list[str], statistics: str, batch_size: int
-    ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    def _embed(self, cells: CheckedCells, statistics: str, batch_size: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """Return embedding and probabilities by modality."""
         check_count(batch_size, "batch_size")
         parts = {}
-        for m in modalities:
-            matrix = as_row_matrix(layer_matrix(data, m, self._layers[m]))
+        for m in cells.modalities:
+            matrix = as_row_matrix(layer_matrix(cells.aligned, m, self._layers[m]))
             moments = feature_moments(matrix) if statistics == "query" else None
             projected = project_rows(self.module, matrix, m, moments=moments, batch_size=batch_size)
             adapted = statistics == "query" and self.module.adapt_norm

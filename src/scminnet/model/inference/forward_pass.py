@@ -58,6 +58,9 @@ def project_rows(
     for rows, block in row_blocks(matrix):
         for part in _batches(block.shape[0], batch_size):
             projected[rows][part] = module.project(modality, take_rows(block, part), given).cpu().numpy()
+    if moments is not None and module.adapt_norm:
+        # clipping moves the mean of rare features, so standardised features do not give centred components
+        projected -= projected.mean(axis=0, dtype=np.float64).astype(np.float32)
     return projected
 
 

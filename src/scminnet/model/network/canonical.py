@@ -7,27 +7,16 @@ analysis). This takes seconds, and the network needs no other input.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import reduce
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import sparse
-from scipy.sparse.linalg import LinearOperator, eigsh
 
 from scminnet._core.matrices import Block, read_rows
-from scminnet._core.principal_axes import CELLS_PER_FEATURE, axes_of, principal_axes, signs_of, sums_of_products
-from scminnet.model.network.layers import CLIP
+from scminnet._core.principal_axes import signs_of
+from scminnet.coupling.couple import PAIRED_COMPONENTS
 from scminnet.model.network.module import modality_pairs
-
-#: Up to this many features, their covariance is always cheaper. Above, ARPACK is cheaper for few cells.
-MAX_COVARIANCE_FEATURES = 500
-
-#: Number of cells that are made dense at a time.
-_BLOCK = 4096
-
-#: Components below this share of the first one's deviation are rounding errors of float32 covariances.
-MIN_RELATIVE_DEVIATION = 1e-3
+from scminnet.model.network.whitening import scale_and_zero, standardised_deviation, whitened_components
 
 #: Few cells and many components give canonical correlations by chance. Whitening therefore adds this multiple of the
 #: total variance per paired cell to each component's variance (the search: ``benchmarks/accuracy/recipe_search``).
@@ -62,20 +51,19 @@ class RowsAndMoments(NamedTuple):
     moments: tuple[np.ndarray, np.ndarray]
 
 
-def _scale_and_zero(mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return 1 / std (0 for a constant feature), and the standardised zero of each feature."""
-    scale = np.divide(1, std, out=np.zeros_like(std), where=std > 0)
-    return scale, np.clip(-mean * scale, -CLIP, CLIP)
+class Components(NamedTuple):
+    """Whitened principal components of a modality. The scores are ``(z - z0) @ weights``."""
+
+    weights: np.ndarray
+    """Features x components, float32."""
+    variances: np.ndarray
+    """Variance of each score over the cells that whiten, at most 1."""
+    moments: tuple[np.ndarray, np.ndarray]
+    """Mean and standard deviation of each feature, which standardise the reference's values."""
 
 
-def standardised_deviation(matrix: Block, mean: np.ndarray, std: np.ndarray) -> Block:
-    """Return z - z0: standardised, clipped values minus each feature's standardised zero. It is as sparse as x."""
-    scale, zero = _scale_and_zero(mean, std)
-    if isinstance(matrix, np.ndarray):
-        return np.clip((matrix - mean) * scale, -CLIP, CLIP).astype(np.float32) - zero
-    columns = matrix.indices
-    values = np.clip((matrix.data - mean[columns]) * scale[columns], -CLIP, CLIP) - zero[columns]
-    return sparse.csr_matrix((values.astype(np.float32), columns, matrix.indptr), shape=matrix.shape)
+#: Covariance of the scores of cells measured in two modalities, and the number of these cells, by pair of modalities.
+PairedCovariances = Mapping[tuple[str, str], tuple[np.ndarray, int]]
 
 
 def _varies(values: Block) -> bool:
@@ -91,79 +79,6 @@ def _drawn_rows(matrix: Any, moments: tuple[np.ndarray, np.ndarray], seed: int) 
     """Return the standardised deviations of a query's cells, of at most ``MAX_FITTED`` drawn cells."""
     rows = _drawn(np.zeros((matrix.shape[0], 1)), seed)
     return standardised_deviation(read_rows(matrix, rows), *moments)
-
-
-def leading_components(parts: Sequence[Block], n_components: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Find the principal components of cells. Each part is centred separately.
-
-    Returns
-    -------
-    Variances in falling order, and directions (features x components).
-    """
-    n_cells, n_features = sum(part.shape[0] for part in parts), parts[0].shape[1]
-    if n_features <= MAX_COVARIANCE_FEATURES or n_cells > CELLS_PER_FEATURE * n_features:
-        scatter = np.zeros((n_features, n_features))
-        for part in parts:
-            sums = _sums(part)
-            scatter += sums[1:] - np.outer(sums[0], sums[0]) / part.shape[0]
-        return axes_of(scatter / (n_cells - 1), n_components)
-    means = [np.asarray(part.mean(axis=0), dtype=np.float32).ravel() for part in parts]
-
-    def scattered(direction: np.ndarray) -> np.ndarray:
-        direction = direction.astype(np.float32, copy=False)
-        return sum(
-            part.T @ (part @ direction) - part.shape[0] * mean * (mean @ direction)
-            for part, mean in zip(parts, means, strict=True)
-        )
-
-    start = np.random.default_rng(seed).uniform(-1, 1, n_features).astype(np.float32)
-    operator = LinearOperator((n_features, n_features), matvec=scattered, dtype=np.float32)
-    values, vectors = eigsh(operator, n_components, v0=start)
-    return np.maximum(values[::-1], 0) / (n_cells - 1), vectors[:, ::-1]
-
-
-def _sums(part: Block) -> np.ndarray:
-    blocks = (part[start : start + _BLOCK] for start in range(0, part.shape[0], _BLOCK))
-    dense = (block if isinstance(block, np.ndarray) else block.toarray() for block in blocks)
-    return reduce(np.add, map(sums_of_products, dense))
-
-
-def whitened_components(
-    parts: Sequence[Block], n_components: int, seed: int, *, ridge: float = 0.0, by_all: bool = False
-) -> np.ndarray:
-    """Return the weights of the principal components, each of at most unit variance over the first part's cells.
-
-    Parameters
-    ----------
-    parts
-        Cells x features. Each part is centred separately, so a shift between parts is no component. All parts
-        determine the directions. Whitening uses the variance of the first part only. Other parts would bias the
-        components if they have a different cell-type composition.
-    n_components
-        Largest number of components. There are fewer if the number of cells or features, or the rank, is smaller.
-    seed
-        Seed of the start of the iteration.
-    ridge
-        A component of variance v is divided by the root of v + ridge times the total variance of the components. 0
-        whitens. A larger ridge shrinks components of small variance, which few cells estimate poorly.
-    by_all
-        Whiten by the variance of all parts' cells, if the other parts' cells are coupled as well.
-
-    Returns
-    -------
-    Features x components, float32.
-    """
-    n_features = parts[0].shape[1]
-    whole = n_features <= MAX_COVARIANCE_FEATURES
-    n_components = min(n_components, sum(part.shape[0] for part in parts) - 1, n_features if whole else n_features - 1)
-    variance, directions = leading_components(parts, n_components, seed)
-    if len(parts) > 1 and not by_all:
-        scores = parts[0] @ directions
-        axes = principal_axes(sums_of_products(scores), *scores.shape)
-        variance, directions = axes.variances, directions @ axes.loadings
-    kept = np.sqrt(variance) > MIN_RELATIVE_DEVIATION * np.sqrt(variance[0])
-    variance = variance[kept]
-    return (directions[:, kept] / np.sqrt(variance + ridge * variance.sum())).astype(np.float32)
 
 
 def paired_covariances(
@@ -182,15 +97,24 @@ def paired_covariances(
     -------
     By pair of modalities with at least two shared cells: components x components, and the number of shared cells.
     """
+    return {
+        pair: (left.T @ right / (len(left) - 1), len(left))
+        for pair, (left, right) in _paired_scores(scores, positions).items()
+    }
+
+
+def _paired_scores(
+    scores: Mapping[str, np.ndarray], positions: np.ndarray
+) -> dict[tuple[str, str], tuple[np.ndarray, np.ndarray]]:
+    """Return the centred scores of the cells that two modalities share, if these are at least two."""
     names = list(scores)
     found = {}
     for a, b in modality_pairs(names):
         rows = positions[:, [names.index(a), names.index(b)]]
         rows = rows[(rows >= 0).all(axis=1)]
-        if len(rows) < 2:
-            continue
-        left, right = scores[a][rows[:, 0]], scores[b][rows[:, 1]]
-        found[a, b] = (left - left.mean(0)).T @ (right - right.mean(0)) / (len(rows) - 1), len(rows)
+        if len(rows) > 1:
+            left, right = scores[a][rows[:, 0]], scores[b][rows[:, 1]]
+            found[a, b] = left - left.mean(axis=0), right - right.mean(axis=0)
     return found
 
 
@@ -236,37 +160,36 @@ def canonical_rotations(
     return rotations
 
 
-def _shrink_pairs(
-    paired: Mapping[tuple[str, str], tuple[np.ndarray, int]],
-    scores: Mapping[str, np.ndarray],
-    ridges: Mapping[str, float],
+def shrunk_covariances(
+    scores: Mapping[str, np.ndarray], positions: np.ndarray, components: Mapping[str, Components]
 ) -> dict[tuple[str, str], tuple[np.ndarray, int]]:
-    """Return the covariances as if whitened with the ridge of the pairs alone, which is larger than ``ridges``.
+    """Return what :func:`paired_covariances` returns, as few pairs among many other cells know it.
 
-    A component's variance over the scores is v / (v + ridge), v its share of the total variance.
+    The components are whitened by all cells. Among the pairs alone they vary more or less, and correlate by chance.
+    They are whitened again, with the ridge of that number of pairs, and only the leading ``PAIRED_COMPONENTS`` count.
     """
-    variances = {m: np.minimum(s.var(axis=0), 1 - 1e-6) for m, s in scores.items()}
-    shrunk = {}
-    for (a, b), (covariance, n) in paired.items():
-        left, right = (
-            np.sqrt(ridges[m] / (ridges[m] * variances[m] + max(RIDGE / n, ridges[m]) * (1 - variances[m])))
-            for m in (a, b)
-        )
-        shrunk[a, b] = left[:, None] * covariance * right, n
-    return shrunk
+    found = {}
+    for (a, b), (left, right) in _paired_scores(scores, positions).items():
+        n = len(left)
+        leading = [x[:, :PAIRED_COMPONENTS] for x in (left, right)]
+        roots = [_whitening_of_pairs(x, components[m]) for m, x in zip((a, b), leading, strict=True)]
+        covariance = np.zeros((left.shape[1], right.shape[1]))
+        block = roots[0] @ (leading[0].T @ leading[1] / (n - 1)) @ roots[1]
+        covariance[: block.shape[0], : block.shape[1]] = block
+        found[a, b] = covariance, n
+    return found
 
 
-class Components(NamedTuple):
-    """Whitened principal components of a modality. The scores are ``(z - z0) @ weights``."""
+def _whitening_of_pairs(scores: np.ndarray, components: Components) -> np.ndarray:
+    """Return the symmetric matrix that whitens centred scores of pairs with the ridge of pairs alone."""
+    n, size = scores.shape
+    variances = np.minimum(components.variances[:size], 1 - 1e-6)
+    # a score of variance s has s / (1 - s) times the variance that the ridge added before it was divided
+    total = (variances / (1 - variances)).sum()
+    added = max(RIDGE / n * total, 1.0) * (1 - variances)
+    values, vectors = np.linalg.eigh(scores.T.astype(np.float64) @ scores / (n - 1) + np.diag(added))
+    return (vectors / np.sqrt(values)) @ vectors.T
 
-    weights: np.ndarray
-    """Features x components, float32."""
-    moments: tuple[np.ndarray, np.ndarray]
-    """Mean and standard deviation of each feature, which standardise the reference's values."""
-
-
-#: Covariance of the scores of cells measured in two modalities, and the number of these cells, by pair of modalities.
-PairedCovariances = Mapping[tuple[str, str], tuple[np.ndarray, int]]
 
 #: Couples cells by the components of each modality and what pairs say of these. Returns the covariance of coupled
 #: cells, and of pairs if there are any, by coupled pair of modalities.
@@ -314,7 +237,7 @@ def fit_projections(
     positions = positions[_drawn(positions, seed)]
     n_paired = int(((positions >= 0).sum(axis=1) > 1).sum())
     components: dict[str, Components] = {}
-    scores, local, centres, ridges = {}, np.full_like(positions, -1), {}, {}
+    scores, local, centres = {}, np.full_like(positions, -1), {}
     for i, (modality, matrix) in enumerate(matrices.items()):
         measured = positions[:, i] >= 0
         local[measured, i] = np.arange(measured.sum())
@@ -327,15 +250,18 @@ def fit_projections(
         parts = [values]
         if query and modality in query:
             parts.append(_drawn_rows(*query[modality], seed))
-        ridges[modality] = _ridge(n_paired, min(n_components, matrix.shape[1]), coupled=couple is not None)
-        fitted = whitened_components(parts, n_components, seed, ridge=ridges[modality], by_all=couple is not None)
-        components[modality] = Components(fitted, moments[modality])
+        ridge = _ridge(n_paired, min(n_components, matrix.shape[1]), coupled=couple is not None)
+        fitted = whitened_components(parts, n_components, seed, ridge=ridge, by_all=couple is not None)
+        components[modality] = Components(*fitted, moments[modality])
         scores[modality] = values @ components[modality].weights
         centres[modality] = scores[modality].mean(axis=0)
-    paired = paired_covariances(scores, local)
+    if couple is None:
+        paired = paired_covariances(scores, local)
+    else:
+        paired = shrunk_covariances(scores, local, components)
     covariances = {pair: covariance for pair, (covariance, _) in paired.items()}
     if couple is not None:
-        covariances |= couple(components, _shrink_pairs(paired, scores, ridges))
+        covariances |= couple(components, paired)
     rotations = canonical_rotations(covariances, {m: s.shape[1] for m, s in scores.items()}, n_canonical)
     if couple is not None:
         rotations = _scaled_to_unit(rotations)
@@ -344,7 +270,7 @@ def fit_projections(
     signs = signs_of(next(iter(weights.values())))
     projections = {}
     for modality, weight in weights.items():
-        _, zero = _scale_and_zero(*moments[modality])
+        _, zero = scale_and_zero(*moments[modality])
         # centres are means of z - z0
         bias = -(centres[modality] @ rotations[modality] + zero @ weight)
         projections[modality] = (weight * signs, bias * signs)

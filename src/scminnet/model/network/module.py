@@ -16,10 +16,6 @@ from scminnet.model.network.layers import Encoder, Moments
 from scminnet.model.network.processes import ALONE, Processes
 from scminnet.model.recipe import Recipe
 
-#: What the learned part counts in the embedding of coupled cells, as a share of what it counts in training: it sees the
-#: noise of its own partners, which the components average out (``docs/decisions.md``).
-LEARNED_WEIGHT = 0.5
-
 
 class SiameseModule(BaseModuleClass):
     """One encoder for each modality, and one embedding head and one type head for all modalities.
@@ -58,7 +54,8 @@ class SiameseModule(BaseModuleClass):
     def set_linear_share(self, share: float) -> None:
         """Put the canonical components beside the learned embedding, with this share of the cosine."""
         self.linear_share.fill_(share)
-        self._linear_share = share
+        # as a saved model knows it, in float32
+        self._linear_share = float(self.linear_share)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
         # models saved by 0.1 had no linear part
@@ -150,10 +147,11 @@ class SiameseModule(BaseModuleClass):
     def position(self, embedding: Tensor) -> Tensor:
         """Return the positions that users see. They are on the unit sphere if the model normalises embeddings.
 
-        Beside canonical components, the learned part counts ``LEARNED_WEIGHT`` of what it counts in training.
+        Beside canonical components of the share s, the learned part counts 1 - s of what it counts in training: it sees
+        the noise of its own partners, which the components average out (``docs/decisions.md``).
         """
         if share := self._linear_share:
-            learned = LEARNED_WEIGHT * (1 - share)
+            learned = (1 - share) ** 2
             n_learned = self.embedding_head.out_features
             parts = embedding.split([embedding.shape[1] - n_learned, n_learned], dim=1)
             embedding = torch.cat(

@@ -86,7 +86,6 @@ _USE = [
     "",
     'shared = HubModel.pull_from_huggingface_hub("OWNER/NAME")',
     "model = mn.MinNet.load(shared.local_dir, adata=False)  # runs no code from the files",
-    "mn.MinNet.prepare_query_mudata(query, model)",
     "model.embed(query)",
     "print(model.diagnose(query))",
     "```",

@@ -12,7 +12,8 @@ from scminnet._core.matrices import Block, read_rows
 from scminnet.coupling.couple import MANY_LINKS, Pairs, Side, couple, standardise
 from scminnet.coupling.coupling import Coupling
 from scminnet.coupling.trust import LinkAgreement, link_agreement, partner_prices
-from scminnet.model.network.canonical import Components, standardised_deviation
+from scminnet.model.network.canonical import Components
+from scminnet.model.network.whitening import standardised_deviation
 
 #: Largest number of cells of each modality to couple. With many links single cells are coupled, and memory grows with
 #: the square of their number. With few links metacells are coupled.

@@ -16,11 +16,10 @@ from scminnet.coupling.couple import worth_in_pairs
 from scminnet.coupling.feature_links import FEATURE_LINKS_KEY, has_feature_links, read_feature_links
 from scminnet.model.network.canonical import RowsAndMoments
 from scminnet.model.network.module import modality_pairs
-from scminnet.model.recipe import N_COMPONENTS
 from scminnet.model.training.coupled_cells import MIN_CELLS, Part, sample_parts
 
-#: With this many unpaired cells of each modality, a coupling has its full worth in pairs (``docs/decisions.md``).
-CELLS_OF_FULL_WORTH = 5000
+#: A coupling is left out if there are this many times as many pairs as it is worth (``docs/decisions.md``).
+PAIRS_THAT_RULE = 4.0
 
 ModalityPair = tuple[str, str]
 
@@ -159,7 +158,8 @@ def gather_evidence(
             if min(sizes.values()) < MIN_CELLS:
                 few += [f"{m} has {n}" for m, n in sizes.items() if n < MIN_CELLS]
                 continue
-            if n_pairs[a, b] > _rule_from(min(sizes.values()), *(mdata.mod[m].n_vars for m in (a, b))):
+            worth = worth_in_pairs(min(sizes.values()), *(mdata.mod[m].n_vars for m in (a, b)))
+            if n_pairs[a, b] > PAIRS_THAT_RULE * worth:
                 logger.info("not coupling %s and %s: %s pairs are more informative", a, b, f"{n_pairs[a, b]:,}")
                 continue
             links = read_feature_links(mdata, a, b, links_key, unknown="drop")
@@ -176,12 +176,6 @@ def gather_evidence(
     evidence = Evidence(n_pairs, coupled, n_labelled, n_types)
     logger.info("learning from %s", evidence.sentence())
     return evidence
-
-
-def _rule_from(n_unpaired: int, n_first: int, n_second: int) -> float:
-    """Return the number of pairs above which a coupling of so many cells and features adds nothing."""
-    worth = worth_in_pairs(min(n_first, N_COMPONENTS), min(n_second, N_COMPONENTS))
-    return worth * min(1.0, n_unpaired / CELLS_OF_FULL_WORTH)
 
 
 def _nothing(mdata: MuData, names: list[str], links_key: str | None, can_couple: bool, few: list[str]) -> str:

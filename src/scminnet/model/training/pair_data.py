@@ -19,6 +19,9 @@ from scminnet.model.recipe import Recipe
 from scminnet.model.training.coupled_cells import CoupledCells
 from scminnet.model.training.pair_sampler import DrawnBatch, PairSampler, Partners
 
+#: Pairs among many coupled cells are repeated at most this many times in an epoch. More than 3 brought nothing.
+MAX_REPEATS = 3
+
 
 class Pairs(NamedTuple):
     """Pairs for the loss: two modalities, row positions, and distances on the margin graph.
@@ -202,7 +205,7 @@ class PairDataModule(pl.LightningDataModule):
         self.test_idx = np.array([], dtype=np.int64)
         self.train_cells, self.val_cells = self.train_idx, self.val_idx
 
-    def couple(self, present: np.ndarray, partners: Partners) -> None:
+    def couple(self, present: np.ndarray, partners: Partners, pairs_share: float) -> None:
         """Train on paired and coupled cells only. Coupled cells may be those of a query.
 
         Parameters
@@ -211,6 +214,9 @@ class PairDataModule(pl.LightningDataModule):
             Cells of the training x modalities: the cells of the MuData, then the query's.
         partners
             Partners of coupled cells, as in :class:`PairSampler`.
+        pairs_share
+            Share of the pairs in what is known. Pairs are repeated within an epoch until they are that share of its
+            cells, at most ``MAX_REPEATS`` times.
         """
         useful = present.sum(axis=1) > 1
         for row_of, _ in partners.values():
@@ -219,12 +225,17 @@ class PairDataModule(pl.LightningDataModule):
         self.present, self.partners = present, partners
         self.train_cells = np.concatenate([self.train_idx, beyond])
         self.train_cells = self.train_cells[useful[self.train_cells]]
+        paired = self.train_cells[present[self.train_cells].sum(axis=1) > 1]
+        if len(paired):
+            wanted = pairs_share / max(1 - pairs_share, 1e-6) * (len(self.train_cells) - len(paired)) / len(paired)
+            repeats = round(min(max(wanted, 1.0), MAX_REPEATS))
+            self.train_cells = np.concatenate([self.train_cells, *[paired] * (repeats - 1)])
         self.val_cells = self.val_idx[useful[self.val_idx]]
 
     @property
     def n_meeting(self) -> int:
         """Number of training cells that are paired or coupled."""
-        cells = self.train_cells
+        cells = np.unique(self.train_cells)
         meet = self.present[cells].sum(axis=1) > 1
         for row_of, _ in self.partners.values():
             meet |= row_of[cells] >= 0

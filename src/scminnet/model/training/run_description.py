@@ -1,4 +1,4 @@
-"""What a training is made of, in a few texts, by which a checkpoint is told from that of another training."""
+"""A few texts that identify a training, so that a checkpoint of another training is recognised."""
 
 from __future__ import annotations
 

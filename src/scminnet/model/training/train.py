@@ -16,15 +16,17 @@ from scminnet._core import compat
 from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import check_count
 from scminnet._core.keys import BATCH_COLUMN
+from scminnet._core.logging import logger
 from scminnet.coupling.feature_links import FEATURE_LINKS_KEY
 from scminnet.model._scvi import find_device
 from scminnet.model.data.cell_index import rows_in_modalities
 from scminnet.model.data.moments import feature_moments
+from scminnet.model.data.query_alignment import with_model_features
 from scminnet.model.data.registration import check_matrices
 from scminnet.model.diagnosis.reference_range import fit_reference_range
 from scminnet.model.inference.embed import EmbeddingMixin
 from scminnet.model.network.canonical import RowsAndMoments
-from scminnet.model.recipe import Recipe
+from scminnet.model.recipe import Recipe, shows_defaults
 from scminnet.model.training.cell_numbers import join_query_names
 from scminnet.model.training.checkpoint import read_checkpoint
 from scminnet.model.training.coupling_summary import summarise_couplings
@@ -49,6 +51,7 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin, EmbeddingMixin):
 
     _training_plan_cls = SiameseTrainingPlan
 
+    @shows_defaults
     @check_types
     @complete_or_unchanged
     def train(
@@ -77,8 +80,9 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin, EmbeddingMixin):
         Parameters
         ----------
         max_epochs
-            Largest number of epochs. ``None``, here and below, takes the preset's value. The default preset trains for
-            a number of steps (``max_steps``), and for 60 epochs at most.
+            Largest number of epochs. The signature shows the values of ``preset="default"``, here and below; another
+            preset has its own. The default preset trains for a number of steps (``max_steps``), and for 60 epochs at
+            most.
         accelerator, devices
             Where to train, as in :class:`lightning.pytorch.Trainer`.
         train_size
@@ -96,11 +100,11 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin, EmbeddingMixin):
             ``uns["margin_graph"]``. If there is none, a graph is built from the first modality with the defaults of
             that function, and not stored.
         query
-            The cells to embed afterwards. The model is then trained with the query (semi-supervised). Give it the
-            model's features (see :meth:`prepare_query_mudata`) and any of its modalities. Each modality is standardised
-            by itself and enters the principal components of the ``"canonical"`` input layer. If feature links are
-            there, the cells of the query are coupled too. Labels and pairs of the query are not used. The fewer cells
-            the reference has, the more the query improves the result.
+            The cells to embed afterwards. The model is then trained with the query (semi-supervised). It has any of the
+            model's modalities; features are found by name. Each modality is standardised by itself and enters the
+            principal components of the ``"canonical"`` input layer. If feature links are there, the cells of the query
+            are coupled too. Labels and pairs of the query are not used. The fewer cells the reference has, the more the
+            query improves the result.
         feature_links
             Key of the feature links in ``mdata.uns`` (see :func:`scminnet.pp.feature_links`). If the links are there,
             the cells without a pair are coupled through them, and the reference needs no pairs. Two modalities with
@@ -174,7 +178,7 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin, EmbeddingMixin):
         )
         check_count(check_val_every_n_epoch, "check_val_every_n_epoch")
         check_count(seed, "seed", minimum=0)
-        find_device(accelerator, devices, "devices")
+        device = find_device(accelerator, devices, "devices")
         path = check_checkpoint_argument(checkpoint, trainer_kwargs)
         query_parts = {} if query is None else self._query_parts(query, recipe)
         positions = rows_in_modalities(mdata, self.modalities)
@@ -255,17 +259,24 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin, EmbeddingMixin):
         )
         self.module.hidden_dropout = recipe.dropout(datamodule.n_meeting)
         if not self.is_trained_:
-            # the linear path keeps the coupling, which the network could lose
-            self.module.set_linear_share(recipe.linear_share if coupled else 0.0)
+            # the linear path keeps the coupling, which the network could lose. Pairs need none.
+            by_coupling = max((1 - found.coupling.pairs_share for found in coupled.values()), default=0.0)
+            self.module.set_linear_share(recipe.linear_share * by_coupling)
 
         # a checkpoint of this training must not hold results of an earlier one
         self.reference_range_ = self.coupling_ = None
         # Lightning keeps the mode of the module
         self.module.train()
         set_trainer_defaults(trainer_kwargs, path, run, earlier)
+        if device.type != "cpu":
+            logger.info("training on %s", device.type)
         # hides a deprecation in torch, and scvi-tools' note that early stopping is off if it was not asked for
         unasked = () if early_stopping else ("early_stopping was automatically disabled",)
-        with torch.random.fork_rng(), compat.without_warning(r"`isinstance\(treespec, LeafSpec\)`", *unasked):
+        with (
+            torch.random.fork_rng(),
+            compat.without_warning(r"`isinstance\(treespec, LeafSpec\)`", *unasked),
+            compat.without_notes(*compat.LIGHTNING_LOGGERS),
+        ):
             super().train(
                 max_epochs=recipe.n_epochs(datamodule.n_train_batches),
                 accelerator=accelerator,
@@ -308,7 +319,8 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin, EmbeddingMixin):
             )
         modalities = self._check_cells(query, None, "query", name="query")
         check_matrices(query, modalities, self._layers)
-        matrices = self._row_matrices(query)
+        features = self.get_var_names()
+        matrices = self._row_matrices(with_model_features(query, {m: features[m] for m in modalities}, self._layers))
         return {m: RowsAndMoments(matrices[m], feature_moments(matrices[m])) for m in modalities}
 
     def _label_codes(self, mdata: MuData) -> np.ndarray:

@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lightning.pytorch.callbacks import ProgressBar as LightningProgressBar
+
 from scminnet._core.arguments import shorten
+from scminnet.model._scvi import ProgressBar
 from scminnet.model.training.checkpoint import TrainingCheckpoint, check_checkpoint_path
 
 #: Fields of a recipe that ``train`` takes in ``plan_kwargs``. Those of the network are fixed when the model is made.
@@ -85,7 +88,7 @@ def check_checkpoint_argument(checkpoint: str | Path | None, trainer_kwargs: Map
 def set_trainer_defaults(
     trainer_kwargs: dict[str, Any], path: Path | None, run: dict[str, str], earlier: dict[str, Any] | None
 ) -> None:
-    """Complete the arguments of :class:`scvi.train.Trainer` in place; add the checkpoint's callback if there is a path.
+    """Complete the arguments of :class:`scvi.train.Trainer` in place: the checkpoint if there is a path, and the bar.
 
     Parameters
     ----------
@@ -98,6 +101,12 @@ def set_trainer_defaults(
     trainer_kwargs.setdefault("log_every_n_steps", 1)
     # batches are divided among the processes when they are read
     trainer_kwargs["use_distributed_sampler"] = False
+    callbacks = list(trainer_kwargs.get("callbacks") or [])
     if path is not None:
-        callbacks = [*trainer_kwargs.get("callbacks", []), TrainingCheckpoint(path, run, earlier)]
-        trainer_kwargs["callbacks"] = callbacks
+        callbacks.append(TrainingCheckpoint(path, run, earlier))
+    own = any(isinstance(callback, LightningProgressBar) for callback in callbacks)
+    if trainer_kwargs.get("enable_progress_bar", True) and trainer_kwargs.pop("simple_progress_bar", True) and not own:
+        callbacks.append(ProgressBar(trainer_kwargs.pop("progress_bar_refresh_rate", 1)))
+    # scvi-tools adds a bar of its own if it is asked for a simple one
+    trainer_kwargs["simple_progress_bar"] = False
+    trainer_kwargs["callbacks"] = callbacks

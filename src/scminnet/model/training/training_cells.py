@@ -73,7 +73,8 @@ def set_training_cells(
     cells = join_query(positions, query, names, {m: x.shape[0] for m, x in matrices.items()})
     index = {(a, b): (names.index(a), names.index(b)) for a, b in coupled}
     partners = partner_table({index[pair]: found for pair, found in coupled.items()}, len(cells))
-    datamodule.couple(cells >= 0, partners)
+    pairs_share = max(found.coupling.pairs_share for found in coupled.values())
+    datamodule.couple(cells >= 0, partners, pairs_share)
     of_query = np.full(len(cells) - len(positions), -1)
     nodes = nodes_of_partners(np.concatenate([nodes, of_query]), partners)
     needed = np.union1d(datamodule.train_cells, datamodule.val_cells)

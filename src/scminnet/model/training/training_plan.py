@@ -136,7 +136,13 @@ class SiameseTrainingPlan(TrainingPlan):
 
     def _log_means(self, means: EpochMeans) -> None:
         for name, value in means.values().items():
-            self.log(name, value, on_epoch=True, prog_bar=name == "train_loss", sync_dist=self.use_sync_dist)
+            self.log(
+                name,
+                value,
+                on_epoch=True,
+                prog_bar=name in ("train_loss", "validation_loss"),
+                sync_dist=self.use_sync_dist,
+            )
 
     def configure_optimizers(self) -> dict[str, Any]:
         """Return the optimiser and the schedule of the recipe."""
