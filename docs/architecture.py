@@ -1,7 +1,8 @@
-"""Draws the page Architecture from the code: ``python docs/architecture.py`` after files moved; ``--check`` only says what is stale.
+"""Draws the page Architecture from the code: ``python docs/architecture.py`` after files moved.
 
-Writes ``docs/_static/rooms.svg``, ``docs/_static/data_way.svg`` and the tables of ``docs/architecture.md``. Needs Python only.
-``tests/test_architecture.py`` fails when any of them is stale, and when an import goes up.
+Writes ``docs/_static/rooms.svg``, ``docs/_static/data_way.svg`` and the tables of ``docs/architecture.md``. With
+``--check`` it only says what is stale. Needs Python only. ``tests/test_architecture.py`` fails when any of them is
+stale, and when an import goes up.
 """
 
 from __future__ import annotations
@@ -88,23 +89,117 @@ class Row(NamedTuple):
 
 
 WHERE = (
-    Row("The formula of the margin", (("model/network", "margins"),), "All other losses are in the same file."),
-    Row("Where a query's missing feature is filled", (("model/data", "align_features"),), "Called for each modality by `align_query`."),
-    Row("The null of the links", (("tl", "matched_null"),), "Without a matched background: `theoretical_null`, same file."),
-    Row("Where output may go, and which format its name means", (("_core", "check_output"), ("_core", "format_of")), "Called before the work. A command also claims its output: `cli/outputs.py`."),
-    Row("Where a file is written safely", (("_core", "atomic_text_file"), ("_core", "atomic_path")), "The first yields an open file, the second a path."),
-    Row("A default, or a preset", (("model/recipe.py", "Recipe"), ("model/recipe.py", "PRESETS")), "With its measurement in [Decisions](decisions.md)."),
-    Row("The only call of pynndescent", (("graph", "nearest_neighbors"),), "Exact search is in the same file."),
-    Row("Add an encoder for one modality", (("model/network", "Encoder"), ("model/network", "SiameseModule")), "`SiameseModule.__init__` makes one encoder for each modality."),
-    Row("Add a pair strategy", (("model/training", "PairSampler"), ("model/recipe.py", "Recipe")), "Name it in `Recipe.pair_strategy`, and draw its partners in `PairSampler._partners`."),
-    Row("Add a check to `diagnose`", (("model/diagnosis", "CHECKS"), ("model/diagnosis", "level_ratio"), ("model/diagnosis", "DiagnoseMixin"), ("model/diagnosis", "fit_reference_range")), "`checks.py` holds limits and texts, `statistics.py` the measures, `diagnose.py` the findings. `reference_range.py: fit_reference_range` returns what is kept of the reference."),
-    Row("Add an annotation format", (("genomics", "read_gtf"), ("genomics", "_read_file")), "Write a reader beside `read_gtf`; `_read_file` chooses it by the file's ending."),
-    Row("Add a source of feature links", (("coupling", "link_antibodies"), ("pp", "feature_links")), "Write it beside the other sources, and let `feature_links` call it."),
-    Row("Add a figure", (("pl", "history"), ("pl", "check_axes"), ("pl", "check_save"), ("pl", "axes_for"), ("pl", "finish")), "Write one file, e.g. `history`. Check `ax` and `save` first (`check_axes`, `check_save`), draw on `axes_for`, end with `finish`. Export it in `pl/__init__.py`."),
-    Row("Add a section to the report", (("reporting", "Section"), ("reporting", "linked"), ("reporting", "report")), "A function that returns a `Section` or `None`; `report` lists them in their order."),
-    Row("Add a command", (("cli", "main"), ("cli", "new_command")), "A file with `add(commands)`, listed in `main`."),
-    Row("Add a peer to compare with", (("benchmarks", "Method"), ("benchmarks", "interpreter")), "An entry in `METHODS`, a script `run_….py` and pinned requirements in `benchmarks/peers/`."),
-)  # fmt: skip
+    Row(
+        "The formula of the margin",
+        (("model/network", "margins"),),
+        "All other losses are in the same file.",
+    ),
+    Row(
+        "Where a query's missing feature is filled",
+        (("model/data", "align_features"),),
+        "Called for each modality by `align_query`.",
+    ),
+    Row(
+        "The null of the links",
+        (("tl", "matched_null"),),
+        "Without a matched background: `theoretical_null`, same file.",
+    ),
+    Row(
+        "Where output may go, and which format its name means",
+        (("_core", "check_output"), ("_core", "format_of")),
+        "Called before the work. A command also claims its output: `cli/outputs.py`.",
+    ),
+    Row(
+        "Where a file is written safely",
+        (("_core", "atomic_text_file"), ("_core", "atomic_path")),
+        "The first yields an open file, the second a path.",
+    ),
+    Row(
+        "A default, or a preset",
+        (("model/recipe.py", "Recipe"), ("model/recipe.py", "PRESETS")),
+        "With its measurement in [Decisions](decisions.md).",
+    ),
+    Row(
+        "The only call of pynndescent",
+        (("graph", "nearest_neighbors"),),
+        "Exact search is in the same file.",
+    ),
+    Row(
+        "Add an encoder for one modality",
+        (
+            ("model/network", "Encoder"),
+            ("model/network", "SiameseModule"),
+            ("model", "MinNet"),
+        ),
+        "`SiameseModule.__init__` makes one encoder for each modality. An encoder has what other files use: "
+        "`input` and `hidden`, which `model/network/module.py` calls; `input.weight` (`module.py`, "
+        "`model/inference/forward_pass.py`, `model/diagnosis/reference_range.py`, `model/storage/saved_checks.py`); "
+        "`input.mean` and `input.std` (`model/diagnosis/diagnose.py`); `input.set_moments` and `input.set_weights` "
+        "(`model/training/input_layers.py`); `layers`, each with `activated` (`forward_pass.py`). A new field of "
+        "`Recipe` for the network is also an argument of `MinNet.__init__`.",
+    ),
+    Row(
+        "Add a pair strategy",
+        (("model/training", "PairSampler"), ("model/recipe.py", "Recipe")),
+        "Name it in `Recipe.pair_strategy`, and draw its partners in `PairSampler._partners`. Also name it in the "
+        "check of `strategy` in `model/training/train_arguments.py`, in the docstring of `train` "
+        "(`model/training/train.py`) and in `tests/test_random_calls.py`.",
+    ),
+    Row(
+        "Add a check to `diagnose`",
+        (
+            ("model/diagnosis", "CHECKS"),
+            ("model/diagnosis", "level_ratio"),
+            ("model/diagnosis", "DiagnoseMixin"),
+            ("model/diagnosis", "fit_reference_range"),
+        ),
+        "`checks.py` holds limits and texts, `statistics.py` the measures, `diagnose.py` the findings. "
+        "`reference_range.py: fit_reference_range` returns what is kept of the reference. `is_cause` decides how the "
+        "check counts in the verdict, which `model/diagnosis/verdict.py` explains in the docstring of `Diagnosis`. "
+        "Describe the check in the docstring of `diagnose`, and add it to `CHECKS` of "
+        "`benchmarks/accuracy/diagnose/page.py`.",
+    ),
+    Row(
+        "Add an annotation format",
+        (("genomics", "read_gtf"), ("genomics", "_read_file")),
+        "Write a reader beside `read_gtf`; `_read_file` chooses it by the file's ending. Also name the format in the "
+        "texts of `genomics/annotation.py`, `cli/links.py`, `cli/integrate.py`, `docs/cli.md` and "
+        "`docs/user_guide/data.md`.",
+    ),
+    Row(
+        "Add a source of feature links",
+        (("coupling", "link_antibodies"), ("pp", "feature_links")),
+        "Write it beside the other sources, and let `feature_links` call it.",
+    ),
+    Row(
+        "Add a figure",
+        (
+            ("pl", "history"),
+            ("pl", "check_axes"),
+            ("pl", "check_save"),
+            ("pl", "axes_for"),
+            ("pl", "finish"),
+        ),
+        "Write one file, e.g. `history`. Check `ax` and `save` first (`check_axes`, `check_save`), draw on `axes_for`, "
+        "end with `finish`. Export it in `pl/__init__.py`. List it in `docs/api/index.md` and "
+        "`tests/test_random_calls.py`, and in `tests/test_bad_input.py` if it takes a MuData.",
+    ),
+    Row(
+        "Add a section to the report",
+        (("reporting", "Section"), ("reporting", "linked"), ("reporting", "report")),
+        "A function that returns a `Section` or `None`; `report` lists them in their order.",
+    ),
+    Row(
+        "Add a command",
+        (("cli", "main"), ("cli", "new_command")),
+        "A file with `add(commands)`, listed in `main`.",
+    ),
+    Row(
+        "Add a peer to compare with",
+        (("benchmarks", "Method"), ("benchmarks", "interpreter")),
+        "An entry in `METHODS`, a script `run_….py` and pinned requirements in `benchmarks/peers/`.",
+    ),
+)
 
 
 # What the code says
@@ -174,7 +269,8 @@ def _file_of(name: str) -> Path | None:
 def file_imports() -> dict[Path, set[Path]]:
     """Return the files that each file imports.
 
-    Imports for type annotations do not count, except those of ``__init__.py``: they name what its ``__getattr__`` imports.
+    Imports for type annotations do not count, except those of ``__init__.py``: they name what its ``__getattr__``
+    imports.
     """
     found = {}
     for path in files():
@@ -294,11 +390,12 @@ class Box(NamedTuple):
         return self.x + self.width / 2, self.y + self.height / 2
 
 
-HEAD = """\
-<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" font-family="Helvetica, Arial, sans-serif">
-<title>{title}</title>
-<rect x="0" y="0" width="{width}" height="{height}" fill="#ffffff"/>
-"""
+HEAD = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
+    'role="img" font-family="Helvetica, Arial, sans-serif">\n'
+    "<title>{title}</title>\n"
+    '<rect x="0" y="0" width="{width}" height="{height}" fill="#ffffff"/>\n'
+)
 BLUE, GREY, TEXT = "#0072B2", "#5f6b76", "#1c2329"
 FILL, FLOOR, FRAME = "#eaf3f9", "#f1f1ee", "#f8fafb"
 
@@ -321,7 +418,10 @@ def _text(
     anchor: str = "middle",
 ) -> str:
     weight = ' font-weight="bold"' if bold else ""
-    return f'<text x="{x:g}" y="{y:g}" font-size="{size:g}" fill="{fill}" text-anchor="{anchor}"{weight}>{escape(text)}</text>\n'
+    return (
+        f'<text x="{x:g}" y="{y:g}" font-size="{size:g}" fill="{fill}" text-anchor="{anchor}"{weight}>'
+        f"{escape(text)}</text>\n"
+    )
 
 
 def _labelled(
@@ -344,7 +444,10 @@ def _arrow(path: str, x: float, y: float, towards: str = "down") -> str:
         "left": [(x + back, y - side), (x + back, y + side)],
     }[towards]
     points = " ".join(f"{a:g},{b:g}" for a, b in [(x, y), *corners])
-    return f'<path d="{path}" fill="none" stroke="{GREY}" stroke-width="1.3"/>\n<polygon points="{points}" fill="{GREY}"/>\n'
+    return (
+        f'<path d="{path}" fill="none" stroke="{GREY}" stroke-width="1.3"/>\n'
+        f'<polygon points="{points}" fill="{GREY}"/>\n'
+    )
 
 
 WIDTH = 800
@@ -416,7 +519,10 @@ def _room_arrow(above: str, below: str) -> str:
     start = a.x + a.width - 10 if is_right else a.x + 10
     end = b.x + 26 if is_right else b.x + b.width - 14
     turn = b.y - 84
-    path = f"M{start:g} {bottom:g}V{max(turn, bottom):g}C{start:g} {b.y - 40:g} {end:g} {b.y - 50:g} {end:g} {b.y - 6:g}"
+    path = (
+        f"M{start:g} {bottom:g}V{max(turn, bottom):g}"
+        f"C{start:g} {b.y - 40:g} {end:g} {b.y - 50:g} {end:g} {b.y - 6:g}"
+    )
     return _arrow(path, end, b.y)
 
 
@@ -496,9 +602,10 @@ PLAIN = {
     "key": 'obsm["X_minnet"]',
 }
 WAY = (
-    ("reference", "graph"), ("reference", "register"), ("graph", "distances"), ("register", "pairs"), ("distances", "pairs"),
-    ("pairs", "module"), ("input", "module"), ("module", "losses"), ("query", "align"), ("align", "moments"),
-    ("moments", "project"), ("module", "project"), ("project", "embed"), ("embed", "key"), ("key", "tl"), ("tl", "pl"),
+    ("reference", "graph"), ("reference", "register"), ("graph", "distances"), ("register", "pairs"),
+    ("distances", "pairs"), ("pairs", "module"), ("input", "module"), ("module", "losses"), ("query", "align"),
+    ("align", "moments"), ("moments", "project"), ("module", "project"), ("project", "embed"), ("embed", "key"),
+    ("key", "tl"), ("tl", "pl"),
 )  # fmt: skip
 
 

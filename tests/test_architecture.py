@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import re
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -93,9 +94,18 @@ def test_what_the_page_names_is_defined_once(room: str, name: str) -> None:
     assert len(house.places_of(room, name)) == 1
 
 
+@pytest.mark.parametrize("row", house.shown_rows(), ids=lambda row: row.wish)
+def test_the_files_that_a_hint_names_are_there(row: house.Row) -> None:
+    """A file is named by its path. The name alone will do for one of the row's places, or if its path came before."""
+    shown = {house.place_of(room, name).name for room, name in row.places}
+    for named in re.findall(r"`([\w/]+\.(?:py|md))\b", row.hint):
+        assert named in shown or any((root / named).is_file() for root in (house.SRC, house.ROOT)), named
+        shown.add(Path(named).name)
+
+
 @pytest.mark.parametrize("path", house.files(), ids=str)
 def test_private_and_version_dependent_imports_have_their_file(path: Path) -> None:
-    """scvi-tools' private parts in ``model/_scvi.py``; those of others, and choices between imports, in ``_core/compat.py``."""
+    """scvi-tools' private parts in ``model/_scvi.py``; others', and choices between imports, in ``_core/compat.py``."""
     names = [name.split(".") for name, _ in house.imported(house.SRC / path)]
     private = {
         parts[0] for parts in names if parts[0] not in ("scminnet", "__future__") and any(p[0] == "_" for p in parts)
