@@ -95,9 +95,6 @@ CHECKS: dict[str, Check] = {
     ),
 }  # fmt: skip
 
-#: Checks of the model's own coupling.
-COUPLING_CHECKS = ("links", "partners")
-
 #: Text of a check that can not be judged.
 UNKNOWN = (
     "not judged: too few cells in the query or held out of the reference (`train_size`); for mixing, too few cells of "
