@@ -1,6 +1,6 @@
-"""Says what built pages load from a network: ``python docs/check_html.py FOLDER``. A reader without a network must miss nothing.
+"""Says what built pages load from a network: ``python docs/check_html.py FOLDER``.
 
-Links that a reader follows may lead anywhere.
+A reader without a network must miss nothing. Links that a reader follows may lead anywhere.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from pathlib import Path
 #: What a browser loads by itself: scripts, styles, images, fonts, frames.
 LOADED = re.compile(
     r"<(?:script|img|iframe|source|video|audio|embed)\b[^>]*?\bsrc=[\"']?((?:https?:)?//[^\"'\s>]+)"
-    r"|<link\b(?=[^>]*\brel=[\"']?(?:stylesheet|preload|icon|modulepreload))[^>]*?\bhref=[\"']?((?:https?:)?//[^\"'\s>]+)"
+    r"|<link\b(?=[^>]*\brel=[\"']?(?:stylesheet|preload|icon|modulepreload))"
+    r"[^>]*?\bhref=[\"']?((?:https?:)?//[^\"'\s>]+)"
     r"|url\([\"']?((?:https?:)?//[^\"')]+)"
     r"|@import\s+[\"']((?:https?:)?//[^\"']+)",
     re.IGNORECASE,

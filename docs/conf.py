@@ -115,10 +115,13 @@ if os.environ.get("SCMINNET_DOCS_INTERSPHINX"):
         "torch": ("https://docs.pytorch.org/docs/stable/", None),
     }
 
-# Every reference must lead somewhere (`-n`), except those to other packages and to Python, whose names are not known without
-# intersphinx. A name of this package that is not found is always an error.
+# Every reference must lead somewhere (`-n`), except those to other packages and to Python, whose names are not known
+# without intersphinx. A name of this package that is not found is always an error.
 nitpicky = True
-_external = "anndata bioframe lightning matplotlib mudata muon numpy np pandas pd scanpy scipy sparse scvi torch".split()
+_external = (
+    "anndata bioframe lightning matplotlib mudata muon numpy np pandas pd scanpy "
+    "scipy sparse scvi torch"
+).split()
 _python = "abc collections os pathlib types typing".split()
 _builtins = [
     "Any",

@@ -1,7 +1,8 @@
-"""Draws the method for README and the landing page: ``python docs/drawing.py``; ``--check`` only says whether it is stale.
+"""Draws the method for README and the landing page: ``python docs/drawing.py``.
 
-Writes ``docs/_static/method.svg``. Needs Python only. Each function that the drawing names must be public, so the drawing
-can not outlive a name. ``tests/test_docs.py`` fails when the file is stale.
+Writes ``docs/_static/method.svg``. With ``--check`` it only says whether that is stale. Needs Python only. Each
+function that the drawing names must be public, so the drawing can not outlive a name. ``tests/test_docs.py`` fails when
+the file is stale.
 """
 
 from __future__ import annotations
@@ -68,7 +69,10 @@ def text(
     more = "".join(
         f' {name.replace("_", "-")}="{value}"' for name, value in style.items()
     )
-    return f'<text x="{x:g}" y="{y:g}" font-size="{size}" fill="{colour}" text-anchor="{anchor}"{more}>{escape(words)}</text>'
+    return (
+        f'<text x="{x:g}" y="{y:g}" font-size="{size}" fill="{colour}" text-anchor="{anchor}"{more}>'
+        f"{escape(words)}</text>"
+    )
 
 
 def box(
@@ -165,8 +169,8 @@ def draw() -> str:
     for top, colour, label in ((62, RNA, "encoder"), (280, OTHER, "encoder")):
         middle = top + 33
         parts.append(
-            f'<polygon points="290,{top} 370,{top + 16} 370,{top + 50} 290,{top + 66}" fill="{colour}" fill-opacity="0.18" '
-            f'stroke="{colour}"/>'
+            f'<polygon points="290,{top} 370,{top + 16} 370,{top + 50} 290,{top + 66}" '
+            f'fill="{colour}" fill-opacity="0.18" stroke="{colour}"/>'
         )
         parts += [
             text(330, middle + 5, label, 13, colour, "middle"),

@@ -1,5 +1,6 @@
-"""Bad input to every public function that takes data: which error, that the docstring promises it, that it names the fault and the remedy, and that the data are as they were.
+"""Bad input to every public function that takes data.
 
+Which error, that the docstring promises it, that it names the fault and the remedy, and that the data are as they were.
 Faults special to a function are tested beside its other tests; those of the model in ``model/test_bad_input.py``.
 """
 
@@ -135,8 +136,14 @@ NO_CHOICE = {
     "tl.differential_links": {"method": "no"},
     "tl.match_cells": {"method": "no"},
 }
-EMBEDDED = ["tl.match_cells", "tl.minibulk", "tl.minnet_smooth", "tl.transfer_labels", "metrics.integration_report", "pl.embedding", "pl.pair_distances"]  # fmt: skip
-VALUES = ["pp.gene_activity", "pp.join_modalities", "pp.margin_graph", "pp.normalize", "tl.cre_links", "tl.export_seurat", "tl.minibulk", "tl.minnet_smooth"]  # fmt: skip
+EMBEDDED = [
+    "tl.match_cells", "tl.minibulk", "tl.minnet_smooth", "tl.transfer_labels", "metrics.integration_report",
+    "pl.embedding", "pl.pair_distances",
+]  # fmt: skip
+VALUES = [
+    "pp.gene_activity", "pp.join_modalities", "pp.margin_graph", "pp.normalize", "tl.cre_links", "tl.export_seurat",
+    "tl.minibulk", "tl.minnet_smooth",
+]  # fmt: skip
 
 
 def nothing(mdata: MuData) -> MuData:
@@ -184,14 +191,16 @@ class Case(NamedTuple):
 
 
 def named(argument: Mapping[str, Any]) -> str:
-    """Require that the text has the argument's name in backticks, with or without an s, or the value that it was given."""
+    """Require that the text has the argument's name in backticks, with or without an s, or the value given."""
     return rf"`{next(iter(argument)).rstrip('s')}s?`|'no'"
 
+
+NO_MUDATA = r"`(mdata|bulks)` must be a MuData, found AnnData.*MuData\("
 
 CASES = {
     f"{name}: {what}": Case(name, change, arguments, error, words)
     for what, change, table, error, words in [
-        ("no MuData", first_modality, dict.fromkeys(FUNCTIONS, {}), TypeError, r"`(mdata|bulks)` must be a MuData, found AnnData.*MuData\("),
+        ("no MuData", first_modality, dict.fromkeys(FUNCTIONS, {}), TypeError, NO_MUDATA),
         ("a view", view, dict.fromkeys(WRITERS, {}), ValueError, r"`mdata` is a view.*`mdata\.copy\(\)`"),
         ("unknown modality", nothing, MODALITY, ValueError, "'no'"),
         ("unknown column", nothing, COLUMN, KeyError, "'no'"),

@@ -1,4 +1,4 @@
-"""``tl`` over dask arrays on a cluster: the sums and correlations are computed by its workers, and are those of one process."""
+"""``tl`` over dask arrays on a cluster: its workers compute the sums and correlations, the same as one process."""
 
 from __future__ import annotations
 

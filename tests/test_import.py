@@ -28,7 +28,10 @@ def test_muon_offers_the_steps_after_training() -> None:
 
 
 def test_muons_own_functions_stay() -> None:
-    code = "import muon; muon.tl.minibulk = 'its own'; import scminnet; print(muon.tl.minibulk, callable(muon.tl.cre_links))"
+    code = (
+        "import muon; muon.tl.minibulk = 'its own'; import scminnet; "
+        "print(muon.tl.minibulk, callable(muon.tl.cre_links))"
+    )
     assert said(code) == "its own True"
 
 

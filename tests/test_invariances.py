@@ -1,4 +1,4 @@
-"""What must not matter: the order of cells, their names' order across modalities, the scale and the axes of an embedding."""
+"""What must not matter: the order of cells, their names' order across modalities, an embedding's scale and axes."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """The page on other tools: its code runs, and gives what these tools read.
 
-A block that imports a library which is not installed is not run. What the library would read is checked then all the same.
+A block that imports a library which is not installed is not run. What the library would read is checked then all the
+same.
 """
 
 from __future__ import annotations

@@ -42,7 +42,10 @@ def test_rattler_build_takes_the_recipe() -> None:
 
 def test_the_registry_entry_has_what_its_schema_requires() -> None:
     entry = read("meta.yaml")
-    required = {"name", "description", "project_home", "documentation_home", "license", "tags", "primary_category", "language", "category"}  # fmt: skip
+    required = {
+        "name", "description", "project_home", "documentation_home", "license", "tags", "primary_category", "language",
+        "category",
+    }  # fmt: skip
     assert required <= set(entry)
     assert (entry["name"], entry["license"]) == (PROJECT["name"], PROJECT["license"])
     assert len(entry["tags"]) <= 10

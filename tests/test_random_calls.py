@@ -483,7 +483,8 @@ def random_calls(world: World, n_calls: int, seed: int) -> list[str]:
                 near = next((v for k, v in NEAR.items() if str(parameters[argument].annotation).startswith(k)), WRONG)
                 wrong = near if rng.random() < 0.6 else WRONG
                 given[argument] = wrong[rng.integers(len(wrong))]
-        text = f"call {i}: {name}({', '.join([*used, ''])}{', '.join(f'{k}={short(v)}' for k, v in given.items() if v is not arguments.get(k))})"
+        changes = [f"{k}={short(v)}" for k, v in given.items() if v is not arguments.get(k)]
+        text = f"call {i}: {name}({', '.join([*used, ''])}{', '.join(changes)})"
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")

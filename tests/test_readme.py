@@ -40,7 +40,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the files that README names, in which the block runs with a short training."""
     mdata = mn.datasets.simulate_multiome(600, n_types=3, n_genes=150, n_peaks=400)
     rows = [
-        f'{gene.chrom}\t.\tgene\t{gene.start + 1}\t{gene.end}\t.\t{gene.strand}\t.\tgene_id "{name}"; gene_name "{name}";'
+        f"{gene.chrom}\t.\tgene\t{gene.start + 1}\t{gene.end}\t.\t{gene.strand}\t.\t"
+        f'gene_id "{name}"; gene_name "{name}";'
         for name, gene in mdata["rna"].var.iterrows()
     ]
     with gzip.open(tmp_path / "genes.gtf.gz", "wt") as file:

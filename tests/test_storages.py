@@ -1,4 +1,4 @@
-"""Every function that takes data on disk or dask arrays, against the same function in memory; and none reads a matrix whole."""
+"""Every function that takes data on disk or dask arrays, against the same in memory; and none reads a matrix whole."""
 
 from __future__ import annotations
 

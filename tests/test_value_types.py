@@ -163,9 +163,13 @@ def test_real_values_are_averaged_where_counts_are_summed(signed: MuData) -> Non
         (mn.pp.select_features, {"modalities": ["rna"]}, "Selecting genes"),
         (mn.pp.normalize, {"modalities": ["rna"]}, "Normalisation"),
         (mn.pp.filter_cells, {"thresholds": {"rna": {"n_features": (0, 9)}}}, "Filtering"),
-        (mn.pp.gene_activity, {"tss": pd.DataFrame({"gene": ["g"], "chrom": ["chr1"], "tss": [1], "strand": ["+"]}), "atac": "rna"}, "Gene activity"),
+        (
+            mn.pp.gene_activity,
+            {"tss": pd.DataFrame({"gene": ["g"], "chrom": ["chr1"], "tss": [1], "strand": ["+"]}), "atac": "rna"},
+            "Gene activity",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_needs_counts_refuses_negative_values_and_says_why(signed, function, arguments, what) -> None:
     signed["rna"].uns.clear()
     signed["rna"].layers.clear()

@@ -102,7 +102,8 @@ def test_the_example_names_options_of_the_command(capsys: pytest.CaptureFixture[
 def test_snakemake_runs_it_as_a_module(folder: Path, tmp_path: Path) -> None:
     config = yaml.safe_load((folder / "config.yaml").read_text())
     for dataset in config["datasets"].values():
-        dataset["cells"] = [str(folder / name) for name in ([dataset["cells"]] if isinstance(dataset["cells"], str) else dataset["cells"])]  # fmt: skip
+        names = [dataset["cells"]] if isinstance(dataset["cells"], str) else dataset["cells"]
+        dataset["cells"] = [str(folder / name) for name in names]
         dataset["options"]["tss"] = str(folder / "genes.bed")
     (tmp_path / "config.yaml").write_text(yaml.safe_dump({"scminnet": config}))
     (tmp_path / "Snakefile").write_text(

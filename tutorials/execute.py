@@ -1,7 +1,7 @@
 """Executes the notebooks of this folder in place, all or those named, e.g. ``03 05``.
 
-``--check`` leaves the files as they are, and fails where a notebook does. Cells tagged ``real-data`` run where ``$SCMINNET_DATA`` names the folder
-of the data sets; elsewhere they are passed over and keep their outputs.
+``--check`` leaves the files as they are, and fails where a notebook does. Cells tagged ``real-data`` run where
+``$SCMINNET_DATA`` names the folder of the data sets; elsewhere they are passed over and keep their outputs.
 """
 
 from __future__ import annotations

@@ -5,10 +5,10 @@ Run from the root of the repository::
     python -m benchmarks.downstream.crispri --data FOLDER
     python -m benchmarks.downstream.crispri --table FILE --genes GENES.bed
 
-``--table`` is a table of EngreitzLab's CRISPR benchmark, of any cell types (https://github.com/EngreitzLab/CRISPR_comparison).
-By default it is that of K562 in ``--data``. ``--genes`` is a BED of gene bounds (chrom, start, end, name, score,
-strand, Ensembl id), by default ``genes_hg38.bed`` in ``--data`` or beside the table. Without it, an element's contacts
-are shared among the genes of the table only.
+``--table`` is a table of EngreitzLab's CRISPR benchmark, of any cell types
+(https://github.com/EngreitzLab/CRISPR_comparison). By default it is that of K562 in ``--data``. ``--genes`` is a BED of
+gene bounds (chrom, start, end, name, score, strand, Ensembl id), by default ``genes_hg38.bed`` in ``--data`` or beside
+the table. Without it, an element's contacts are shared among the genes of the table only.
 
 Prints one JSON line a score. ``auprc`` is the area under the precision-recall curve with the 95 % interval of a
 bootstrap over genes, of all pairs, by distance, and by cell type where there are several. ``above_distance`` is the

@@ -53,8 +53,8 @@ def test_demo_on_own_data_with_names_of_test_cells(tmp_path, capsys, paired_file
     test.write_text("\n".join(names))
     out = tmp_path / "out"
     code = run(
-        "demo", "--data", paired_file, "--modalities", "rna", "atac", "--labels-key", "cell_type", "--batch-key", "batch",
-        "--test", test, "--out", out, *QUICK,
+        "demo", "--data", paired_file, "--modalities", "rna", "atac", "--labels-key", "cell_type",
+        "--batch-key", "batch", "--test", test, "--out", out, *QUICK,
     )  # fmt: skip
     assert code == 0
     assert sorted(mudata.read_h5mu(out / "query.h5mu").obs_names) == sorted(names)

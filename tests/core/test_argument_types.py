@@ -23,7 +23,10 @@ from scminnet._core.user_warnings import warn
 WHOLE = st.integers(-(2**63), 2**63 - 1)
 SCALARS = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.binary(), st.complex_numbers())
 ANYTHING = st.one_of(SCALARS, st.lists(SCALARS, max_size=3), st.dictionaries(st.text(), SCALARS, max_size=3))
-HINTS = [int, float, bool, str, int | None, str | Path, Sequence[str], Mapping[str, str | None], str | Sequence[str], bool | float, Literal["a"]]  # fmt: skip
+HINTS = [
+    int, float, bool, str, int | None, str | Path, Sequence[str], Mapping[str, str | None], str | Sequence[str],
+    bool | float, Literal["a"],
+]  # fmt: skip
 
 
 @given(WHOLE)
@@ -122,9 +125,13 @@ def test_a_decorated_function_keeps_its_signature_and_pythons_errors() -> None:
 
 
 def test_every_public_function_checks_its_arguments() -> None:
-    parts = {part.__name__: [getattr(part, name) for name in part.__all__] for part in (mn.pp, mn.tl, mn.pl, mn.metrics, mn.datasets)}  # fmt: skip
-    functions = [function for members in parts.values() for function in members if inspect.isfunction(function)]
-    methods = ("__init__", "setup_mudata", "train", "embed", "predict", "get_latent_representation", "diagnose", "save", "load", "load_query_data", "prepare_query_mudata")  # fmt: skip
+    parts = (mn.pp, mn.tl, mn.pl, mn.metrics, mn.datasets)
+    members = [getattr(part, name) for part in parts for name in part.__all__]
+    functions = [member for member in members if inspect.isfunction(member)]
+    methods = (
+        "__init__", "setup_mudata", "train", "embed", "predict", "get_latent_representation", "diagnose", "save",
+        "load", "load_query_data", "prepare_query_mudata",
+    )  # fmt: skip
     functions += [mn.read_lazy, *(getattr(mn.MinNet, name) for name in methods)]
     assert [f.__qualname__ for f in functions if not hasattr(f, "__wrapped__")] == []
 

@@ -22,9 +22,10 @@ from scminnet._core.files import atomic_binary_file, atomic_path, atomic_text_fi
 from scminnet._core.outputs import check_output, format_of, is_stream, target_of
 from scminnet.pl._style import save_figure
 
-LINKS = pd.DataFrame(
-    {"gene": ["g"], "peak": ["chr1:1-9"], "chrom": ["chr1"], "start": [1], "end": [9], "tss": [5], "strand": ["+"], "r": [0.5]}
-)  # fmt: skip
+LINKS = pd.DataFrame({
+    "gene": ["g"], "peak": ["chr1:1-9"], "chrom": ["chr1"], "start": [1], "end": [9], "tss": [5], "strand": ["+"],
+    "r": [0.5],
+})  # fmt: skip
 PEAKS = pd.DataFrame(index=["chr1:1-9", "chr2:3-4"])
 BACKGROUND = pd.DataFrame(index=["chr3:1-9"])
 

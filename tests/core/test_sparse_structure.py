@@ -118,7 +118,9 @@ DAMAGE: dict[str, tuple[Damage, str]] = {
     "rows for columns": (lambda group: group.attrs.__setitem__("encoding-type", "csc_matrix"), "said to have 7 rows"),
     "fewer indices": (lambda group: replaced(group, "indices", group["indices"][:-1]), "with 24 indices and 25 values"),
     "fewer values": (lambda group: replaced(group, "data", group["data"][:-1]), "with 25 indices and 24 values"),
-    "indices with a point": (lambda group: replaced(group, "indices", group["indices"][:].astype(float)), "not lists of numbers"),
+    "indices with a point": (
+        lambda group: replaced(group, "indices", group["indices"][:].astype(float)), "not lists of numbers",
+    ),
     "values in a table": (lambda group: replaced(group, "data", group["data"][:][:, None]), "not lists of numbers"),
     "petabytes that are not there": (unwritten, "which are not in the file"),
 }  # fmt: skip

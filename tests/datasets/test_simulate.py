@@ -192,7 +192,8 @@ def test_conditions_change_links_and_hardly_levels(treated):
     rna = log_ratios("rna")
     assert np.nanstd(log_ratios("atac")) < 0.12
     assert np.nanstd(rna[~changed]) < 0.12
-    # a mean of counts falls a little with the spread of their logarithm; with the links' part of the level lost it falls to a third
+    # a mean of counts falls a little with the spread of their logarithm; with the links' part of the level lost it
+    # falls to a third
     assert 0.1 < np.nanmean(rna[changed]) < 0.25
 
 

@@ -14,53 +14,76 @@ from hypothesis import strategies as st
 from scminnet.genomics import read_annotation
 from scminnet.genomics.annotation_formats import _gtf_names
 
-GENCODE = """\
-##description: evidence-based annotation of the human genome (GRCh38), version 44 (Ensembl 110)
-##provider: GENCODE
-chr1	HAVANA	gene	11869	14409	.	+	.	gene_id "ENSG00000290825.1"; gene_type "lncRNA"; gene_name "DDX11L2"; level 2; tag "overlaps_pseudogene";
-chr1	HAVANA	transcript	11869	14409	.	+	.	gene_id "ENSG00000290825.1"; transcript_id "ENST00000456328.2"; gene_type "lncRNA"; gene_name "DDX11L2"; transcript_type "lncRNA"; level 2; tag "basic"; tag "Ensembl_canonical";
-chr1	HAVANA	exon	11869	12227	.	+	.	gene_id "ENSG00000290825.1"; transcript_id "ENST00000456328.2"; gene_type "lncRNA"; gene_name "DDX11L2"; exon_number 1; exon_id "ENSE00002234944.1"; level 2;
-"""
+GENCODE = (
+    "##description: evidence-based annotation of the human genome (GRCh38), version 44 (Ensembl 110)\n"
+    "##provider: GENCODE\n"
+    "chr1\tHAVANA\tgene\t11869\t14409\t.\t+\t.\t"
+    'gene_id "ENSG00000290825.1"; gene_type "lncRNA"; gene_name "DDX11L2"; level 2; tag "overlaps_pseudogene";\n'
+    "chr1\tHAVANA\ttranscript\t11869\t14409\t.\t+\t.\t"
+    'gene_id "ENSG00000290825.1"; transcript_id "ENST00000456328.2"; gene_type "lncRNA"; gene_name "DDX11L2"; '
+    'transcript_type "lncRNA"; level 2; tag "basic"; tag "Ensembl_canonical";\n'
+    "chr1\tHAVANA\texon\t11869\t12227\t.\t+\t.\t"
+    'gene_id "ENSG00000290825.1"; transcript_id "ENST00000456328.2"; gene_type "lncRNA"; gene_name "DDX11L2"; '
+    'exon_number 1; exon_id "ENSE00002234944.1"; level 2;\n'
+)
 
-ENSEMBL = """\
-#!genome-build GRCh38.p14
-#!genebuild-last-updated 2023-03
-1	ensembl_havana	gene	1471765	1497848	.	+	.	gene_id "ENSG00000160072"; gene_version "20"; gene_name "ATAD3B"; gene_source "ensembl_havana"; gene_biotype "protein_coding";
-1	havana	transcript	1471765	1497848	.	+	.	gene_id "ENSG00000160072"; gene_version "20"; transcript_id "ENST00000673477"; transcript_version "1"; gene_name "ATAD3B"; gene_source "ensembl_havana"; gene_biotype "protein_coding"; tag "CCDS";
-1	havana	five_prime_utr	1471765	1471784	.	+	.	gene_id "ENSG00000160072"; transcript_id "ENST00000673477";
-1	ensembl	gene	2581560	2584533	.	+	.	gene_id "ENSG00000228037"; gene_version "1"; gene_source "havana"; gene_biotype "lncRNA";
-"""
+ENSEMBL = (
+    "#!genome-build GRCh38.p14\n"
+    "#!genebuild-last-updated 2023-03\n"
+    "1\tensembl_havana\tgene\t1471765\t1497848\t.\t+\t.\t"
+    'gene_id "ENSG00000160072"; gene_version "20"; gene_name "ATAD3B"; gene_source "ensembl_havana"; '
+    'gene_biotype "protein_coding";\n'
+    "1\thavana\ttranscript\t1471765\t1497848\t.\t+\t.\t"
+    'gene_id "ENSG00000160072"; gene_version "20"; transcript_id "ENST00000673477"; transcript_version "1"; '
+    'gene_name "ATAD3B"; gene_source "ensembl_havana"; gene_biotype "protein_coding"; tag "CCDS";\n'
+    "1\thavana\tfive_prime_utr\t1471765\t1471784\t.\t+\t.\t"
+    'gene_id "ENSG00000160072"; transcript_id "ENST00000673477";\n'
+    "1\tensembl\tgene\t2581560\t2584533\t.\t+\t.\t"
+    'gene_id "ENSG00000228037"; gene_version "1"; gene_source "havana"; gene_biotype "lncRNA";\n'
+)
 
-REFSEQ_GTF = """\
-#gtf-version 2.2
-#!genome-build GRCh38.p14
-NC_000001.11	BestRefSeq	gene	11874	14409	.	+	.	gene_id "DDX11L1"; transcript_id ""; db_xref "GeneID:100287102"; db_xref "HGNC:HGNC:37102"; description "DEAD/H-box helicase 11 like 1 (pseudogene)"; gbkey "Gene"; gene "DDX11L1"; gene_biotype "transcribed_pseudogene"; pseudo "true";
-NC_000001.11	BestRefSeq	transcript	11874	14409	.	+	.	gene_id "DDX11L1"; transcript_id "NR_046018.2"; db_xref "GeneID:100287102"; gbkey "misc_RNA"; gene "DDX11L1"; product "DEAD/H-box helicase 11 like 1 (pseudogene)"; pseudo "true"; transcript_biotype "transcript";
-NC_000001.11	BestRefSeq	gene	100	900	.	-	.	gene_id "RABGGTB"; transcript_id ""; description "Rab geranylgeranyl transferase; gene fragment"; gbkey "Gene"; gene "RABGGTB";
-NC_012920.1	RefSeq	gene	577	647	.	+	.	gene_id "TRNF"; transcript_id ""; db_xref "GeneID:4558"; gbkey "Gene"; gene "TRNF"; gene_biotype "tRNA"; nomenclature_status "official";
-"""
+REFSEQ_GTF = (
+    "#gtf-version 2.2\n"
+    "#!genome-build GRCh38.p14\n"
+    "NC_000001.11\tBestRefSeq\tgene\t11874\t14409\t.\t+\t.\t"
+    'gene_id "DDX11L1"; transcript_id ""; db_xref "GeneID:100287102"; db_xref "HGNC:HGNC:37102"; '
+    'description "DEAD/H-box helicase 11 like 1 (pseudogene)"; gbkey "Gene"; gene "DDX11L1"; '
+    'gene_biotype "transcribed_pseudogene"; pseudo "true";\n'
+    "NC_000001.11\tBestRefSeq\ttranscript\t11874\t14409\t.\t+\t.\t"
+    'gene_id "DDX11L1"; transcript_id "NR_046018.2"; db_xref "GeneID:100287102"; gbkey "misc_RNA"; gene "DDX11L1"; '
+    'product "DEAD/H-box helicase 11 like 1 (pseudogene)"; pseudo "true"; transcript_biotype "transcript";\n'
+    "NC_000001.11\tBestRefSeq\tgene\t100\t900\t.\t-\t.\t"
+    'gene_id "RABGGTB"; transcript_id ""; description "Rab geranylgeranyl transferase; gene fragment"; gbkey "Gene"; '
+    'gene "RABGGTB";\n'
+    "NC_012920.1\tRefSeq\tgene\t577\t647\t.\t+\t.\t"
+    'gene_id "TRNF"; transcript_id ""; db_xref "GeneID:4558"; gbkey "Gene"; gene "TRNF"; gene_biotype "tRNA"; '
+    'nomenclature_status "official";\n'
+)
 
-REFSEQ_GFF3 = """\
-##gff-version 3
-#!processor NCBI annotwriter
-##sequence-region NC_000001.11 1 248956422
-NC_000001.11	RefSeq	region	1	248956422	.	+	.	ID=NC_000001.11:1..248956422;Dbxref=taxon:9606;Name=1;chromosome=1;gbkey=Src
-NC_000001.11	BestRefSeq	pseudogene	11874	14409	.	+	.	ID=gene-DDX11L1;Dbxref=GeneID:100287102,HGNC:HGNC:37102;Name=DDX11L1;description=DEAD/H-box helicase 11 like 1 %28pseudogene%29;gbkey=Gene;gene=DDX11L1;pseudo=true
-NC_000001.11	BestRefSeq	transcript	11874	14409	.	+	.	ID=rna-NR_046018.2;Parent=gene-DDX11L1;Name=NR_046018.2;gbkey=misc_RNA;gene=DDX11L1
-NC_000001.11	BestRefSeq	exon	11874	12227	.	+	.	ID=exon-NR_046018.2-1;Parent=rna-NR_046018.2;gene=DDX11L1
-NC_000932.1	RefSeq	gene	69611	140650	.	?	.	ID=gene-ArthCp047;Dbxref=GeneID:844801;Name=rps12;exception=trans-splicing;gbkey=Gene;gene=rps12;part=1/2
-###
-"""
+REFSEQ_GFF3 = (
+    "##gff-version 3\n"
+    "#!processor NCBI annotwriter\n"
+    "##sequence-region NC_000001.11 1 248956422\n"
+    "NC_000001.11\tRefSeq\tregion\t1\t248956422\t.\t+\t.\t"
+    "ID=NC_000001.11:1..248956422;Dbxref=taxon:9606;Name=1;chromosome=1;gbkey=Src\n"
+    "NC_000001.11\tBestRefSeq\tpseudogene\t11874\t14409\t.\t+\t.\t"
+    "ID=gene-DDX11L1;Dbxref=GeneID:100287102,HGNC:HGNC:37102;Name=DDX11L1;"
+    "description=DEAD/H-box helicase 11 like 1 %28pseudogene%29;gbkey=Gene;gene=DDX11L1;pseudo=true\n"
+    "NC_000001.11\tBestRefSeq\ttranscript\t11874\t14409\t.\t+\t.\t"
+    "ID=rna-NR_046018.2;Parent=gene-DDX11L1;Name=NR_046018.2;gbkey=misc_RNA;gene=DDX11L1\n"
+    "NC_000001.11\tBestRefSeq\texon\t11874\t12227\t.\t+\t.\tID=exon-NR_046018.2-1;Parent=rna-NR_046018.2;gene=DDX11L1\n"
+    "NC_000932.1\tRefSeq\tgene\t69611\t140650\t.\t?\t.\t"
+    "ID=gene-ArthCp047;Dbxref=GeneID:844801;Name=rps12;exception=trans-splicing;gbkey=Gene;gene=rps12;part=1/2\n"
+    "###\n"
+)
 
 # Cell Ranger's way to add a transgene: exons only, in a file that has transcripts elsewhere
-TRANSGENE = (
-    GENCODE
-    + """\
-GFP	unknown	exon	1	922	.	+	.	gene_id "GFP"; transcript_id "GFP"; gene_name "GFP"; gene_biotype "protein_coding";
-Cre	unknown	exon	1	50	.	-	.	gene_id "Cre"; transcript_id "Cre.1"
-Cre	unknown	exon	80	100	.	-	.	gene_id "Cre"; transcript_id "Cre.1"
-Cre	unknown	exon	1	90	.	-	.	gene_id "Cre"; transcript_id "Cre.2"
-"""
+TRANSGENE = GENCODE + (
+    "GFP\tunknown\texon\t1\t922\t.\t+\t.\t"
+    'gene_id "GFP"; transcript_id "GFP"; gene_name "GFP"; gene_biotype "protein_coding";\n'
+    'Cre\tunknown\texon\t1\t50\t.\t-\t.\tgene_id "Cre"; transcript_id "Cre.1"\n'
+    'Cre\tunknown\texon\t80\t100\t.\t-\t.\tgene_id "Cre"; transcript_id "Cre.1"\n'
+    'Cre\tunknown\texon\t1\t90\t.\t-\t.\tgene_id "Cre"; transcript_id "Cre.2"\n'
 )
 
 CASES = {

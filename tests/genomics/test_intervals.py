@@ -28,11 +28,11 @@ def test_every_spelling_is_read(chrom, start, width, style):
     assert found.iloc[0].tolist() == [chrom, start, start + width]
 
 
+PLACES = st.tuples(st.sampled_from(["chr1", "X", "chr1_KI270706v1_random"]), st.integers(0, 99), st.integers(1, 99))
+
+
 @settings(deadline=None)
-@given(
-    places=st.lists(st.tuples(st.sampled_from(["chr1", "X", "chr1_KI270706v1_random"]), st.integers(0, 99), st.integers(1, 99)), min_size=1),
-    separators=st.sampled_from([(":", "-"), ("-", "-"), ("_", "_")]),
-)  # fmt: skip
+@given(places=st.lists(PLACES, min_size=1), separators=st.sampled_from([(":", "-"), ("-", "-"), ("_", "_")]))
 def test_names_are_read_back(places, separators):
     table = pd.DataFrame(places, columns=["chrom", "start", "end"])
     table["end"] += table["start"]

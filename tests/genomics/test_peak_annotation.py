@@ -15,7 +15,8 @@ import scminnet as mn
 from scminnet.genomics import check_annotation, parse_intervals, read_annotation
 from scminnet.genomics.peak_annotation import infer_tss
 
-#: As Cell Ranger ARC 2 writes it. POMT2 starts at 77787226 on -, which three peaks tell, GSTZ1 there on +, which one peak tells.
+#: As Cell Ranger ARC 2 writes it. POMT2 starts at 77787226 on -, which three peaks tell, GSTZ1 there on +, which one
+#: peak tells.
 PUBLISHED = """\
 chrom	start	end	gene	distance	peak_type
 chr14	77769877	77770568	POMT2	16659	distal

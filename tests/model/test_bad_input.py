@@ -90,9 +90,13 @@ def text_values(mdata: MuData) -> None:
 
 CASES: dict[str, tuple[Callable[[MuData], object], dict, type[Exception], tuple[str, ...]]] = {
     "one modality": (lambda m: None, {"modalities": ["rna"]}, ValueError, ("`modalities`", "two")),
-    "the same modality twice": (lambda m: None, {"modalities": ["rna", "rna"]}, ValueError, ("`modalities`", "different")),
+    "the same modality twice": (
+        lambda m: None, {"modalities": ["rna", "rna"]}, ValueError, ("`modalities`", "different"),
+    ),
     "modalities as text": (lambda m: None, {"modalities": "rna"}, TypeError, ("`modalities`", "list")),
-    "unknown modality": (lambda m: None, {"modalities": ["rna", "adt"]}, ValueError, ("`modalities`", "'adt'", "'atac'")),
+    "unknown modality": (
+        lambda m: None, {"modalities": ["rna", "adt"]}, ValueError, ("`modalities`", "'adt'", "'atac'"),
+    ),
     "unknown label key": (lambda m: None, {"labels_key": "type"}, KeyError, ("`labels_key`", "'type'", "cell_type")),
     "unknown batch key": (lambda m: None, {"batch_key": "donor"}, KeyError, ("`batch_key`", "'donor'")),
     "unknown layer": (lambda m: None, {"layers": "lognorm"}, ValueError, ("`layers`", "'lognorm'", "None for X")),
@@ -107,8 +111,12 @@ CASES: dict[str, tuple[Callable[[MuData], object], dict, type[Exception], tuple[
     "beyond float32": (set_value(1e308), {}, ValueError, ("'rna'", "1 too large", "'cell_3'", "'gene_4'", "Correct")),
     "squares beyond float32": (set_value(-1e20), {}, ValueError, ("'rna'", "1 too large", "'cell_3'", "'gene_4'")),
     "a continuous label column": (continuous_labels, {}, ValueError, ("`labels_key`", "continuous", "categories")),
-    "a mapping as unlabelled category": (lambda m: None, {"unlabeled_category": {"a": 1}}, TypeError, ("`unlabeled_category`", "list of texts")),
-    "no unlabelled category": (lambda m: None, {"unlabeled_category": []}, ValueError, ("`unlabeled_category`", "empty")),
+    "a mapping as unlabelled category": (
+        lambda m: None, {"unlabeled_category": {"a": 1}}, TypeError, ("`unlabeled_category`", "list of texts"),
+    ),
+    "no unlabelled category": (
+        lambda m: None, {"unlabeled_category": []}, ValueError, ("`unlabeled_category`", "empty"),
+    ),
     "a list as label key": (lambda m: None, {"labels_key": [1]}, TypeError, ("`labels_key`", "[1]", "text")),
     "text for values": (text_values, {}, TypeError, ("'rna'", "numeric")),
     "duplicate features": (duplicate_features, {}, ValueError, ("'rna'", "var_names", "var_names_make_unique")),

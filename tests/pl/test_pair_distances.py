@@ -12,7 +12,10 @@ from scminnet.pl.pair_distances import distances_of_pairs
 
 
 def make(n: int = 40, modalities: tuple[str, ...] = ("rna", "atac")) -> MuData:
-    """Cells on a line at 0, 1, ...; the second modality lies 0.25 beside, its cells in reverse order; one cell is left out of each."""
+    """Cells on a line at 0, 1, ...; the second modality lies 0.25 beside, its cells in reverse order.
+
+    One cell is left out of each.
+    """
     parts = {}
     for i, m in enumerate(modalities):
         cells = np.arange(n)[::-1][1:] if i else np.arange(n)[1:]

@@ -20,7 +20,7 @@ N_CELLS, N_GENES = 120, 60
 
 
 def values(seed: int = 0, *, shape: float = 1, scale: float = 2) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Log-normalised values of three types, measured in two batches with a gamma effect on each gene; types; batches."""
+    """Log-normalised values of three types, in two batches with a gamma effect on each gene; types; batches."""
     rng = np.random.default_rng(seed)
     types = rng.integers(3, size=N_CELLS)
     batches = np.repeat(["one", "two"], N_CELLS // 2)

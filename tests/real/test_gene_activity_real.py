@@ -51,7 +51,7 @@ def test_genes_of_the_snareseq_source(cortex):
 
 
 def test_starts_are_recovered_from_distances(cortex):
-    """Cell Ranger's annotation of the real peaks, without its ties and gene bodies: what do its distances tell of the starts?"""
+    """Cell Ranger's annotation of the real peaks, without its ties and gene bodies: its distances tell the starts."""
     mdata, tss, _ = cortex
     peaks = mn.genomics.parse_intervals(mdata["atac"].var).reset_index(names="peak")
     near = bioframe.closest(peaks, tss.assign(start=tss["tss"], end=tss["tss"] + 1), suffixes=("", "_of"))

@@ -1,4 +1,4 @@
-"""The default recipe on the real development sets stays near what ``benchmarks/results/main_job.md`` reports, on the test cells."""
+"""The default recipe on the test cells of the real development sets stays near ``benchmarks/results/main_job.md``."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from benchmarks.shared import development_sets
 
 pytestmark = pytest.mark.real
 
-#: Test cells of the standard splits: FOSCTTM at most, label transfer (RNA to the other), type silhouette and 1 - |modality
-#: silhouette| at least. The benchmark's figures with room for other seeds and versions. ``True``: with the peaks beside gene activity.
+#: Test cells of the standard splits: FOSCTTM at most, label transfer (RNA to the other), type silhouette and
+#: 1 - |modality silhouette| at least. The benchmark's figures with room for other seeds and versions. ``True``: with
+#: the peaks beside gene activity.
 BOUNDS = {
     ("pbmc10k_citeseq", False): (0.043, 0.80, 0.315, 0.998),
     ("snareseq_mouse_cortex", False): (0.106, 0.63, 0.01, 0.995),

@@ -21,7 +21,7 @@ def umap(mdata: MuData, modalities: list[str], *, use_rep: str, **_) -> pd.DataF
 
 
 def make_cells(n: int = 150) -> MuData:
-    """RNA and ATAC of different cells, of which 40 are in both, three types and two batches, with transferred labels."""
+    """RNA and ATAC of different cells, of which 40 are in both: three types, two batches, transferred labels."""
     rng = np.random.default_rng(0)
     types = np.array([HOSTILE, "B cell", "T cell"])
     parts = {}

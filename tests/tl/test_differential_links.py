@@ -147,7 +147,8 @@ def test_shuffles_in_which_a_pair_is_constant_do_not_count_for_it() -> None:
     mdata = make(12, n_pairs=2)
     rows = {level: np.flatnonzero(mdata.obs["severity"] == level) for level in ("mild", "none")}
     together = np.concatenate([rows["mild"], rows["none"]])
-    # the gene is expressed in one bulk of each level: shuffles that bring both to one side leave it constant at the other
+    # the gene is expressed in one bulk of each level: shuffles that bring both to one side leave it constant at the
+    # other
     bulks = [rows["mild"][0], rows["none"][0]]
     mdata["rna"].X = sparse.csr_matrix(([3.0, 5.0], (bulks, [0, 0])), shape=(12, 2))
     table = run(mdata, n_permutations=40, seed=3).query("condition == 'mild' and gene == 'g0'")

@@ -217,7 +217,10 @@ def test_seurat_reads_the_folder(mdata: MuData, tmp_path: Path) -> None:
 
     own = mdata["rna"].obs
     classes = pd.read_csv(tmp_path / "classes.csv", index_col=0)["x"].to_dict()
-    kinds = {"text": "character", "whole": "integer", "large": "numeric", "number": "numeric", "truth": "logical", "level": "factor", "answer": "factor", "cell_type": "factor"}  # fmt: skip
+    kinds = {
+        "text": "character", "whole": "integer", "large": "numeric", "number": "numeric", "truth": "logical",
+        "level": "factor", "answer": "factor", "cell_type": "factor",
+    }  # fmt: skip
     assert {name: classes[name] for name in kinds} == kinds
     assert "_internal" not in classes
     assert lines("levels") == ["z", "a", "01"]

@@ -22,7 +22,7 @@ N_FEATURES = {"rna": 5, "atac": 8, "adt": 3}
 def make(
     seed: int = 0, n_cells: int = 60, modalities: tuple[str, ...] = ("rna", "atac"), *, dense: bool = False
 ) -> MuData:
-    """Cells measured at random in one modality or more, in another order in each; types, conditions and gaps in both."""
+    """Cells measured at random in one modality or more, in another order in each; types, conditions, gaps in both."""
     rng = np.random.default_rng(seed)
     measured = rng.random((n_cells, len(modalities))) < 0.6
     measured[np.arange(n_cells), rng.integers(len(modalities), size=n_cells)] = True

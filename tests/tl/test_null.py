@@ -71,7 +71,7 @@ def test_blocks_of_genes_change_nothing(monkeypatch) -> None:
 
 
 def test_backgrounds_without_any_spread_do_not_make_infinite_z() -> None:
-    """Peaks open in a single bulk, in which no gene but the first is expressed: all background correlations are equal."""
+    """Peaks open in one bulk, in which no gene but the first is expressed: all background correlations are equal."""
     n = 50
     genes = np.zeros((n, 2))
     genes[[0, 1, 2], 0], genes[[0, 1], 1] = 1, 1

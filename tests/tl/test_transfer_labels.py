@@ -32,7 +32,7 @@ def modality(embedding: np.ndarray, names: list[str], labels: np.ndarray | None 
 
 
 def make(seed: int = 0) -> mudata.MuData:
-    """Cells of RNA 0 to 89, of ATAC 60 to 149 in reverse order: 30 are in both; types are known of the RNA's but for 4."""
+    """Cells of RNA 0 to 89, of ATAC 60 to 149 in reverse order: 30 are in both; types are known of RNA's but for 4."""
     (x, labels), (y, _) = points(seed), points(seed + 1)
     labels = labels.astype(object)
     labels[:4] = None

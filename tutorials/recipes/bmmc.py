@@ -1,4 +1,7 @@
-"""The paper's reference: bone marrow of the NeurIPS 2021 competition, multiome or CITE-seq; learn on sites 1 to 3, measure on new donors and a new site."""
+"""The paper's reference: bone marrow of the NeurIPS 2021 competition, multiome or CITE-seq.
+
+Learn on sites 1 to 3, measure on new donors and a new site.
+"""
 
 from __future__ import annotations
 

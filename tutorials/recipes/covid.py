@@ -1,4 +1,7 @@
-"""The paper's application: RNA and ATAC of COVID-19 patients and healthy donors, of different cells, in a model of bone marrow; and the links that differ."""
+"""The paper's application: RNA and ATAC of COVID-19 patients and healthy donors, of different cells.
+
+A model of bone marrow embeds them. Then the links that differ between conditions.
+"""
 
 from __future__ import annotations
 

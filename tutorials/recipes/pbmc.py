@@ -1,4 +1,7 @@
-"""The paper's transfer to other data: a model of bone marrow on blood (10x multiome, 10k cells), with links; and on brain, where it should say no."""
+"""The paper's transfer to other data: a model of bone marrow on blood (10x multiome, 10k cells), with links.
+
+Then on brain, where its diagnosis should say no.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the recipes have in common: options, data, an embedding with its measures and figures, and links with one gene's figure."""
+"""What the recipes have in common: options, data, an embedding with its measures and figures, links with a figure."""
 
 from __future__ import annotations
 

@@ -69,7 +69,8 @@ def draw_numbers(axis: Axes, points: np.ndarray, values: np.ndarray, cmap: str, 
         rasterized=True,
     )
     # across by shares of the panel, and down by inches from its lower edge, whatever the layout makes of it
-    inches = axis.figure.figure.dpi_scale_trans + ScaledTranslation(0, 0, axis.transAxes)  # type: ignore[arg-type]  # any does
+    corner = ScaledTranslation(0, 0, axis.transAxes)  # type: ignore[arg-type]  # any transform does
+    inches = axis.figure.figure.dpi_scale_trans + corner
     below = axis.inset_axes(
         (0.1, -(ABOVE_BAR + BAR), 0.8, BAR), transform=blended_transform_factory(axis.transAxes, inches)
     )

@@ -15,7 +15,8 @@ from scminnet import MinNet
 
 from ..conftest import normalised
 
-#: Each way from a file into the package that does not read it with a reader of ours. scipy and anndata check lengths only.
+#: Each way from a file into the package that does not read it with a reader of ours. scipy and anndata check lengths
+#: only.
 USE = """
 import json, sys
 import mudata

@@ -18,8 +18,8 @@ from scminnet.pp import feature_links
 
 from ..conftest import QUIET, normalised, setup
 
-#: Data, network and training: all pairs behind the projection; sampled pairs behind a learned layer; hardly any cells of
-#: a modality; few pairs beside coupled cells.
+#: Data, network and training: all pairs behind the projection; sampled pairs behind a learned layer; hardly any cells
+#: of a modality; few pairs beside coupled cells.
 CASES = {
     "all pairs": ("paired", {}, {}),
     "sampled pairs": ("paired", {"input_layer": "learned"}, {"pairing": "sampled", "pair_strategy": "within"}),

@@ -1,4 +1,4 @@
-"""A model on the scvi-tools hub, as far as it goes without a network: the folder that would be pushed, and what is pulled."""
+"""A model on the scvi-tools hub, as far as it goes without a network: the folder to be pushed, and what is pulled."""
 
 from __future__ import annotations
 

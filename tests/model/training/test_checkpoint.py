@@ -96,11 +96,14 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_model(tmp_path) -> Non
 @pytest.mark.parametrize(
     "changes",
     [
-        {"pairing": "sampled", "plan_kwargs": {"lr_schedule": "constant", "reduce_lr_on_plateau": True, "lr_patience": 0}},
+        {
+            "pairing": "sampled",
+            "plan_kwargs": {"lr_schedule": "constant", "reduce_lr_on_plateau": True, "lr_patience": 0},
+        },
         {"early_stopping": True, "early_stopping_patience": 2, "early_stopping_min_delta": 1.0, "max_epochs": 8},
     ],
     ids=["plateau", "early stopping"],
-)  # fmt: skip
+)
 def test_schedules_and_early_stopping_go_on(tmp_path, changes: dict) -> None:
     mdata = setup(normalised())
     interrupt(mdata, tmp_path / "c", **changes)

@@ -251,7 +251,8 @@ def test_targets_are_affinities_and_pairs_are_their_own() -> None:
     # cell 0 is paired, 1 and 2 are of the first modality, 3 and 4 of the second
     positions = np.array([[0, 0], [1, -1], [2, -1], [-1, 1], [-1, 2]])
     cells = np.array([2, 1]), np.array([3])
-    found = CoupledCells(Affinities(), cells, (None, None), trust=None)  # type: ignore[arg-type]  # partners are not read
+    # partners are not read
+    found = CoupledCells(Affinities(), cells, (None, None), trust=None)  # type: ignore[arg-type]
     matrices = {"rna": np.ones((3, 3), np.float32), "atac": np.ones((3, 2), np.float32)}
     graph = GeodesicIndex(sparse.csr_matrix(1.0 - np.eye(5)))
     dataset = PairDataset(
