@@ -227,7 +227,7 @@ def test_seurat_reads_the_folder(mdata: MuData, tmp_path: Path) -> None:
     assert obs_levels(tmp_path, "answer") == ["True", "False"]
     assert lines("types") == mdata.obs["cell_type"].cat.categories.tolist()
     obs = pd.read_csv(tmp_path / "obs.csv", index_col=0, dtype={"text": str, "cell_type": str}, keep_default_na=False)
-    assert obs["text"].tolist() == ["<NA>" if text in ("", None) else text for text in own["text"]]
+    assert obs["text"].tolist() == ["<NA>" if pd.isna(text) or not text else text for text in own["text"]]
     assert (obs["whole"].to_numpy() == own["whole"].to_numpy()).all()
     assert (obs["large"].to_numpy() == own["large"].to_numpy()).all()
     assert np.allclose(pd.to_numeric(obs["number"], errors="coerce"), own["number"], equal_nan=True)
