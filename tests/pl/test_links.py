@@ -15,7 +15,10 @@ from scminnet.pl._region import NEGATIVE, NOT_SIGNIFICANT, POSITIVE
 
 @pytest.fixture
 def gene(bulks: MuData) -> str:
-    return bulks.uns["cre_links"]["gene"].iloc[0]
+    """The first gene with positive, negative and not significant links."""
+    links = bulks.uns["cre_links"]
+    kinds = np.where(links["fdr"] > 0.05, 0, np.sign(links["r"]))
+    return links.assign(kind=kinds).groupby("gene", sort=False)["kind"].nunique().eq(3).idxmax()
 
 
 def rows(bulks: MuData, gene: str) -> pd.DataFrame:
