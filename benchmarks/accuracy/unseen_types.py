@@ -7,8 +7,8 @@ Run from the root of the repository::
 It writes ``unseen_types.csv`` and ``unseen_types.md``. Each type in turn is removed from the reference before training,
 and from the source's labels. The test cells of all types are embedded, each modality apart, and the labels of RNA are
 transferred to the other modality. Without pairs, one half of the test cells has RNA and the other half the other
-modality, and the model is trained on them through feature links. ``--split validation`` uses the validation cells of
-``ablation``, or training cells without pairs. Defaults were chosen on these. It prints the table and writes nothing.
+modality, and the model is trained on them through feature links. The limits were chosen on other cells, see
+``transfer_limit``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from mudata import MuData
 
 import scminnet as mn
 from benchmarks.shared import command_line, development_sets
-from benchmarks.shared.development_sets import DevelopmentSet, together, validation_split
+from benchmarks.shared.development_sets import DevelopmentSet, together
 from benchmarks.shared.pages import RESULTS
 
 #: Types held out. Of each set, two are distinct and two have a close relative. None: every type is known.
@@ -104,7 +104,6 @@ def measure(
 def main() -> None:
     """Measure all held-out types."""
     parser = command_line.parser(__doc__, data="required")
-    parser.add_argument("--split", choices=["test", "validation"], default="test")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     command_line.quiet()
@@ -113,25 +112,17 @@ def main() -> None:
     for name, types in HELD_OUT.items():
         data = development_sets.load(name, arguments.data)
         # without pairs, the model is trained on the cells that are measured
-        splits = {"paired reference": (embed, data), "no pairs": (embed_unpaired, data)}
-        if arguments.split == "validation":
-            splits = {
-                "paired reference": (embed, validation_split(data)),
-                "no pairs": (embed_unpaired, data._replace(test=data.train)),
-            }
+        runs = {"paired reference": embed, "no pairs": embed_unpaired}
         # after scanpy's first numba function, which sets torch's threads
         torch.set_num_threads(1)
-        for (evidence, (run, cells_of)), held_out in product(splits.items(), types):
-            cells, predicted = run(cells_of, held_out, arguments.seed)
+        for (evidence, run), held_out in product(runs.items(), types):
+            cells, predicted = run(data, held_out, arguments.seed)
             for quantile in QUANTILES:
-                row = measure(cells, predicted, cells_of, held_out, quantile)
+                row = measure(cells, predicted, data, held_out, quantile)
                 start = {"evidence": evidence, "data": name, "held out": held_out or "none", "quantile": quantile}
                 rows.append(start | row)
             print(f"{evidence}, {name}, {held_out}: done", flush=True)
     table = pd.DataFrame(rows).round(4)
-    if arguments.split == "validation":
-        print(table.to_string(index=False))
-        return
     table.to_csv(RESULTS / "unseen_types.csv", index=False)
     (RESULTS / "unseen_types.md").write_text(page(table))
 
@@ -152,9 +143,8 @@ def page(table: pd.DataFrame) -> str:
         "modality are measured in different test cells, on which the model is trained.\nWritten by "
         "`python -m benchmarks.accuracy.unseen_types`.\n\n"
         + default.fillna("").to_markdown(index=False, floatfmt=".3f")
-        + f"\n\nMeans over the held-out types, by `quantile` ({DEFAULT} is the default, chosen on validation and "
-        "training cells so that at most 5 % are right but\nunassigned). `at most`: the largest share that is right but "
-        "unassigned.\n\n"
+        + f"\n\nMeans over the held-out types, by `quantile`. {DEFAULT} is the default. It was chosen on other cells "
+        "(`transfer_limit.md`). `at most`: the largest share\nthat is right but unassigned.\n\n"
         + means.reset_index().to_markdown(index=False, floatfmt=("", "", "g", *[".3f"] * (len(SHARES) + 1)))
         + "\n"
     )
