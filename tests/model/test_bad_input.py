@@ -200,6 +200,11 @@ def test_binarised_peaks_are_no_counts() -> None:
         setup(mdata)
 
 
+def test_model_refuses_no_data() -> None:
+    with pytest.raises(ValueError, match=r"`mdata` is None\. Give a MuData that `MinNet.setup_mudata` registered"):
+        MinNet(None)
+
+
 def test_model_refuses_unregistered_data(reference: MuData) -> None:
     with pytest.raises(ValueError, match=r"`mdata` is not registered.*setup_mudata"):
         MinNet(reference)

@@ -120,6 +120,8 @@ class MinNet(
             adapt_norm=adapt_norm,
             normalise=normalise,
         )
+        if mdata is None and registry is None:
+            raise ValueError("`mdata` is None. Give a MuData that `MinNet.setup_mudata` registered.")
         if mdata is not None:
             check_mudata(mdata)
             try:
