@@ -55,7 +55,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     apart["atac"][1::2].copy().write(tmp_path / "atac.h5ad")
     monkeypatch.chdir(tmp_path)
     whole = mn.MinNet.train
-    monkeypatch.setattr(mn.MinNet, "train", lambda self: whole(self, 5, enable_progress_bar=False, accelerator="cpu"))
+    monkeypatch.setattr(
+        mn.MinNet, "train", lambda self, **_: whole(self, 5, enable_progress_bar=False, accelerator="cpu")
+    )
     return tmp_path
 
 
