@@ -37,7 +37,7 @@ def script(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
 
 
 def run(data: DevelopmentSet, tmp_path: Path) -> tuple[pd.DataFrame, dict[str, pd.DataFrame]]:
-    return compare.one_run("it", data, 0, folder=tmp_path, limit=120)
+    return compare.one_run("it", data, 0, folder=tmp_path, limit=600)
 
 
 @pytest.mark.parametrize("given", [NOTHING, TYPED])
