@@ -161,6 +161,7 @@ def test_attributes_of_gtf(attributes: str, names: tuple) -> None:
 value = st.text(st.sampled_from("ab ;'=.-"), min_size=1, max_size=12).filter(lambda text: text.strip())
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["gene_id", "gene", "note", "description"]), value), max_size=6))
 def test_quoted_values_are_read_as_written(pairs: list[tuple[str, str]]) -> None:
     text = " ".join(f'{key} "{value}";' for key, value in pairs)
