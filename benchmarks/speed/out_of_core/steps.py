@@ -17,6 +17,11 @@ from benchmarks.speed.out_of_core.cells import embedded, opened, places, simulat
 N_BULKS = 500
 SIMULATE = "simulate and write"
 SIMULATE_UNPAIRED = "simulate unpaired"
+INTEGRATE_UNPAIRED = "integrate unpaired"
+#: File that a step simulates.
+SIMULATED = {SIMULATE: "cells.h5mu", SIMULATE_UNPAIRED: "unpaired.h5mu"}
+#: Steps that do not depend on the storage of the paired cells.
+ONCE = {*SIMULATED, INTEGRATE_UNPAIRED}
 
 
 def graph(folder: Path, storage: str) -> None:
@@ -109,7 +114,7 @@ STEPS: dict[str, Callable[[Path, str], None]] = {
     "link bulks": link,
     "link cells": link_cells,
     SIMULATE_UNPAIRED: lambda folder, storage: simulate_unpaired(folder, int(folder.name)),
-    "integrate unpaired": integrate_unpaired,
+    INTEGRATE_UNPAIRED: integrate_unpaired,
 }
 
 

@@ -255,10 +255,7 @@ def fit_projections(
         components[modality] = Components(*fitted, moments[modality])
         scores[modality] = values @ components[modality].weights
         centres[modality] = scores[modality].mean(axis=0)
-    if couple is None:
-        paired = paired_covariances(scores, local)
-    else:
-        paired = shrunk_covariances(scores, local, components)
+    paired = paired_covariances(scores, local) if couple is None else shrunk_covariances(scores, local, components)
     covariances = {pair: covariance for pair, (covariance, _) in paired.items()}
     if couple is not None:
         covariances |= couple(components, paired)
