@@ -5,6 +5,7 @@ from scminnet.tl.differential_links import differential_links
 from scminnet.tl.export_links import export_links
 from scminnet.tl.export_peaks import export_peaks
 from scminnet.tl.export_seurat import export_seurat
+from scminnet.tl.impute import impute
 from scminnet.tl.link_support import LinkSupport, link_support
 from scminnet.tl.match_cells import match_cells
 from scminnet.tl.minibulk import minibulk
@@ -19,6 +20,7 @@ __all__ = [
     "export_links",
     "export_peaks",
     "export_seurat",
+    "impute",
     "link_support",
     "match_cells",
     "minibulk",
