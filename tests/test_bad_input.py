@@ -119,7 +119,7 @@ OUT_OF_RANGE = {
     "pp.feature_links": {"upstream": -1},
     "pp.gene_activity": {"upstream": -1},
     "pp.margin_graph": {"n_neighbors": 0},
-    "pp.normalize": {"target_sum": 0},
+    "pp.normalize": {"target_sum": float("inf")},
     "pp.select_features": {"n_top_genes": 0},
     "tl.cre_links": {"min_bulks": 0},
     "tl.differential_links": {"n_permutations": -1},

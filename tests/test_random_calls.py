@@ -367,6 +367,9 @@ def calls_of(world: World, new: Callable[[str], MuData], numbers: Iterator[int])
         "pl.transfer_heatmap": lambda: Call(
             mn.pl.transfer_heatmap, {"true": labels, "predicted": labels[::-1]}, weight=0.5
         ),
+        "pl.imputed": lambda: Call(
+            mn.pl.imputed, {"imputed": new("cells")["rna"], "measured": new("cells")["rna"]}, weight=0.5
+        ),
         "pl.history": lambda: Call(mn.pl.history, {"model": world.model}, weight=0.5),
         "pl.links": lambda: Call(mn.pl.links, {"bulks": new("bulks"), "gene": gene}, weight=0.5),
         "pl.link_scatter": lambda: Call(
