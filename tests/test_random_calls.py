@@ -334,6 +334,15 @@ def calls_of(world: World, new: Callable[[str], MuData], numbers: Iterator[int])
         "tl.export_seurat": lambda: Call(
             mn.tl.export_seurat, {"mdata": new("cells"), "path": path(), "reductions": ["X_minnet"]}
         ),
+        "tl.region_enrichment": lambda: Call(
+            mn.tl.region_enrichment,
+            {
+                "links": new("bulks"),
+                "regions": new("bulks").uns["cre_links"][["chrom", "start", "end"]][:9],
+                "n_top": 9,
+            },
+        ),
+        "tl.summarise_genes": lambda: Call(mn.tl.summarise_genes, {"links": new("bulks")}),
         "tl.motif_enrichment": lambda: Call(
             mn.tl.motif_enrichment, {"links": new("bulks"), "genome": "/no/such/genome.fa", "max_fdr": 0.5}
         ),

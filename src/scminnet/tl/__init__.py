@@ -11,6 +11,8 @@ from scminnet.tl.match_cells import match_cells
 from scminnet.tl.minibulk import minibulk
 from scminnet.tl.minnet_smooth import minnet_smooth
 from scminnet.tl.motif_enrichment import motif_enrichment
+from scminnet.tl.region_enrichment import region_enrichment
+from scminnet.tl.summarise_genes import summarise_genes
 from scminnet.tl.transfer_labels import transfer_labels
 
 __all__ = [
@@ -26,6 +28,8 @@ __all__ = [
     "minibulk",
     "minnet_smooth",
     "motif_enrichment",
+    "region_enrichment",
+    "summarise_genes",
     "transfer_labels",
 ]
 
