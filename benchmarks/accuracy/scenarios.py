@@ -66,15 +66,28 @@ def imbalance(data: DevelopmentSet, seed: int) -> DevelopmentSet:
     return data._replace(train=_without_levels(data.train, chosen))
 
 
+def pairs_only(n: int) -> Callable[[DevelopmentSet, int], DevelopmentSet]:
+    """Return the scenario of a reference of so many cells."""
+
+    def scenario(data: DevelopmentSet, seed: int) -> DevelopmentSet:
+        chosen = np.zeros(data.train.n_obs, dtype=bool)
+        chosen[np.random.default_rng(seed).permutation(data.train.n_obs)[:n]] = True
+        return data._replace(train=_without_levels(data.train, chosen))
+
+    return scenario
+
+
 SCENARIOS: dict[str, Callable[[DevelopmentSet, int], DevelopmentSet]] = {
     "standard": standard,
     "across batches": across_batches,
     "missing type": missing_type,
     "imbalance 100:1": imbalance,
+    "400 pairs": pairs_only(400),
+    "1,000 pairs": pairs_only(1_000),
 }
 
 #: Scenarios that only change the reference. Methods without a reference skip them.
-REFERENCE_ONLY = ("missing type", "imbalance 100:1")
+REFERENCE_ONLY = ("missing type", "imbalance 100:1", "400 pairs", "1,000 pairs")
 
 
 def fewer_cells(mdata: MuData, n: int, seed: int) -> MuData:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import anndata as ad
 import numpy as np
 import scanpy as sc
 from anndata import AnnData
@@ -46,3 +47,26 @@ def second_components(task: Task, seed: int) -> np.ndarray:
     if task.second == "chromatin":
         return lsi(task.of_kind("peak"), seed)
     return standardised(task.cells[task.second])
+
+
+def joint_components(task: Task, seed: int) -> dict[str, np.ndarray]:
+    """Components of each modality, over the reference and the cells to embed, the reference first.
+
+    Each of both parts is standardised by itself, because their batches differ.
+    """
+    result = {}
+    for modality in task.cells:
+        parts = task.pairs[modality], task.cells[modality]
+        if modality == "chromatin":
+            kept = (parts[0].var["kind"] == "peak").to_numpy()
+            points = lsi(ad.concat([part[:, kept] for part in parts]), seed)
+        else:
+            points = np.concatenate([standardised(part) for part in parts])
+            points = pca(points, seed) if points.shape[1] > N_COMPONENTS else points
+        result[modality] = points
+    return result
+
+
+def unit_rows(points: np.ndarray) -> np.ndarray:
+    """Scale each row to length 1."""
+    return points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
