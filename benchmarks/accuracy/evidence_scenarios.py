@@ -36,7 +36,7 @@ MISSING = {
     "snareseq_mouse_cortex": ("L4/5", "L6", "Astro", "Oligo"),
 }
 
-#: Second modality and arguments of the links. Both sets have few cells and no standard split.
+#: By file: second modality. Both sets have few cells and no standard split.
 MARROWS = {MARROW: "adt", MARROW_MULTIOME: "atac"}
 
 #: Ways in which RNA cells are flagged.
@@ -45,6 +45,7 @@ WAYS = ("without partner", "unassigned", "without match")
 FLAGS = [name for way in WAYS for name in (way, f"others {way}")] + ["diagnose warns"]
 
 TEXT = (
+    "# Without pairs, if cells or links differ\n\n"
     "Nothing is given but feature links. `of cells`: the test cells of the standard split, or all cells. Bone marrow "
     "has no split. Cells that both modalities have are measured: FOSCTTM (lower is better), accuracy of label transfer "
     "(mean of both directions, 30 neighbours), and both in the balanced case on the same cells. `ratio`: FOSCTTM "
