@@ -15,7 +15,7 @@ from __future__ import annotations
 import time
 from itertools import product
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import anndata as ad
 import numpy as np
@@ -25,6 +25,7 @@ from anndata import AnnData
 from mudata import MuData, read_h5mu
 
 import scminnet as mn
+from benchmarks.accuracy.trust import genes_of_peaks
 from benchmarks.shared import command_line
 from benchmarks.shared.development_sets import together
 from benchmarks.shared.pages import RESULTS
@@ -74,6 +75,8 @@ class Source(NamedTuple):
     types: pd.Series
     train: np.ndarray
     test: np.ndarray
+    links: dict[str, Any]
+    """Arguments of :func:`scminnet.pp.feature_links`."""
 
 
 def load(name: str, folder: Path) -> Source:
@@ -86,7 +89,8 @@ def load(name: str, folder: Path) -> Source:
     types = cells.obs[column].astype(str)
     cells = cells[np.concatenate([train, test])].copy()
     mn.pp.normalize(cells, ["rna", second])
-    return Source(cells, second, types, train, test)
+    links = {} if second == "adt" else genes_of_peaks(cells["rna"], cells[second])
+    return Source(cells, second, types, train, test, links)
 
 
 def unpaired(source: Source, paired: np.ndarray, others: np.ndarray, seed: int) -> MuData:
@@ -103,15 +107,6 @@ def unpaired(source: Source, paired: np.ndarray, others: np.ndarray, seed: int) 
     return result
 
 
-def link(cells: MuData, second: str) -> None:
-    """Link proteins by the table of antibodies, and peaks by the genes that the source assigned them to."""
-    if second == "adt":
-        mn.pp.feature_links(cells, "rna", second)
-        return
-    table = pd.DataFrame({"gene": cells[second].var["gxr_gene"].astype(str), "peak": cells[second].var_names})
-    mn.pp.feature_links(cells, "rna", second, table=table[table["gene"].isin(cells["rna"].var_names)])
-
-
 def fit(source: Source, setting: Setting, n_pairs: int | None, types: str, seed: int) -> tuple[mn.MinNet, MuData]:
     """Train on what is given; return the model and the MuData that holds the test cells."""
     rng = np.random.default_rng(seed)
@@ -120,7 +115,7 @@ def fit(source: Source, setting: Setting, n_pairs: int | None, types: str, seed:
     query = unpaired(source, paired[:0], source.test, seed) if setting.query else None
     training = unpaired(source, paired, others if setting.query else np.concatenate([others, source.test]), seed)
     if setting.links:
-        link(training, source.second)
+        mn.pp.feature_links(training, "rna", source.second, **source.links)
     truth = source.types.loc[training.obs["cell"]].to_numpy()
     has_type = training.obs_names.isin(training["rna"].obs_names) | (types == "both")
     training.obs["type"] = pd.Series(truth, index=training.obs_names).where(has_type)
@@ -130,25 +125,35 @@ def fit(source: Source, setting: Setting, n_pairs: int | None, types: str, seed:
     return model, training if query is None else query
 
 
-def measure(model: mn.MinNet, cells: MuData, source: Source) -> list[tuple[str, str, float]]:
-    """Measure the test cells: method, measure and value."""
-    rows = []
-    truth = source.types.loc[source.test].to_numpy()
-    for method in ("model", "linear"):
-        embeddings = []
-        for m in ("rna", source.second):
-            if method == "model":
-                embedding = model.get_latent_representation(cells, modality=m)
-            else:
-                matrix = cells[m].X
-                components = project_rows(model.module, matrix, m, moments=feature_moments(matrix))
-                embedding = components / np.maximum(np.linalg.norm(components, axis=1, keepdims=True), 1e-9)
-            names = pd.Index([name.removesuffix(f", {m}") for name in cells[m].obs_names])
-            embeddings.append(embedding[names.get_indexer(source.test)])
-        a, b = embeddings
-        transfer = [label_transfer_accuracy(x, truth, y, truth, n_neighbors=30).accuracy for x, y in ((a, b), (b, a))]
-        rows += [(method, "foscttm", foscttm(a, b).mean), (method, "transfer", float(np.mean(transfer)))]
-    return rows
+class Embedded(NamedTuple):
+    """Embeddings of RNA and of the second modality, indexed by the cells' true names."""
+
+    rna: pd.DataFrame
+    second: pd.DataFrame
+
+
+def embed(model: mn.MinNet, cells: MuData, second: str) -> dict[str, Embedded]:
+    """Embed unpaired cells by the model and by its canonical components."""
+    found: dict[str, list[pd.DataFrame]] = {"model": [], "linear": []}
+    for m in ("rna", second):
+        matrix = cells[m].X
+        components = project_rows(model.module, matrix, m, moments=feature_moments(matrix))
+        values = {
+            "model": model.get_latent_representation(cells, modality=m),
+            "linear": components / np.maximum(np.linalg.norm(components, axis=1, keepdims=True), 1e-9),
+        }
+        names = [name.removesuffix(f", {m}") for name in cells[m].obs_names]
+        for method, embedding in values.items():
+            found[method].append(pd.DataFrame(embedding, index=names))
+    return {method: Embedded(*both) for method, both in found.items()}
+
+
+def measure(embedded: Embedded, names: np.ndarray, types: pd.Series) -> dict[str, float]:
+    """Measure cells that both modalities have."""
+    truth = types.loc[names].to_numpy()
+    a, b = (embedding.loc[names].to_numpy() for embedding in embedded)
+    transfer = [label_transfer_accuracy(x, truth, y, truth, n_neighbors=30).accuracy for x, y in ((a, b), (b, a))]
+    return {"foscttm": foscttm(a, b).mean, "transfer": float(np.mean(transfer))}
 
 
 def write(table: pd.DataFrame) -> None:
@@ -197,7 +202,11 @@ def _measured(source: Source, name: str, key: str, types: str, n_pairs: int | No
     model, cells = fit(source, SETTINGS[key], n_pairs, types, seed)
     run = (name, key, types, "all" if n_pairs is None else str(n_pairs), seed)
     seconds = time.process_time() - began
-    rows = [(*run, *measured, seconds) for measured in measure(model, cells, source)]
+    rows = [
+        (*run, method, metric, value, seconds)
+        for method, embedded in embed(model, cells, source.second).items()
+        for metric, value in measure(embedded, source.test, source.types).items()
+    ]
     return pd.DataFrame(rows, columns=[*RUN, "method", "metric", "value", "seconds"])
 
 

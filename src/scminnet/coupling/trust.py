@@ -31,7 +31,7 @@ HOLDS, MAY_HOLD = 0.01, 0.1
 #: Cells of a cluster, and the price above the typical one from which a cluster has no partner (``docs/decisions.md``).
 CELLS_PER_CLUSTER = 60
 MAX_CLUSTERS = 40
-NO_PARTNER = 0.25
+NO_PARTNER = 0.15
 
 
 class LinkAgreement(NamedTuple):

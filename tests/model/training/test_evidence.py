@@ -24,13 +24,13 @@ def full() -> MuData:
     return simulated()
 
 
-def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (
-        "margin_distances.build_margin_graph",
-        "input_layers.fit_projections",
-        "input_layers.feature_moments",
-        "train.feature_moments",
-    ):
+#: What a training computes after its checks.
+WORK = ("margin_distances.build_margin_graph", "input_layers.fit_projections")
+READING = ("input_layers.feature_moments", "train.feature_moments")
+
+
+def no_work(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    for name in names:
         monkeypatch.setattr(f"scminnet.model.training.{name}", lambda *_, **__: pytest.fail("work began"))
 
 
@@ -115,7 +115,7 @@ def test_training_refuses_before_work_begins(full: MuData, monkeypatch, case: st
     mdata = split(full)
     change(mdata)
     model = MinNet(registered(mdata), **SMALL, **network)
-    no_work(monkeypatch)
+    no_work(monkeypatch, *WORK, *READING)
     unchanged(mdata, lambda: model.train(**QUIET, **training), error, *words)
     assert not model.is_trained
     assert not hasattr(model, "evidence_")
@@ -127,22 +127,39 @@ def test_too_few_cells_to_couple_are_refused(full: MuData, monkeypatch, n: int) 
     few = MuData({"rna": mdata["rna"].copy(), "adt": mdata["adt"][:n].copy()})
     few.uns[FEATURE_LINKS_KEY] = mdata.uns[FEATURE_LINKS_KEY]
     model = MinNet(registered(few), **SMALL)
-    no_work(monkeypatch)
+    no_work(monkeypatch, *WORK, *READING)
     unchanged(few, lambda: model.train(**QUIET), ValueError, f"adt has {n}", "at least 50", "Add cells")
 
 
-def test_links_between_constant_features_are_refused(full: MuData) -> None:
-    mdata = split(full)
+def with_constant_proteins(mdata: MuData) -> MuData:
+    """Let only two proteins vary."""
     adt = mdata["adt"].copy()
     values = adt.X.toarray()
     values[:, 2:] = 1
     adt.X = values
-    constant = MuData({"rna": mdata["rna"].copy(), "adt": adt})
-    constant.uns[FEATURE_LINKS_KEY] = mdata.uns[FEATURE_LINKS_KEY]
-    model = MinNet(registered(constant), **SMALL)
+    result = MuData({"rna": mdata["rna"].copy(), "adt": adt})
+    result.uns.update(mdata.uns)
+    return result
+
+
+@pytest.mark.parametrize("constant", ["reference", "query"])
+def test_links_between_constant_features_are_refused(full: MuData, monkeypatch, constant: str) -> None:
+    mdata, query = with_constant_proteins(split(full)), None
+    if constant == "query":
+        mdata, query = split(full[:40].copy(), paired=40), with_constant_proteins(split(full[40:].copy(), links=False))
+    model = MinNet(registered(mdata), **SMALL)
+    no_work(monkeypatch, *WORK)
     words = ("2 of 40 links between 'rna' and 'adt'", "vary", "Link more features")
-    unchanged(constant, lambda: model.train(**QUIET), ValueError, *words)
+    unchanged(mdata if query is None else query, lambda: model.train(query=query, **QUIET), ValueError, *words)
     assert not model.is_trained
+
+
+def test_linked_features_need_to_vary_in_one_part(full: MuData) -> None:
+    """Proteins that are constant in the reference vary in the query."""
+    reference = with_constant_proteins(split(full[:100].copy()))
+    model = MinNet(registered(reference), **SMALL)
+    model.train(1, query=split(full[100:].copy(), links=False), **QUIET)
+    assert model.evidence_["coupled_cells"] == {"rna, adt": [260, 260]}
 
 
 def test_links_of_negative_or_missing_weight_are_refused_where_they_are_made(full: MuData) -> None:

@@ -83,7 +83,7 @@ class DiagnoseMixin(EmbeddingMixin):
         -------
         One row for each coupled cell, indexed by its name. Columns: ``modality``, ``other`` (modality), ``price`` (how
         much more its partners differ from it than the typical cell's; costs are between 0 and 2) and ``unmatched``
-        (whether the price is above 0.25). Cells of a ``query`` in the training are included, paired cells are not.
+        (whether the price is above 0.15). Cells of a ``query`` in the training are included, paired cells are not.
 
         Raises
         ------

@@ -12,7 +12,7 @@ from scminnet._core.matrices import Block, read_rows
 from scminnet.coupling.couple import MANY_LINKS, Pairs, Side, couple, standardise
 from scminnet.coupling.coupling import Coupling
 from scminnet.coupling.trust import LinkAgreement, link_agreement, partner_prices
-from scminnet.model.network.canonical import Components
+from scminnet.model.network.canonical import Components, Moments
 from scminnet.model.network.whitening import standardised_deviation
 
 #: Largest number of cells of each modality to couple. With many links single cells are coupled, and memory grows with
@@ -156,12 +156,7 @@ def prepare_sides(
     ]
     linked = [np.vstack([own_linked for _, own_linked in side]) for side in values]
     varies = np.asarray(linked[0].any(axis=0) & linked[1].any(axis=0))
-    if varies.sum() < MIN_LINKS:
-        raise ValueError(
-            f"{int(varies.sum())} of {len(varies)} links between {names[0]!r} and {names[1]!r} join features that vary "
-            f"in both modalities, but at least {MIN_LINKS} are needed. Link more features "
-            "(`scminnet.pp.feature_links`), or keep the linked ones when selecting features."
-        )
+    _refuse_constant(varies, names)
     groups = _common_groups([np.concatenate([part.groups for part in parts]) for parts in both])
     sides = [
         Side(
@@ -173,6 +168,38 @@ def prepare_sides(
         for own, x, group, parts in zip(values, linked, groups, both, strict=True)
     ]
     return Prepared((sides[0], sides[1]), anchors.weights[varies], anchors.side, anchors.features[varies])
+
+
+def check_links_vary(
+    parts: tuple[Sequence[Part], Sequence[Part]],
+    links: sparse.csr_matrix,
+    moments: tuple[Moments, Moments],
+    names: tuple[str, str],
+) -> None:
+    """Raise if hardly any link joins features that vary, before any cells are read.
+
+    Parameters
+    ----------
+    parts, links, names
+        As in :func:`couple_parts`, which checks the sampled cells once more.
+    moments
+        Mean and standard deviation of each feature of both modalities of the reference.
+    """
+    anchors = LinkedFeatures.of(links)
+    varies = [
+        np.any([anchors.of_side(side).T @ ((part.moments or own)[1] > 0) > 0 for part in of_side], axis=0)
+        for side, (of_side, own) in enumerate(zip(parts, moments, strict=True))
+    ]
+    _refuse_constant(varies[0] & varies[1], names)
+
+
+def _refuse_constant(varies: np.ndarray, names: tuple[str, str]) -> None:
+    if varies.sum() < MIN_LINKS:
+        raise ValueError(
+            f"{int(varies.sum())} of {len(varies)} links between {names[0]!r} and {names[1]!r} join features that vary "
+            f"in both modalities, but at least {MIN_LINKS} are needed. Link more features "
+            "(`scminnet.pp.feature_links`), or keep the linked ones when selecting features."
+        )
 
 
 class LinkedFeatures(NamedTuple):

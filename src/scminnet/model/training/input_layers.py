@@ -13,12 +13,18 @@ from scminnet.model.network.canonical import Components, Moments, PairedCovarian
 from scminnet.model.network.module import SiameseModule
 from scminnet.model.recipe import Recipe
 from scminnet.model.training.checkpoint import module_state
-from scminnet.model.training.coupled_cells import CoupledCells, couple_parts
+from scminnet.model.training.coupled_cells import CoupledCells, check_links_vary, couple_parts
 from scminnet.model.training.evidence import Evidence, ModalityPair
 
 
-def varying_moments(matrices: Mapping[str, Any]) -> dict[str, Moments]:
-    """Return the mean and deviation of each modality's features. Raise if none of a modality's varies."""
+def varying_moments(matrices: Mapping[str, Any], evidence: Evidence) -> dict[str, Moments]:
+    """Return the mean and deviation of each modality's features.
+
+    Raises
+    ------
+    ValueError
+        No feature of a modality varies, or hardly any feature link joins features that vary.
+    """
     moments = {m: feature_moments(matrix) for m, matrix in matrices.items()}
     for m, (_, std) in moments.items():
         if not std.any():
@@ -26,13 +32,15 @@ def varying_moments(matrices: Mapping[str, Any]) -> dict[str, Moments]:
                 f"modality {m!r} of `mdata` has no feature that varies: each has one value in all cells. Give other "
                 "values, e.g. by `layers` of `setup_mudata`, or leave the modality out."
             )
+    for (a, b), found in evidence.coupled.items():
+        check_links_vary(found.parts, found.links, (moments[a], moments[b]), (a, b))
     return moments
 
 
 def fit_input_layers(
     module: SiameseModule,
     matrices: Mapping[str, Any],
-    moments: Mapping[str, Moments] | None,
+    moments: Mapping[str, Moments],
     positions: np.ndarray,
     recipe: Recipe,
     evidence: Evidence,
@@ -53,7 +61,8 @@ def fit_input_layers(
     matrices
         By modality, row matrix of the reference.
     moments
-        By modality, mean and standard deviation of each feature. ``None``: they are computed if they are needed.
+        By modality, mean and standard deviation of each feature. Not needed if the model was trained before and no
+        cells are coupled.
     positions
         Training cells x modalities: row in the modality, -1 where not measured.
     recipe
@@ -91,8 +100,6 @@ def fit_input_layers(
             )
         return {pair: found.coupling.covariance for pair, found in coupled.items()}
 
-    if moments is None:
-        moments = {m: feature_moments(matrix) for m, matrix in matrices.items()}
     projections = {}
     if recipe.input_layer == "canonical":
         projections = fit_projections(

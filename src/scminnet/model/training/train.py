@@ -206,6 +206,7 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin, EmbeddingMixin):
             can_couple=recipe.input_layer == "canonical" and recipe.pairing == "in_batch",
             seed=seed,
         )
+        moments = {} if self.is_trained_ and not evidence.coupled else varying_moments(matrices, evidence)
         run, earlier = {}, None
         if path is not None:
             run = describe_training(
@@ -226,7 +227,6 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin, EmbeddingMixin):
                 seed=seed,
             )
             earlier = read_checkpoint(path, run, self.module)
-        moments = None if self.is_trained_ else varying_moments(matrices)
         # first the graph, which may refuse its arguments and batches
         with compat.preserve_torch_threads():
             geodesics, nodes = margin_distances(
