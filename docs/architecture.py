@@ -32,7 +32,7 @@ FLOORS = (
     ("reporting",),
     ("model", "datasets", "tl", "pl"),
     ("metrics", "pp"),
-    ("coupling",),
+    ("coupling", "imputation"),
     ("graph", "genomics"),
     ("_core",),
 )
@@ -73,6 +73,7 @@ HOLDS = {
     "coupling": "feature links",
     "metrics": "scores",
     "pp": "preprocessing",
+    "imputation": "missing values",
     "graph": "neighbours, geodesic distances",
     "genomics": "annotation, peaks, motifs, links",
     "_core": "validation, matrices in memory and on disk, files, keys, versions of other packages",
@@ -468,15 +469,21 @@ PLACES = {
     "datasets": Box(338, 264, 102, 44),
     "tl": Box(562, 264, 102, 44),
     "pl": Box(676, 264, 102, 44),
-    "coupling": Box(424, 574, 84, 44),
-    "metrics": Box(338, 468, 74, 44),
-    "pp": Box(424, 468, 128, 44),
+    "coupling": Box(452, 596, 78, 44),
+    "imputation": Box(354, 596, 88, 44),
+    "metrics": Box(338, 452, 74, 42),
+    "pp": Box(424, 452, 128, 42),
     "graph": Box(338, 672, 214, 44),
     "genomics": Box(564, 672, 214, 44),
     "_core": Box(20, 760, 760, 46),
 }
 #: Where an arrow passes beside a box that stands between.
-LANES = {("model/network", "model/recipe.py"): 74, ("pp", "graph"): 516}
+LANES = {
+    ("model/network", "model/recipe.py"): 74,
+    ("pp", "graph"): 535,
+    ("pp", "coupling"): 470,
+    ("metrics", "graph"): 346,
+}
 MODEL_FRAME = Box(20, 236, 276, 496)
 
 

@@ -33,7 +33,7 @@ EVIDENCE = (
 USES = (
     ("annotate ATAC or protein cells", "tl.transfer_labels"),
     ("match cells", "tl.match_cells"),
-    ("impute the missing modality", "tl.minnet_smooth"),
+    ("impute the missing modality", "tl.impute"),
     ("find enhancers of a gene", "tl.cre_links"),
     ("compare patients", "tl.differential_links"),
     ("check and report", "report"),

@@ -57,6 +57,7 @@ WRITERS = {
 #: Those that only read one.
 READERS = {
     "tl.export_seurat": Given(mn.tl.export_seurat, {"path": Path(tempfile.gettempdir()) / "scminnet-never-written"}),
+    "tl.impute": Given(mn.tl.impute, {"modality": "rna"}),
     "metrics.integration_report": Given(
         mn.metrics.integration_report, {"modalities": ["rna", "atac"], "labels_key": "cell_type"}
     ),
@@ -80,6 +81,7 @@ MODALITY = {
     "tl.cre_links": {"atac": "no"},
     "tl.differential_links": {"rna": "no"},
     "tl.export_seurat": {"modalities": ["no"]},
+    "tl.impute": {"modality": "no"},
     "tl.match_cells": {"target": "no"},
     "tl.minibulk": {"modalities": ["no"]},
     "tl.minnet_smooth": {"modalities": ["no"]},
@@ -109,6 +111,7 @@ LAYER = {
     "pp.select_features": {"layer": "no"},
     "tl.cre_links": {"layer": "no"},
     "tl.export_seurat": {"layer": "no"},
+    "tl.impute": {"counts_layer": "no"},
     "tl.minibulk": {"layer": "no"},
     "tl.minnet_smooth": {"layer": {"rna": "no"}},
 }
@@ -116,10 +119,11 @@ OUT_OF_RANGE = {
     "pp.feature_links": {"upstream": -1},
     "pp.gene_activity": {"upstream": -1},
     "pp.margin_graph": {"n_neighbors": 0},
-    "pp.normalize": {"target_sum": 0},
+    "pp.normalize": {"target_sum": float("inf")},
     "pp.select_features": {"n_top_genes": 0},
     "tl.cre_links": {"min_bulks": 0},
     "tl.differential_links": {"n_permutations": -1},
+    "tl.impute": {"quantile": -1},
     "tl.match_cells": {"n_neighbors": 0},
     "tl.minibulk": {"n_bulks": 0},
     "tl.minnet_smooth": {"quantile": 1.5},
@@ -137,8 +141,8 @@ NO_CHOICE = {
     "tl.match_cells": {"method": "no"},
 }
 EMBEDDED = [
-    "tl.match_cells", "tl.minibulk", "tl.minnet_smooth", "tl.transfer_labels", "metrics.integration_report",
-    "pl.embedding", "pl.pair_distances",
+    "tl.impute", "tl.match_cells", "tl.minibulk", "tl.minnet_smooth", "tl.transfer_labels",
+    "metrics.integration_report", "pl.embedding", "pl.pair_distances",
 ]  # fmt: skip
 VALUES = [
     "pp.gene_activity", "pp.join_modalities", "pp.margin_graph", "pp.normalize", "tl.cre_links", "tl.export_seurat",

@@ -24,6 +24,7 @@ from scipy import sparse
 
 import scminnet as mn
 from scminnet import MinNet
+from scminnet._core.mdata import computable_matrices
 
 from .fingerprint import fingerprint
 
@@ -257,6 +258,15 @@ def tss_of(mdata: MuData) -> pd.DataFrame:
     return mdata["rna"].var.rename_axis("gene").reset_index()
 
 
+def half_without_rna(mdata: MuData) -> MuData:
+    """Cells of which the second half lack RNA."""
+    # scipy can not select rows of float16
+    with computable_matrices(mdata):
+        result = MuData({"rna": mdata["rna"][:45].copy(), "atac": mdata["atac"].copy()})
+    result.obs = mdata.obs.loc[result.obs_names].copy()
+    return result
+
+
 def calls_of(world: World, new: Callable[[str], MuData], numbers: Iterator[int]) -> dict[str, Callable[[], Call]]:
     """Each function with arguments that it takes. Data are made when a call is, because calls change them."""
     tss = tss_of(world.cells)
@@ -292,6 +302,7 @@ def calls_of(world: World, new: Callable[[str], MuData], numbers: Iterator[int])
             mn.tl.transfer_labels,
             {"mdata": new("cells"), "source": "rna", "target": "atac", "labels_key": "cell_type", "n_neighbors": 5},
         ),
+        "tl.impute": lambda: Call(mn.tl.impute, {"mdata": half_without_rna(new("cells")), "modality": "rna"}),
         "tl.match_cells": lambda: Call(
             mn.tl.match_cells, {"mdata": new("cells"), "source": "rna", "target": "atac", "n_neighbors": 5}
         ),
@@ -323,6 +334,15 @@ def calls_of(world: World, new: Callable[[str], MuData], numbers: Iterator[int])
         "tl.export_seurat": lambda: Call(
             mn.tl.export_seurat, {"mdata": new("cells"), "path": path(), "reductions": ["X_minnet"]}
         ),
+        "tl.region_enrichment": lambda: Call(
+            mn.tl.region_enrichment,
+            {
+                "links": new("bulks"),
+                "regions": new("bulks").uns["cre_links"][["chrom", "start", "end"]][:9],
+                "n_top": 9,
+            },
+        ),
+        "tl.summarise_genes": lambda: Call(mn.tl.summarise_genes, {"links": new("bulks")}),
         "tl.motif_enrichment": lambda: Call(
             mn.tl.motif_enrichment, {"links": new("bulks"), "genome": "/no/such/genome.fa", "max_fdr": 0.5}
         ),
@@ -357,6 +377,9 @@ def calls_of(world: World, new: Callable[[str], MuData], numbers: Iterator[int])
         "pl.transfer_heatmap": lambda: Call(
             mn.pl.transfer_heatmap, {"true": labels, "predicted": labels[::-1]}, weight=0.5
         ),
+        "pl.imputed": lambda: Call(
+            mn.pl.imputed, {"imputed": new("cells")["rna"], "measured": new("cells")["rna"]}, weight=0.5
+        ),
         "pl.history": lambda: Call(mn.pl.history, {"model": world.model}, weight=0.5),
         "pl.links": lambda: Call(mn.pl.links, {"bulks": new("bulks"), "gene": gene}, weight=0.5),
         "pl.link_scatter": lambda: Call(
@@ -382,6 +405,7 @@ def calls_of(world: World, new: Callable[[str], MuData], numbers: Iterator[int])
         "MinNet.get_latent_representation": lambda: Call(
             of_model("get_latent_representation"), {"mdata": new("cells")}
         ),
+        "MinNet.impute": lambda: Call(of_model("impute"), {"mdata": half_without_rna(new("cells")), "modality": "rna"}),
         "MinNet.predict": lambda: Call(of_model("predict"), {"mdata": new("cells")}),
         "MinNet.diagnose": lambda: Call(of_model("diagnose"), {"mdata": new("cells")}, weight=0.5),
         "MinNet.save": lambda: Call(of_model("save"), {"dir_path": path()}),
@@ -400,6 +424,9 @@ def calls_of(world: World, new: Callable[[str], MuData], numbers: Iterator[int])
 def missing_in(thing: Any, where: str = "result") -> list[str]:
     """Name the places of values that are not finite, where none is documented."""
     if isinstance(thing, MuData) or hasattr(thing, "obs_names"):
+        if "impute" in thing.uns:
+            # values of cells out of range are unknown, and say so
+            thing = thing[thing.obs["in_range"].to_numpy()]
         found = []
         for name in ("obsm", "layers", "mod", "obsp", "uns"):
             for key, value in dict(getattr(thing, name, None) or {}).items():

@@ -268,6 +268,15 @@ def test_labels_and_matches(embedded: tuple[MuData, MuData]) -> None:
     same_tables(stored.uns["match"]["matches"], memory.uns["match"]["matches"])
 
 
+@pytest.mark.parametrize("arguments", [{}, {"counts_layer": "counts"}])
+@pytest.mark.parametrize("some", [False, True])
+def test_imputed_values(embedded: tuple[MuData, MuData], arguments: dict[str, Any], some: bool) -> None:
+    features = list(embedded[1]["rna"].var_names[[9, 5]]) if some else None
+    found, expected = (mn.tl.impute(mdata, "rna", features=features, **arguments) for mdata in embedded)
+    np.testing.assert_allclose(found.X, expected.X, rtol=1e-4, atol=1e-5)
+    assert found.n_obs == N_CELLS + 40 - embedded[1]["rna"].n_obs
+
+
 @pytest.mark.parametrize(
     "call",
     [

@@ -160,6 +160,7 @@ def write(table: pd.DataFrame) -> None:
     seconds = table.groupby(groups, sort=False)["seconds"].median().round().astype(int).rename("CPU s")
     page = wide.join(n_seeds).join(seconds).reset_index()
     text = (
+        "# By what a lab has\n\n"
         "Test cells of the standard splits, whose modalities are unpaired. FOSCTTM (lower is better) and accuracy of "
         "label transfer (mean of both directions, 30 neighbours), mean ± standard deviation over seeds.\n\n"
         "Written by `python -m benchmarks.accuracy.evidence`.\n\n"

@@ -11,7 +11,7 @@ from scipy.stats import fisher_exact, hypergeom
 
 import scminnet as mn
 from scminnet.genomics.motifs import Motif
-from scminnet.tl.motif_enrichment import _tail
+from scminnet.tl._stratified import tail
 
 SITE = "TGACGTCATT"
 
@@ -127,7 +127,7 @@ def test_tail_equals_drawing_from_the_bins(seed: int) -> None:
     joint = densities[0][:, None, None] * densities[1][:, None] * densities[2]
     sums = np.add.outer(np.add.outer(np.arange(8), np.arange(8)), np.arange(8))
     for found in range(min(holding.sum(), drawn.sum()) + 1):
-        assert _tail(found, total, holding, drawn) == pytest.approx(joint[sums >= found].sum(), abs=1e-12)
+        assert tail(found, total, holding, drawn) == pytest.approx(joint[sums >= found].sum(), abs=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -28,8 +29,9 @@ def check_count(value: Any, argument: str, *, minimum: int = 1) -> None:
 
 
 def check_positive(value: float, argument: str, *, minimum: float = 1) -> None:
-    """Raise unless ``value`` is a number of at least ``minimum``."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not value >= minimum:
+    """Raise unless ``value`` is a finite number of at least ``minimum``."""
+    is_number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    if not is_number or not minimum <= value < math.inf:
         raise ValueError(f"`{argument}` is {value!r}. Give a number of at least {minimum}.")
 
 

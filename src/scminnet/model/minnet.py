@@ -15,6 +15,7 @@ from scminnet.model.data.registration import register
 from scminnet.model.data.setup_view import SetupViewMixin
 from scminnet.model.diagnosis.diagnose import DiagnoseMixin
 from scminnet.model.inference.embed import EmbeddingMixin
+from scminnet.model.inference.impute import ImputationMixin
 from scminnet.model.network.module import SiameseModule
 from scminnet.model.recipe import Recipe, shows_defaults
 from scminnet.model.storage.load_query import QueryMixin
@@ -26,6 +27,7 @@ from scminnet.model.training.train import SiameseTrainingMixin
 class MinNet(
     SiameseTrainingMixin,
     DiagnoseMixin,
+    ImputationMixin,
     EmbeddingMixin,
     QueryMixin,
     SetupViewMixin,

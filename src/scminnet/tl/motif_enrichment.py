@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from mudata import MuData
-from scipy.stats import false_discovery_control, hypergeom
+from scipy.stats import false_discovery_control
 
 from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import check_count, check_fraction
@@ -16,6 +16,7 @@ from scminnet.genomics import parse_intervals
 from scminnet.genomics import sequences as read_sequences
 from scminnet.genomics.link_table import link_table
 from scminnet.genomics.motifs import Motif, find_motifs, read_motifs
+from scminnet.tl._stratified import enrichment
 
 _PLACE = ["chrom", "start", "end"]
 
@@ -120,21 +121,19 @@ def motif_enrichment(
     bins = np.searchsorted(edges, gc, side="right")
     holds = find_motifs(sequences, matrices, composition, pvalue=pvalue)
 
-    n_all, n_linked = (np.bincount(bins[rows], minlength=n_gc_bins) for rows in (slice(None), is_linked))
     rows = []
     for motif, with_it in zip(matrices, holds.T, strict=True):
-        n_with = np.bincount(bins[with_it], minlength=n_gc_bins)
-        n_found = int((with_it & is_linked).sum())
+        found = enrichment(with_it, is_linked, bins)
         rows.append(
             {
                 "motif": motif.id,
                 "gene": motif.name,
                 "n_linked": len(linked),
-                "n_linked_with": n_found,
+                "n_linked_with": found.found,
                 "n_background": len(others),
-                "n_background_with": int(with_it.sum()) - n_found,
-                "expected": float((n_linked * n_with / np.maximum(n_all, 1)).sum()),
-                "p": _tail(n_found, n_all, n_with, n_linked),
+                "n_background_with": int(with_it.sum()) - found.found,
+                "expected": found.expected,
+                "p": found.p,
             }
         )
     result = pd.DataFrame(rows)
@@ -187,13 +186,3 @@ def _peaks(
             "`background`: no peak is left beside the linked ones. Give a table with more peaks, or lower `max_fdr`."
         )
     return linked, others
-
-
-def _tail(n_found: int, n_all: np.ndarray, n_with: np.ndarray, n_linked: np.ndarray) -> float:
-    """Probability that draws of ``n_linked`` from each bin's ``n_all`` find ``n_found`` or more of the ``n_with``."""
-    density = np.ones(1)
-    for total, holding, drawn in zip(n_all, n_with, n_linked, strict=True):
-        if drawn:
-            most = min(holding, drawn)
-            density = np.convolve(density, hypergeom.pmf(np.arange(most + 1), total, holding, drawn))
-    return min(float(density[n_found:].sum()), 1.0)

@@ -15,6 +15,7 @@ from scminnet._core.logging import logger
 from scminnet._core.mdata import check_copyable, check_mudata, check_not_view, copied
 from scminnet._core.params import recorded
 from scminnet.graph.neighbors import nearest_neighbors
+from scminnet.graph.reach import gap
 from scminnet.graph.vote import vote
 from scminnet.tl._cells import read_source_and_target
 
@@ -146,11 +147,11 @@ def transfer_labels(
     names, categories, limits = types[winners], list(types), {}
     if unassigned is not None:
         own_shares, own_distances, _ = _elect(points, codes, len(types), n_neighbors, seed)
-        gap = _gap(own_distances, distances)
+        farther = gap(own_distances, distances)
         limits = {
-            "max_distance": gap * float(np.quantile(own_distances, quantile)),
+            "max_distance": farther * float(np.quantile(own_distances, quantile)),
             "min_confidence": float(np.quantile(own_shares, 1 - quantile)),
-            "gap": gap,
+            "gap": farther,
         }
         beyond = (distances > limits["max_distance"]) | (shares < limits["min_confidence"])
         _say_unassigned(beyond, target, unassigned)
@@ -173,15 +174,6 @@ def transfer_labels(
     obs[distance] = distances
     result.uns[key_added] = {"source": source, "target": target, **limits, "params": recorded(params)}
     return result if copy else None
-
-
-def _gap(own: np.ndarray, distances: np.ndarray) -> float:
-    """Return by what factor target cells lie farther from the source than it from itself, at least 1.
-
-    The lower quartile is that of known types as long as unseen ones are less than three quarters of the target.
-    """
-    usual = float(np.quantile(own, 0.25))
-    return max(1.0, float(np.quantile(distances, 0.25)) / usual) if usual > 0 else 1.0
 
 
 def _say_unassigned(beyond: np.ndarray, target: str, unassigned: str) -> None:

@@ -204,11 +204,13 @@ class EmbeddingMixin(RegisteredModel):
                 "instead (`scminnet.tl.transfer_labels`), or train with `setup_mudata(labels_key=...)`."
             )
 
-    def _checked(self, mdata: MuData | None, modality: str | None, statistics: str) -> CheckedCells:
+    def _checked(
+        self, mdata: MuData | None, modality: str | None, statistics: str, *, name: str = "mdata"
+    ) -> CheckedCells:
         """Return the cells and the modalities to embed. Raise if the network can not use them."""
         self._check_if_trained(warn=False, message="the model is not trained. Call `model.train()` first.")
         data = self._data(mdata)
-        wanted = self._check_cells(data, modality, statistics)
+        wanted = self._check_cells(data, modality, statistics, name=name)
         if mdata is not None:
             check_matrices(data, wanted, self._layers)
         positions = rows_in_modalities(data, wanted)
