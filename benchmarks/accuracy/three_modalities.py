@@ -101,7 +101,9 @@ def linear(train: MuData, test: MuData, pair: tuple[str, str], seed: int, *, uni
 def best_n_components(train: MuData, pair: tuple[str, str], seed: int, *, unit_length: bool) -> int:
     """Choose the number of principal components of the linear baseline on some of the training cells."""
     both = shared_cells(train, pair)
-    inner, held_out = (both[names].copy() for names in split(both.obs[LABELS].astype(str), VALIDATION_SHARE, seed))
+    # not by type, because cells with both modalities can be fewer than five a type
+    names = train_test_split(both.obs_names.to_numpy(), test_size=VALIDATION_SHARE, random_state=seed)
+    inner, held_out = (both[part].copy() for part in names)
     found = {}
     for n in N_COMPONENTS:
         embedding = linear(inner, held_out, pair, seed, unit_length=unit_length, n=n)
