@@ -347,6 +347,7 @@ def calls_of(world: World, new: Callable[[str], MuData], numbers: Iterator[int])
             mn.tl.motif_enrichment, {"links": new("bulks"), "genome": "/no/such/genome.fa", "max_fdr": 0.5}
         ),
         "metrics.foscttm": lambda: Call(mn.metrics.foscttm, {"x": points, "y": points[::-1]}),
+        "metrics.matching_score": lambda: Call(mn.metrics.matching_score, {"x": points, "y": points[::-1]}),
         "metrics.ari": lambda: Call(
             mn.metrics.ari, {"embedding": points, "labels": labels, "resolutions": (0.5,)}, weight=0.3
         ),

@@ -38,7 +38,7 @@ def embed(
     scores, queries = [], []
     for modality in data.modalities:
         train, test = (_standardise(_dense(part[modality].X)) for part in (data.train, data.test))
-        n = min(n_components, train.shape[1] - 1)
+        n = min(n_components, train.shape[1] - 1, train.shape[0] - 1)
         pca = PCA(n, random_state=seed).fit(np.concatenate([train, test]) if with_query else train)
         white = PCA(whiten=True, random_state=seed).fit(pca.transform(train))
         scores.append(white.transform(pca.transform(train)))

@@ -13,6 +13,7 @@ from scminnet.metrics import (
     foscttm,
     integration_report,
     label_transfer_accuracy,
+    matching_score,
     silhouette_batch,
     silhouette_label,
     silhouette_modality,
@@ -71,6 +72,11 @@ def test_every_value_is_that_of_its_measure():
     assert value(table, "foscttm", "rna -> atac") == fos.x_to_y
     assert value(table, "foscttm", "atac -> rna") == fos.y_to_x
     assert value(table, "foscttm_mean") == fos.mean
+    match = matching_score(rna, atac)
+    assert match.x_to_y != match.y_to_x
+    assert value(table, "matching_score", "rna -> atac") == match.x_to_y
+    assert value(table, "matching_score", "atac -> rna") == match.y_to_x
+    assert value(table, "matching_score_mean") == match.mean
     labels, batches = obs["cell_type"].to_numpy(), obs["batch"].to_numpy()
     for direction, source, target in (("rna -> atac", rna, atac), ("atac -> rna", atac, rna)):
         transfer = label_transfer_accuracy(source, labels, target, labels, n_neighbors=(5, 10))
@@ -82,7 +88,7 @@ def test_every_value_is_that_of_its_measure():
     assert value(table, "silhouette_modality") == silhouette_modality(both, np.repeat(MODALITIES, N))
     assert value(table, "silhouette_batch") == silhouette_batch(both, np.tile(batches, 2))
     assert value(table, "ari") == ari(both, twice, seed=3)
-    assert len(table) == 11
+    assert len(table) == 14
     assert table.attrs["left_out"] == {}
     lower = table["metric"].str.startswith("foscttm")
     assert (table["better"] == np.where(lower, "lower", "higher")).all()
@@ -109,7 +115,8 @@ def test_three_modalities_in_all_pairs():
     space = embeddings("rna", "adt", "atac")
     table = report(build(space), modalities=("rna", "adt", "atac"))
     pairs = {"rna, adt", "rna, atac", "adt, atac"}
-    assert set(table.loc[table["metric"] == "foscttm_mean", "modalities"]) == pairs
+    for metric in ("foscttm_mean", "matching_score_mean"):
+        assert set(table.loc[table["metric"] == metric, "modalities"]) == pairs
     assert (table["metric"] == "label_transfer_accuracy").sum() == 6
     assert value(table, "silhouette_modality", "rna, adt, atac") > 0.9
 
@@ -140,10 +147,11 @@ def test_what_cannot_be_computed_is_left_out_with_the_reason():
     unpaired = {"rna": space["rna"][:60], "atac": space["atac"][60:]}
     table = report(build(unpaired, obs.assign(batch="p")))
     reasons = table.attrs["left_out"]
-    assert set(reasons) == {"foscttm (rna, atac)", "silhouette_batch (rna, atac)"}
-    assert "two or more cells measured in both" in reasons["foscttm (rna, atac)"]
+    assert set(reasons) == {"foscttm (rna, atac)", "matching_score (rna, atac)", "silhouette_batch (rna, atac)"}
+    for metric in ("foscttm", "matching_score"):
+        assert "two or more cells measured in both" in reasons[f"{metric} (rna, atac)"]
     assert "`batches` has 1 groups" in reasons["silhouette_batch (rna, atac)"]
-    assert not table["metric"].str.contains("foscttm|batch").any()
+    assert not table["metric"].str.contains("foscttm|matching|batch").any()
     assert value(table, "label_transfer_accuracy", "rna -> atac") > 0.5
 
     reasons = report(build(space, obs.assign(cell_type=None)), batch_key=None).attrs["left_out"]

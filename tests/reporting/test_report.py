@@ -192,13 +192,15 @@ def test_measures_stand_beside_chance() -> None:
     )
     assert table.loc[("foscttm_mean", "rna, atac"), "chance"] == 0.5
     assert table.loc[("foscttm_mean", "rna, atac"), "value"] < 0.4
+    n_pairs = mdata["rna"].obs_names.isin(mdata["atac"].obs_names).sum()
+    assert table.loc[("matching_score_mean", "rna, atac"), "chance"] == pytest.approx(1 / n_pairs)
     most = mdata["atac"].obs["cell_type"].value_counts(normalize=True).iloc[0]
     assert table.loc[("label_transfer_accuracy", "rna -> atac"), "chance"] == pytest.approx(most)
     assert table.loc[("label_transfer_macro_accuracy", "rna -> atac"), "chance"] == pytest.approx(1 / 3)
     assert np.isnan(table.loc[("silhouette_modality", "rna, atac"), "chance"])
     # pairs alone are a truth as well
     only = measured(mdata, ["rna", "atac"], None, None, "X_minnet", seed=0)
-    assert list(only["measure"]) == ["foscttm_mean"]
+    assert list(only["measure"]) == ["foscttm_mean", "matching_score_mean"]
     rng = np.random.default_rng(0)
     for adata in mdata.mod.values():
         adata.obsm["X_minnet"] = rng.normal(size=adata.obsm["X_minnet"].shape)

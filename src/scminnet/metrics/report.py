@@ -19,8 +19,9 @@ from scminnet._core.obs import BATCH_REMEDY, label_column, obs_column
 from scminnet._core.obs_text import SAID_OF_TEXTS, warn_of_missing_texts
 from scminnet.metrics._checks import NotDefinedError, check_counts
 from scminnet.metrics.ari import ari
-from scminnet.metrics.foscttm import foscttm
+from scminnet.metrics.foscttm import Foscttm, foscttm
 from scminnet.metrics.label_transfer import label_transfer_accuracy
+from scminnet.metrics.matching_score import MatchingScore, matching_score
 from scminnet.metrics.silhouette import silhouette_batch, silhouette_label, silhouette_modality
 
 
@@ -68,9 +69,9 @@ def integration_report(
     One row a measure with ``metric``, ``modalities`` (``"rna -> atac"`` from cells of the one to cells of the other,
     ``"rna, atac"`` all together), ``value``, and ``better``, which says whether "lower" or "higher" values are better.
 
-    The metrics are ``foscttm`` and ``foscttm_mean`` (cells present in both modalities),
-    ``label_transfer_accuracy`` and ``label_transfer_macro_accuracy`` (from all labelled cells of the one modality to
-    all of the other), ``silhouette_label``, ``silhouette_modality``, ``silhouette_batch`` and ``ari``.
+    The metrics are ``foscttm`` and ``foscttm_mean``, ``matching_score`` and ``matching_score_mean`` (cells present in
+    both modalities), ``label_transfer_accuracy`` and ``label_transfer_macro_accuracy`` (from all labelled cells of the
+    one modality to all of the other), ``silhouette_label``, ``silhouette_modality``, ``silhouette_batch`` and ``ari``.
 
     ``attrs["left_out"]`` maps the measures that could not be computed, as ``"metric (modalities)"``, to the reason;
     ``attrs["n_neighbors"]`` maps ``"rna -> atac"`` and so on to the number of neighbours chosen for label transfer.
@@ -103,7 +104,7 @@ def integration_report(
 
     table = _Table([], {}, {})
     for a, b in combinations(modalities, 2):
-        _add_foscttm(table, a, b, embedded[a], embedded[b])
+        _add_pairs(table, a, b, embedded[a], embedded[b], seed)
     # said above, once for all measures
     with without_warning(*SAID_OF_TEXTS):
         for a, b in permutations(modalities, 2):
@@ -141,17 +142,20 @@ class _Table(NamedTuple):
             self.left_out[f"{metric} ({modalities})"] = str(reason)
 
 
-def _add_foscttm(table: _Table, a: str, b: str, x: _Cells, y: _Cells) -> None:
+def _add_pairs(table: _Table, a: str, b: str, x: _Cells, y: _Cells, seed: int) -> None:
+    """Add the measures of cells that are in both modalities."""
     shared = x.names[x.names.isin(y.names)]
     pairs = x.embedding[x.names.get_indexer(shared)], y.embedding[y.names.get_indexer(shared)]
-    try:
-        result = foscttm(*pairs)
-    except NotDefinedError as reason:
-        table.left_out[f"foscttm ({a}, {b})"] = str(reason)
-        return
-    table.rows.append(("foscttm", f"{a} -> {b}", result.x_to_y, "lower"))
-    table.rows.append(("foscttm", f"{b} -> {a}", result.y_to_x, "lower"))
-    table.rows.append(("foscttm_mean", f"{a}, {b}", result.mean, "lower"))
+    result: Foscttm | MatchingScore
+    for metric, better in (("foscttm", "lower"), ("matching_score", "higher")):
+        try:
+            result = foscttm(*pairs) if metric == "foscttm" else matching_score(*pairs, seed=seed)
+        except NotDefinedError as reason:
+            table.left_out[f"{metric} ({a}, {b})"] = str(reason)
+            continue
+        table.rows.append((metric, f"{a} -> {b}", result.x_to_y, better))
+        table.rows.append((metric, f"{b} -> {a}", result.y_to_x, better))
+        table.rows.append((f"{metric}_mean", f"{a}, {b}", result.mean, better))
 
 
 def _add_label_transfer(

@@ -10,12 +10,14 @@ import pandas as pd
 from mudata import MuData
 
 from scminnet._core.obs import obs_column
-from scminnet.metrics import foscttm, integration_report
+from scminnet.metrics import foscttm, integration_report, matching_score
 
 #: What each measure means.
 MEANING = {
     "foscttm": "share of cells nearer than the true partner",
     "foscttm_mean": "the same, mean of both directions",
+    "matching_score": "probability of the true partner among the nearest cells",
+    "matching_score_mean": "the same, mean of both directions",
     "label_transfer_accuracy": "cells whose neighbours in the other modality have their type",
     "label_transfer_macro_accuracy": "the same, mean over cell types",
     "silhouette_label": "cell types lie apart",
@@ -58,6 +60,7 @@ def measured(
                     np.asarray(mdata.mod[m].obsm[use_rep])[mdata.mod[m].obs_names.get_indexer(shared)] for m in (a, b)
                 )
                 rows.append(("foscttm_mean", f"{a}, {b}", foscttm(x, y).mean, "lower"))
+                rows.append(("matching_score_mean", f"{a}, {b}", matching_score(x, y, seed=seed).mean, "higher"))
         found = pd.DataFrame(rows, columns=["metric", "modalities", "value", "better"])
     chance = [
         _chance(mdata, metric, among, labels_key)
@@ -98,6 +101,8 @@ def _chance(mdata: MuData, metric: str, among: str, labels_key: str | None) -> f
     """Return what an embedding without any information would give."""
     if metric.startswith("foscttm"):
         return 0.5
+    if metric.startswith("matching_score"):
+        return 1 / _n_pairs(mdata, *among.replace(" -> ", ", ").split(", "))
     if metric in ("ari", "silhouette_label"):
         return 0.0
     if metric.startswith("label_transfer") and labels_key is not None:
