@@ -28,13 +28,10 @@ from mudata import MuData
 from scipy import sparse
 
 import scminnet as mn
+from benchmarks.accuracy import evidence
 from benchmarks.shared import command_line
 from benchmarks.shared.pages import RESULTS, versions
 from benchmarks.shared.tables import mean_and_deviation, merged
-from scminnet.metrics.foscttm import foscttm
-from scminnet.metrics.label_transfer import label_transfer_accuracy
-from scminnet.model.data.moments import feature_moments
-from scminnet.model.inference.forward_pass import project_rows
 
 SIZES = (1_000, 10_000, 40_000, 70_000)
 N_TEST, N_TYPES, N_PROGRAMMES, N_UNITS, N_FEATURES = 3_000, 20, 12, 64, 2_000
@@ -104,22 +101,14 @@ def _counts(favour: np.ndarray, stretch: int, rng: np.random.Generator) -> spars
 
 def measure(model: mn.MinNet, test: MuData) -> list[tuple[str, str, float]]:
     """Measure the test cells: method, measure and value."""
-    types, rows = test.obs["type"].astype(str).to_numpy(), []
-    for method in ("model", "linear"):
-        if method == "linear" and model.recipe_["input_layer"] == "learned":
-            continue
-        points = []
-        for m in MODALITIES:
-            if method == "model":
-                points.append(model.get_latent_representation(test, modality=m))
-            else:
-                matrix = test[m].X
-                found = project_rows(model.module, matrix, m, moments=feature_moments(matrix))
-                points.append(found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-9))
-        a, b = points
-        transfer = [label_transfer_accuracy(x, types, y, types, n_neighbors=30).accuracy for x, y in ((a, b), (b, a))]
-        rows += [(method, "foscttm", foscttm(a, b).mean), (method, "transfer", float(np.mean(transfer)))]
-    return rows
+    types, names = test.obs["type"].astype(str), test.obs_names.to_numpy()
+    return [
+        (method, metric, value)
+        for method, embedded in evidence.embed(model, test, "atac").items()
+        # a learned input layer has no components of its own
+        if method == "model" or model.recipe_["input_layer"] != "learned"
+        for metric, value in evidence.measure(embedded, names, types).items()
+    ]
 
 
 def write(table: pd.DataFrame) -> None:

@@ -48,6 +48,7 @@ from benchmarks.shared import command_line, development_sets
 from benchmarks.shared.development_sets import DevelopmentSet
 from benchmarks.shared.pages import RESULTS, versions
 from benchmarks.shared.tables import mean_and_deviation, merged
+from scminnet.coupling.couple import correlate_columns
 
 LEVEL = 0.9
 N_FEATURES, LEAST_SHARE = 600, 0.05
@@ -197,13 +198,6 @@ def applies(method: str, task: Task) -> bool:
     return method != "totalVI" or task.target == "adt"
 
 
-def correlations(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return Pearson's correlation of each column, 0 where one is constant."""
-    x, y = x - x.mean(axis=0), y - y.mean(axis=0)
-    norm = np.linalg.norm(x, axis=0) * np.linalg.norm(y, axis=0)
-    return np.divide((x * y).sum(axis=0), norm, out=np.zeros(x.shape[1]), where=norm > 1e-9)
-
-
 def within(values: np.ndarray, types: np.ndarray) -> np.ndarray:
     """Subtract the mean of each type."""
     codes = pd.factorize(types)[0]
@@ -216,10 +210,12 @@ def measures(measured: np.ndarray, made: Imputed, types: np.ndarray, kept: np.nd
     """Compare imputed with measured values in the cells that are kept."""
     truth, guess, types = measured[kept].astype(float), made.values[kept].astype(float), types[kept]
     deviation = np.maximum(truth.std(axis=0), 1e-9)
-    by_cell = correlations(((guess - truth.mean(axis=0)) / deviation).T, ((truth - truth.mean(axis=0)) / deviation).T)
+    by_cell = correlate_columns(
+        ((guess - truth.mean(axis=0)) / deviation).T, ((truth - truth.mean(axis=0)) / deviation).T
+    )
     found = {
-        "r": correlations(guess, truth).mean(),
-        "within types": correlations(within(guess, types), within(truth, types)).mean(),
+        "r": correlate_columns(guess, truth).mean(),
+        "within types": correlate_columns(within(guess, types), within(truth, types)).mean(),
         "per cell": by_cell.mean(),
         "out": 1 - kept.mean(),
     }

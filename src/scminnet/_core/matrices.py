@@ -219,6 +219,11 @@ def read_rows(matrix: Any, rows: np.ndarray | slice) -> Block:
     return _stack(parts or [_block(matrix[:0])])[back]
 
 
+def dense(block: Block) -> np.ndarray:
+    """Return a block as an array."""
+    return block if isinstance(block, np.ndarray) else np.asarray(block.toarray())
+
+
 def read_columns(matrix: Any, chosen: np.ndarray) -> Block:
     """Read some columns of all rows into memory."""
     if in_memory(matrix):

@@ -13,12 +13,12 @@ from anndata import AnnData
 from scminnet._core.arguments import check_count, check_fraction, shorten
 from scminnet._core.compat import import_lazy_reader
 from scminnet._core.logging import logger
-from scminnet._core.matrices import read_columns
+from scminnet._core.matrices import dense, read_columns
 from scminnet._core.params import recorded
 from scminnet.graph.neighbors import Neighbors
 from scminnet.graph.reach import gap, own_distances
 from scminnet.imputation.imputer import Donors, Imputer
-from scminnet.imputation.intervals import MIN_HELD_OUT, Calibration, calibrate, scaled_errors
+from scminnet.imputation.intervals import Calibration, calibrate, scaled_errors
 
 #: Key of the parameters in the result's ``uns``, and names of its layers.
 IMPUTE_KEY = "impute"
@@ -69,6 +69,21 @@ class Options(NamedTuple):
         if self.lazy:
             import_lazy_reader("`lazy`")
 
+    def neighbors_of(self, n_donors: int, modality: str) -> int:
+        """Return the number of neighbours among the donors, raising where there are too few of them."""
+        if n_donors < MIN_DONORS:
+            raise ValueError(
+                f"`modality` is {modality!r}, which was measured in {n_donors} cells to learn from. At least "
+                f"{MIN_DONORS} are needed."
+            )
+        if self.n_neighbors is None:
+            return max(1, min(MAX_NEIGHBORS, n_donors // CELLS_PER_NEIGHBOR))
+        if self.n_neighbors >= n_donors:
+            raise ValueError(
+                f"`n_neighbors` is {self.n_neighbors}, but modality {modality!r} has {n_donors} cells. Give fewer."
+            )
+        return self.n_neighbors
+
 
 def chosen_features(var_names: pd.Index, features: Sequence[str] | None, modality: str) -> np.ndarray:
     """Return the columns of the features that are asked for. ``None``: all.
@@ -110,20 +125,6 @@ def values_of(matrix: Any, columns: np.ndarray) -> Any:
     return matrix if len(columns) == matrix.shape[1] else read_columns(matrix, columns)
 
 
-def number_of_neighbors(wanted: int | None, n_donors: int, modality: str) -> int:
-    """Return the number of neighbours, raising where there are too few measured cells."""
-    if n_donors < MIN_DONORS:
-        raise ValueError(
-            f"`modality` is {modality!r}, which was measured in {n_donors} cells to learn from. At least {MIN_DONORS} "
-            "are needed."
-        )
-    if wanted is None:
-        return max(1, min(MAX_NEIGHBORS, n_donors // CELLS_PER_NEIGHBOR))
-    if wanted >= n_donors:
-        raise ValueError(f"`n_neighbors` is {wanted}, but modality {modality!r} has {n_donors} cells. Give fewer.")
-    return wanted
-
-
 def impute_cells(
     donors: Donors,
     cells: pd.DataFrame,
@@ -131,6 +132,7 @@ def impute_cells(
     options: Options,
     *,
     modality: str,
+    n_neighbors: int,
     held_out: HeldOut | None = None,
     params: Mapping[str, Any],
 ) -> AnnData:
@@ -148,8 +150,10 @@ def impute_cells(
         What the user chose, checked.
     modality
         Name of the donors' modality.
+    n_neighbors
+        Neighbours of a cell, as :meth:`Options.neighbors_of` returns it.
     held_out
-        Cells by which the interval is calibrated. Needed for an interval only.
+        Cells by which the interval is calibrated. ``None``: there is no interval.
     params
         Further parameters to keep.
 
@@ -157,15 +161,15 @@ def impute_cells(
     -------
     As :meth:`scminnet.MinNet.impute`.
     """
-    n_neighbors = number_of_neighbors(options.n_neighbors, len(donors.rows), modality)
-    check_size(len(cells), len(donors.var), options)
     imputer = Imputer(donors, n_neighbors, options.seed)
     neighbors = imputer.neighbors(points)
     distances = neighbors.distances.mean(axis=1)
     own = own_distances(donors.points, n_neighbors, options.seed)
     limit = gap(own, distances) * float(np.quantile(own, options.quantile))
     in_range = distances <= limit
-    calibration = None if options.interval is None else _calibrated(imputer, held_out, options.interval)
+    calibration = None
+    if options.interval is not None and held_out is not None:
+        calibration = _calibrated(imputer, held_out, options.interval)
 
     obs = cells.assign(in_range=in_range, distance=distances.astype(np.float32))
     blocks = _Blocks(imputer, points, neighbors, in_range, calibration)
@@ -186,19 +190,12 @@ def impute_cells(
     return result
 
 
-def _calibrated(imputer: Imputer, held_out: HeldOut | None, level: float) -> Calibration:
-    n = 0 if held_out is None else len(held_out.rows)
-    if held_out is None or n < MIN_HELD_OUT:
-        raise ValueError(
-            f"`interval` needs {MIN_HELD_OUT} cells with both modalities that the model was not trained on, and there "
-            f"are {n}. Give the model more paired cells, or leave `interval` out."
-        )
+def _calibrated(imputer: Imputer, held_out: HeldOut, level: float) -> Calibration:
+    n = len(held_out.rows)
     kept = np.linspace(0, n - 1, min(n, MAX_HELD_OUT)).astype(np.int64)
     rows, points = held_out.rows[kept], held_out.points[kept]
     mean, spread = imputer.expect(points, imputer.neighbors(points))
-    measured = imputer.donors.read(rows)
-    measured = measured if isinstance(measured, np.ndarray) else measured.toarray()
-    return calibrate(scaled_errors(measured, mean, spread), level)
+    return calibrate(scaled_errors(dense(imputer.donors.read(rows)), mean, spread), level)
 
 
 @dataclass(frozen=True, eq=False)

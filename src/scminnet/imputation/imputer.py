@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from scminnet._core.matrices import Block, fold, read_rows
+from scminnet._core.matrices import Block, dense, fold, read_rows
 from scminnet.graph.neighbors import Neighbors, nearest_neighbors
 
 #: Cells whose weight the linear model's penalty has.
@@ -167,7 +167,7 @@ class Imputer:
         weights = sparse.csr_matrix(
             (neighbor_weights(neighbors.distances).ravel(), places.ravel(), np.arange(n + 1) * k), shape=(n, len(rows))
         )
-        return _dense(weights @ values), _dense(weights @ _squares(values))
+        return dense(weights @ values), dense(weights @ _squares(values))
 
 
 def neighbor_weights(distances: np.ndarray) -> np.ndarray:
@@ -179,7 +179,3 @@ def neighbor_weights(distances: np.ndarray) -> np.ndarray:
 
 def _squares(values: Block) -> Block:
     return np.square(values) if isinstance(values, np.ndarray) else sparse.csr_matrix(values.multiply(values))
-
-
-def _dense(values: Block) -> np.ndarray:
-    return values if isinstance(values, np.ndarray) else np.asarray(values.toarray())

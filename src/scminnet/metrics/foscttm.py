@@ -10,13 +10,13 @@ from tqdm.auto import tqdm
 
 from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import check_count
-from scminnet._core.embeddings import check_embedding
 from scminnet._core.keys import SHOW_PROGRESS_FROM
+from scminnet.metrics._both_ways import BothWays, paired_embeddings
 from scminnet.metrics._checks import NotDefinedError
 
 
 @dataclass(frozen=True)
-class Foscttm:
+class Foscttm(BothWays):
     """Fraction of cells closer than the true match, in [0, 1], in both directions; lower is better.
 
     Attributes
@@ -26,14 +26,6 @@ class Foscttm:
     y_to_x
         Cells of y look for their match among the cells of x.
     """
-
-    x_to_y: float
-    y_to_x: float
-
-    @property
-    def mean(self) -> float:
-        """Mean of both directions."""
-        return (self.x_to_y + self.y_to_x) / 2
 
 
 @check_types
@@ -76,11 +68,7 @@ def foscttm(x: np.ndarray, y: np.ndarray, *, chunk_size: int = 512) -> Foscttm:
     >>> foscttm([[0.0], [1.0], [2.0]], [[0.0], [1.0], [0.9]]).x_to_y  # cell 2 of 3 has one cell closer than its match
     0.1111111111111111
     """
-    x, y = check_embedding(x, "x"), check_embedding(y, "y")
-    if x.shape != y.shape:
-        raise ValueError(
-            f"`y` has shape {y.shape}, `x` {x.shape}. Give both for the same cells in the same order and dimensions."
-        )
+    x, y = paired_embeddings(x, y)
     check_count(chunk_size, "chunk_size")
     n = len(x)
     if n < 2:

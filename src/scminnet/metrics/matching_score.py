@@ -10,14 +10,14 @@ from tqdm.auto import tqdm
 
 from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import check_count
-from scminnet._core.embeddings import check_embedding
 from scminnet._core.keys import SHOW_PROGRESS_FROM
 from scminnet.graph.neighbors import nearest_neighbors
+from scminnet.metrics._both_ways import BothWays, paired_embeddings
 from scminnet.metrics._checks import NotDefinedError
 
 
 @dataclass(frozen=True)
-class MatchingScore:
+class MatchingScore(BothWays):
     """Probability of the true match, in [0, 1], in both directions; higher is better.
 
     Attributes
@@ -27,14 +27,6 @@ class MatchingScore:
     y_to_x
         Cells of y look for their match among the cells of x.
     """
-
-    x_to_y: float
-    y_to_x: float
-
-    @property
-    def mean(self) -> float:
-        """Mean of both directions."""
-        return (self.x_to_y + self.y_to_x) / 2
 
 
 @check_types
@@ -95,11 +87,7 @@ def matching_score(
     >>> matching_score([[0.0], [1.0], [2.0]], [[0.0], [1.0], [0.9]]).x_to_y  # cell 1 has two candidates, cell 2 another
     0.5833333333333334
     """
-    x, y = check_embedding(x, "x"), check_embedding(y, "y")
-    if x.shape != y.shape:
-        raise ValueError(
-            f"`y` has shape {y.shape}, `x` {x.shape}. Give both for the same cells in the same order and dimensions."
-        )
+    x, y = paired_embeddings(x, y)
     check_count(n_neighbors, "n_neighbors")
     check_count(chunk_size, "chunk_size")
     n = len(x)

@@ -39,6 +39,12 @@ TEXT, SMALL = 8, 7
 #: Heights in inches of a line of small text, and of the space between a legend's entries.
 LINE, BETWEEN = 0.117, 0.03
 
+#: More dots than this are rasterised.
+RASTERISED_FROM = 2_000
+
+#: Height in inches of the x axis' text.
+UNDER_AXIS = 0.4
+
 #: Space in inches above and below each of several rows of panels. With less, a legend touches the title below it.
 ROW_PAD = 0.09
 

@@ -10,21 +10,18 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 from matplotlib.axes import Axes
-from scipy import sparse
 
 from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import shorten
-from scminnet._core.matrices import is_dask
+from scminnet._core.matrices import dense, read_rows
 from scminnet.pl import _colors, _style
+from scminnet.pl._groups import levels
 
 #: Features shown by default.
 N_FEATURES = 6
 
-#: More dots than this are rasterised.
-RASTERISED_FROM = 2_000
-
-#: Height in inches of the x axis' text.
-UNDER_AXIS = 0.4
+#: Panels of a row.
+N_COLUMNS = 3
 
 
 class _Values(NamedTuple):
@@ -119,23 +116,22 @@ def imputed(
     colour_of = _colors.colours_of(list(groups.cat.categories), palette)
     colours = np.array([*colour_of.values(), _colors.MISSING])[groups.cat.codes]
     legend = {} if color is None else {name: {"color": colour} for name, colour in colour_of.items()}
-    n_columns = min(3, len(names))
+    n_columns = min(N_COLUMNS, len(names))
+    n_rows = -(-len(names) // n_columns)
     width = _style.PAGE / n_columns if len(names) > 1 else _style.COLUMN
     below = _style.legend_height(list(legend), width - 0.6) if legend else 0
-    axes = _style.axes_for(
-        ax, len(names), size=(width, width + 0.25 + below / max(1, -(-len(names) // 3))), n_columns=3
-    )
+    axes = _style.axes_for(ax, len(names), size=(width, width + 0.25 + below / n_rows), n_columns=n_columns)
     for axis, name in zip(axes, names, strict=True):
         values = _values(imputed, measured, name, layer, shared)
         if values.lower is not None and values.upper is not None:
             axis.vlines(values.imputed, values.lower, values.upper, color="#dddddd", lw=0.5, zorder=0, rasterized=True)
-        many = len(shared) > RASTERISED_FROM
+        many = len(shared) > _style.RASTERISED_FROM
         axis.scatter(values.imputed, values.measured, c=colours, s=6, linewidths=0, alpha=0.8, rasterized=many)
         ends = [min(values.imputed.min(), values.measured.min()), max(values.imputed.max(), values.measured.max())]
         axis.plot(ends, ends, color=_style.NEUTRAL, lw=0.8, linestyle=":")
         _style.dress(axis, title=f"{name}\n{values.sentence(level)}", xlabel="imputed", ylabel="measured")
     if legend:
-        _style.legend_below(axes[-1], legend, beneath=UNDER_AXIS)
+        _style.legend_below(axes[-1], legend, beneath=_style.UNDER_AXIS)
     _style.finish(axes[0], save, show=show)
     return list(axes)
 
@@ -173,7 +169,7 @@ def _groups(measured: AnnData, color: str | None, shared: pd.Index) -> pd.Series
     if color not in measured.obs:
         raise KeyError(f"`color` is {color!r}, which measured.obs lacks. It has {shorten(measured.obs.columns)}.")
     column = measured.obs[color].loc[shared]
-    return column if isinstance(column.dtype, pd.CategoricalDtype) else column.astype(str).astype("category")
+    return levels(column, column.cat.categories if isinstance(column.dtype, pd.CategoricalDtype) else ())
 
 
 def _values(imputed: AnnData, measured: AnnData, name: str, layer: str | None, shared: pd.Index) -> _Values:
@@ -186,6 +182,4 @@ def _values(imputed: AnnData, measured: AnnData, name: str, layer: str | None, s
 
 
 def _dense(values: Any) -> np.ndarray:
-    if is_dask(values):
-        values = values.compute()
-    return np.asarray(values.toarray() if sparse.issparse(values) else values, dtype=np.float64)
+    return dense(read_rows(values, slice(None))).astype(np.float64)

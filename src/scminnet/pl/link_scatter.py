@@ -20,12 +20,6 @@ from scminnet.pl._groups import grouping
 MARKS = ("o", "^", "s", "D", "v", "P", "X", "*")
 LINES: tuple[Any, ...] = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 3)), (0, (3, 3)))
 
-#: Height in inches of the x axis' text.
-UNDER_AXIS = 0.4
-
-#: More dots than this are rasterised.
-RASTERISED_FROM = 2_000
-
 #: Fewer bulks have no correlation worth a number.
 FEWEST = 3
 
@@ -123,17 +117,17 @@ def link_scatter(
     axis = _style.axes_for(ax, 1, size=(_style.COLUMN, 2.6 + below))[0]
     for level, marker, style in zip(levels, MARKS, LINES, strict=False):
         here = (parts == level).to_numpy()
-        many = here.sum() > RASTERISED_FROM
+        many = here.sum() > _style.RASTERISED_FROM
         axis.scatter(x[here], y[here], c=colours[here], marker=marker, s=14, linewidths=0, alpha=0.85, rasterized=many)
         if line and here.sum() >= FEWEST and np.ptp(x[here]) > 0:
             ends = np.array([x[here].min(), x[here].max()])
             axis.plot(ends, np.polyval(np.polyfit(x[here], y[here], 1), ends), linestyle=style, color=ink[level], lw=1)
     scale = scale_of(bulks)
     _style.dress(axis, xlabel=f"accessibility of {peak}{scale}", ylabel=f"expression of {gene}{scale}")
-    _style.legend_below(axis, entries, beneath=UNDER_AXIS)
+    _style.legend_below(axis, entries, beneath=_style.UNDER_AXIS)
     if groups:
         height = _style.legend_height(list(entries), _style.panel_width(axis))
-        _style.legend_below(axis, groups, beneath=UNDER_AXIS + height)
+        _style.legend_below(axis, groups, beneath=_style.UNDER_AXIS + height)
     _style.finish(axis, save, show=show)
     return axis
 

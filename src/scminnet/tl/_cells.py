@@ -93,10 +93,16 @@ class Cells:
     @cached_property
     def points(self) -> np.ndarray:
         """Mean of each cell's embeddings over the modalities that have one, (n, d); NaN where none has."""
+        return self.mean_points()
+
+    def mean_points(self, but: str | None = None) -> np.ndarray:
+        """Average each cell's embeddings over the modalities, except one; NaN where none of them has one."""
         width = next(iter(self.embedded.values())).shape[1]
         total = np.zeros((len(self.names), width), dtype=np.result_type(np.float32, *self.embedded.values()))
         count = np.zeros((len(self.names), 1), dtype=total.dtype)
         for modality, embedding in self.embedded.items():
+            if modality == but:
+                continue
             rows = self.row_of[modality]
             total[rows] += embedding
             count[rows] += 1

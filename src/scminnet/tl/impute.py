@@ -115,6 +115,7 @@ def impute(
             f"`modality` is {modality!r}, which every cell with an embedding {use_rep!r} has. Add cells without it, "
             "or name a modality that some lack."
         )
+    n_neighbors = options.neighbors_of(len(cells.rows[modality]), modality)
     check_size(int(lacking.sum()), len(columns), options)
     counts_for = "Imputing counts" if counts_layer else None
     check_values(measured, modality, (adata.obs_names, adata.var_names), counts_for=counts_for, stored=True)
@@ -128,7 +129,15 @@ def impute(
     )
     names = pd.DataFrame(index=cells.names[lacking])
     params = {"use_rep": use_rep, "layer": layer, "counts_layer": counts_layer}
-    return impute_cells(donors, names, cells.points[lacking], options, modality=modality, params=params)
+    return impute_cells(
+        donors,
+        names,
+        cells.points[lacking],
+        options,
+        modality=modality,
+        n_neighbors=n_neighbors,
+        params=params,
+    )
 
 
 def _read(mdata: MuData, modality: str, use_rep: str) -> Cells:
@@ -151,11 +160,5 @@ def _read(mdata: MuData, modality: str, use_rep: str) -> Cells:
 
 def _by_others(cells: Cells, modality: str) -> np.ndarray:
     """Return the embedding of a modality's cells by the other modalities, or their own where no other has one."""
-    own = cells.embedded[modality]
-    total, count = np.zeros((len(cells.names), own.shape[1])), np.zeros((len(cells.names), 1))
-    for other, embedding in cells.embedded.items():
-        if other != modality:
-            total[cells.row_of[other]] += embedding
-            count[cells.row_of[other]] += 1
-    rows = cells.rows[modality]
-    return np.where(count[rows] > 0, total[rows] / np.maximum(count[rows], 1), own)
+    others = cells.mean_points(but=modality)[cells.rows[modality]]
+    return np.where(np.isnan(others), cells.embedded[modality], others)

@@ -20,6 +20,7 @@ from scminnet.genomics.annotation_formats import NOT_ROWS
 from scminnet.genomics.chromosomes import ByChromosome, check_chromosomes
 from scminnet.genomics.intervals import position_fault
 from scminnet.genomics.link_table import link_strength, link_table, ranking
+from scminnet.tl._evidence import distinct
 from scminnet.tl._stratified import enrichment
 
 _PLACE = ["chrom", "start", "end"]
@@ -117,7 +118,7 @@ def region_enrichment(
     chosen = _chosen(table, n_top, max_fdr, column)
     sets = _sets(regions, name_key)
     places = parse_intervals(table[_PLACE], argument="links")
-    number, peaks = _distinct(places)
+    number, peaks = distinct(places)
     found = pd.concat(sets.values(), ignore_index=True)
     check_chromosomes(
         ByChromosome.of("peaks", "links", peaks["chrom"]),
@@ -181,12 +182,6 @@ def _strength(table: pd.DataFrame, column: str) -> np.ndarray:
     known = column if column in table else "fdr"
     values = pd.to_numeric(table[known], errors="coerce").to_numpy(float, na_value=np.nan)
     return np.nan_to_num(-values if known in ("p", "fdr") else values, nan=-np.inf)
-
-
-def _distinct(places: pd.DataFrame) -> tuple[np.ndarray, pd.DataFrame]:
-    """Return the number of each link's peak, and the distinct peaks."""
-    groups = places.groupby(_PLACE, sort=False)
-    return groups.ngroup().to_numpy(), places.drop_duplicates(ignore_index=True)
 
 
 def _strata(table: pd.DataFrame, number: np.ndarray, linked: np.ndarray, n_bins: int) -> np.ndarray:

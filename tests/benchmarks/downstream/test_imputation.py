@@ -28,4 +28,4 @@ def test_measures_are_those_of_loops() -> None:
 
 
 def test_a_constant_feature_has_no_correlation() -> None:
-    assert imputation.correlations(np.ones((5, 1)), np.arange(5.0)[:, None]) == 0
+    assert imputation.correlate_columns(np.ones((5, 1)), np.arange(5.0)[:, None]) == 0

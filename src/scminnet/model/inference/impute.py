@@ -43,15 +43,6 @@ class _Embedded(NamedTuple):
         columns = [i for i, m in enumerate(self.modalities) if m != but]
         return mean_over_modalities([self.parts[i] for i in columns], self.positions[cells][:, columns])
 
-    def measured(self, modality: str) -> np.ndarray:
-        """Tell which cells have a modality."""
-        return self.positions[:, self.modalities.index(modality)] >= 0
-
-    def measured_elsewhere(self, modality: str) -> np.ndarray:
-        """Tell which cells have another modality."""
-        others = np.delete(self.positions, self.modalities.index(modality), axis=1)
-        return np.asarray((others >= 0).any(axis=1))
-
 
 class ImputationMixin(EmbeddingMixin):
     """``impute`` of :class:`~scminnet.MinNet`."""
@@ -167,9 +158,8 @@ class ImputationMixin(EmbeddingMixin):
         target = source.mod[modality]
         columns = chosen_features(target.var_names, features, modality)
         check_size(len(lacking), len(columns), options)
-        held_out = self._held_out(source, modality) if interval is not None else np.array([], dtype=np.int64)
-        if interval is not None and len(held_out) < MIN_HELD_OUT:
-            raise ValueError(_no_interval(len(held_out), given=source is not self.adata))
+        held_out = np.array([], dtype=np.int64) if interval is None else self._held_out(source, modality)
+        n_neighbors = options.neighbors_of(target.n_obs - len(held_out), modality)
         if counts_layer is not None:
             names = (target.obs_names, target.var_names)
             check_values(measured, modality, names, counts_for="Imputing counts", stored=True)
@@ -187,6 +177,7 @@ class ImputationMixin(EmbeddingMixin):
             query.mean(lacking),
             options,
             modality=modality,
+            n_neighbors=n_neighbors,
             held_out=HeldOut(learned.positions[held_out, there.index(modality)], learned.mean(held_out, but=modality))
             if interval is not None
             else None,
@@ -207,13 +198,21 @@ class ImputationMixin(EmbeddingMixin):
         return reference
 
     def _held_out(self, source: MuData, modality: str) -> np.ndarray:
-        """Return the cells with the modality and another that the training held out."""
+        """Return the cells with the modality and another that the training held out, raising if they are too few."""
         if source is not self.adata or self.validation_indices is None:
-            return np.array([], dtype=np.int64)
-        positions = rows_in_modalities(source, self.modalities)[np.asarray(self.validation_indices)]
-        own = self.modalities.index(modality)
-        both = (positions[:, own] >= 0) & (np.delete(positions, own, axis=1) >= 0).any(axis=1)
-        return np.asarray(self.validation_indices)[both]
+            raise ValueError(
+                "`interval` is set by cells that the training held out, and those of `reference` are unknown. Load the "
+                "model with its own data, or leave `interval` out."
+            )
+        held_out = np.asarray(self.validation_indices)
+        has, has_another = _measured(rows_in_modalities(source, self.modalities), self.modalities.index(modality))
+        held_out = held_out[(has & has_another)[held_out]]
+        if len(held_out) < MIN_HELD_OUT:
+            raise ValueError(
+                f"`interval` needs {MIN_HELD_OUT} cells with both modalities that the training held out, and there are "
+                f"{len(held_out)}. Train with more paired cells, or leave `interval` out."
+            )
+        return held_out
 
     def _embedded(
         self, data: MuData, modalities: list[str], statistics: Statistics, batch_size: int, *, name: str
@@ -245,29 +244,22 @@ def _lacking(cells: MuData, modality: str, others: Sequence[str]) -> np.ndarray:
     return lacking
 
 
-def _no_interval(n: int, *, given: bool) -> str:
-    """Return why there can be no interval, and what to do."""
-    if given:
-        return (
-            "`interval` is set by cells that the training held out, and those of `reference` are unknown. Load the "
-            "model with its own data, or leave `interval` out."
-        )
-    return (
-        f"`interval` needs {MIN_HELD_OUT} cells with both modalities that the training held out, and there are {n}. "
-        "Train with more paired cells, or leave `interval` out."
-    )
+def _measured(positions: np.ndarray, column: int) -> tuple[np.ndarray, np.ndarray]:
+    """Tell which cells were measured in a modality, and which in another one."""
+    measured = positions >= 0
+    return measured[:, column], np.asarray(np.delete(measured, column, axis=1).any(axis=1))
 
 
 def _donors(learned: _Embedded, modality: str, held_out: np.ndarray) -> dict[str, np.ndarray]:
     """Return rows and points of the cells with the modality that were not held out, as :class:`Donors` takes them."""
-    has = learned.measured(modality)
+    column = learned.modalities.index(modality)
+    has, has_another = _measured(learned.positions, column)
     has[held_out] = False
     cells = np.flatnonzero(has)
-    column = learned.modalities.index(modality)
     rows = learned.positions[cells, column]
     points = learned.parts[column][rows]
     other_points = points.copy()
-    paired = learned.measured_elsewhere(modality)[cells]
+    paired = has_another[cells]
     if paired.any():
         other_points[paired] = learned.mean(cells[paired], but=modality)
     return {"rows": rows, "points": points, "other_points": other_points}

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import sparse
 
-from scminnet._core.matrices import Block, read_rows
+from scminnet._core.matrices import dense, read_rows
 from scminnet.coupling.couple import MANY_LINKS, Pairs, Side, couple, standardise
 from scminnet.coupling.coupling import Coupling
 from scminnet.coupling.trust import LinkAgreement, link_agreement, partner_prices
@@ -260,12 +260,8 @@ def _read(part: Part, components: Components, links: sparse.csr_matrix) -> tuple
     """Return the centred scores and the standardised linked features of the cells of a part."""
     values = read_rows(part.matrix, part.rows)
     scores = standardised_deviation(values, *(part.moments or components.moments)) @ components.weights
-    linked = _dense(values @ links)
+    linked = dense(values @ links).astype(np.float32, copy=False)
     return scores - scores.mean(axis=0) if len(scores) else scores, standardise(linked) if len(linked) else linked
-
-
-def _dense(block: Block) -> np.ndarray:
-    return np.asarray(block if isinstance(block, np.ndarray) else block.toarray(), dtype=np.float32)
 
 
 def _common_groups(groups: Sequence[np.ndarray]) -> list[np.ndarray]:
