@@ -65,7 +65,7 @@ class Model:
     """Flags every B of RNA, and one more cell."""
 
     def __init__(self, source: Source, names: pd.Index) -> None:
-        is_b = (source.types.loc[names.str.removesuffix(", rna")] == "B").to_numpy()
+        is_b = source.types.loc[names.str.removesuffix(", rna")].eq("B").to_numpy(copy=True)
         is_b[np.flatnonzero(~is_b)[0]] = True
         self.flags = pd.DataFrame({"modality": "rna", "unmatched": is_b}, index=names)
 
