@@ -29,6 +29,7 @@ from anndata import AnnData
 import scminnet as mn
 from benchmarks.accuracy import compare_page
 from benchmarks.accuracy.scenarios import (
+    NO_REFERENCE,
     REFERENCE_ONLY,
     SCENARIOS,
     NotApplicableError,
@@ -250,7 +251,8 @@ def main(argv: Sequence[str] | None = None) -> None:
                     _write_scores(scib(data, kept, environments), name, scenario, seed)
                     continue
                 for method in arguments.methods:
-                    if scenario in REFERENCE_ONLY and METHODS[method].given == NOTHING:
+                    learns = METHODS[method].given != NOTHING
+                    if scenario in (NO_REFERENCE if learns else REFERENCE_ONLY):
                         continue
                     table, embedding = one_run(method, data, seed, folder=environments, limit=60 * arguments.minutes)
                     print(f"{name}, {scenario}, {method}, seed {seed}: {_headline(table)}", flush=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+import anndata as ad
 import numpy as np
 import pandas as pd
 from anndata import AnnData
@@ -31,6 +32,14 @@ class Unpaired(NamedTuple):
 def standard(data: DevelopmentSet, seed: int) -> DevelopmentSet:
     """Keep the standard split. If there are batches, the reference has none of the test cells' batches."""
     return data
+
+
+def all_cells(data: DevelopmentSet, seed: int) -> DevelopmentSet:
+    """Embed the training cells, too, so that no reference is left. Methods with a reference skip this scenario."""
+    parts = {m: ad.concat([data.train[m], data.test[m]], merge="same") for m in data.modalities}
+    test = together(parts)
+    test.obs = pd.concat([data.train.obs, data.test.obs]).loc[test.obs_names]
+    return data._replace(train=data.train[:0].copy(), test=test)
 
 
 def across_batches(data: DevelopmentSet, seed: int) -> DevelopmentSet:
@@ -79,6 +88,7 @@ def pairs_only(n: int) -> Callable[[DevelopmentSet, int], DevelopmentSet]:
 
 SCENARIOS: dict[str, Callable[[DevelopmentSet, int], DevelopmentSet]] = {
     "standard": standard,
+    "all cells": all_cells,
     "across batches": across_batches,
     "missing type": missing_type,
     "imbalance 100:1": imbalance,
@@ -88,6 +98,9 @@ SCENARIOS: dict[str, Callable[[DevelopmentSet, int], DevelopmentSet]] = {
 
 #: Scenarios that only change the reference. Methods without a reference skip them.
 REFERENCE_ONLY = ("missing type", "imbalance 100:1", "400 pairs", "1,000 pairs")
+
+#: Scenarios without a reference. Methods that need one skip them.
+NO_REFERENCE = ("all cells",)
 
 
 def fewer_cells(mdata: MuData, n: int, seed: int) -> MuData:

@@ -55,6 +55,8 @@ METHODS: dict[str, Method] = {
     "default, with query, peaks": Method(
         TYPED, "run_minnet.py", ("default, with query", "peaks"), second=("chromatin",)
     ),
+    "default, with query, links": Method(TYPED, "run_minnet_links.py"),
+    "default, with query, links, peaks": Method(TYPED, "run_minnet_links.py", ("peaks",), second=("chromatin",)),
     "paper": Method(TYPED, "run_minnet.py", ("paper",)),
     "cca": Method(PAIRED, "run_minnet.py", ("cca",)),
     "cca, unit length": Method(PAIRED, "run_minnet.py", ("cca, unit length",)),
@@ -64,6 +66,8 @@ METHODS: dict[str, Method] = {
     "StabMap, core": Method(PAIRED, "run_stabmap.py"),
     "MultiVI": Method(PAIRED, missing="its 500 epochs take hours on one thread"),
     "totalVI": Method(PAIRED, missing="it has no encoder for cells with proteins only"),
+    "default, no pairs": Method(NOTHING, "run_minnet_links.py"),
+    "default, no pairs, peaks": Method(NOTHING, "run_minnet_links.py", ("peaks",), second=("chromatin",)),
     "shared PCA": Method(NOTHING, "run_shared.py", ("pca",)),
     "Harmony": Method(NOTHING, "run_shared.py", ("harmony",)),
     "MaxFuse": Method(NOTHING, "run_maxfuse.py", environment="maxfuse"),

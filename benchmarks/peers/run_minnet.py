@@ -15,21 +15,23 @@ from benchmarks.accuracy import main_job
 from benchmarks.shared.development_sets import DevelopmentSet, together
 
 
+def of_kinds(task: Task, *, peaks: bool) -> Task:
+    """Keep the peaks, or leave them out."""
+
+    def chosen(modalities: dict[str, AnnData]) -> dict[str, AnnData]:
+        return {m: x if peaks else x[:, (x.var["kind"] != "peak").to_numpy()].copy() for m, x in modalities.items()}
+
+    return Task(chosen(task.cells), chosen(task.pairs))
+
+
 def development_set(task: Task, *, peaks: bool) -> DevelopmentSet:
     """Join the reference and the cells as in ``main_job``. Chromatin is gene activity, with or without the peaks."""
-    parts = []
-    for modalities in (task.pairs, task.cells):
-        chosen = {m: _features(adata, peaks) if m == task.second else adata for m, adata in modalities.items()}
-        parts.append(together(chosen))
-    train, test = parts
-    columns = task.pairs["rna"].obs
+    cells, pairs = of_kinds(task, peaks=peaks)
+    train, test = together(pairs), together(cells)
+    columns = pairs["rna"].obs
     train.obs = columns.loc[train.obs_names]
     batch_key = "batch" if "batch" in columns else None
-    return DevelopmentSet(train, test, tuple(task.cells), "label", batch_key)
-
-
-def _features(adata: AnnData, peaks: bool) -> AnnData:
-    return adata if peaks else adata[:, (adata.var["kind"] != "peak").to_numpy()].copy()
+    return DevelopmentSet(train, test, tuple(cells), "label", batch_key)
 
 
 def main() -> None:

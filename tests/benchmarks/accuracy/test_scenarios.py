@@ -90,3 +90,15 @@ def test_scenarios_leave_the_data_as_they_are(data: DevelopmentSet) -> None:
 def test_fewer_cells(data: DevelopmentSet) -> None:
     assert scenarios.fewer_cells(data.test, 30, 0).n_obs == 30
     assert scenarios.fewer_cells(data.test, 1000, 0).n_obs == data.test.n_obs
+
+
+def test_all_cells_are_to_embed_and_none_is_a_reference(data: DevelopmentSet) -> None:
+    changed = scenarios.all_cells(data, 0)
+    assert changed.train.n_obs == 0
+    for m in data.modalities:
+        assert set(changed.test[m].obs_names) == {*data.train[m].obs_names, *data.test[m].obs_names}
+        names = data.train[m].obs_names[:5]
+        np.testing.assert_array_equal(changed.test[m][names].X.toarray(), data.train[m][names].X.toarray())
+        assert list(changed.test[m].var) == list(data.test[m].var)
+    assert changed.test.obs[data.labels_key].loc[data.train.obs_names].equals(data.train.obs[data.labels_key])
+    assert scenarios.unpair(changed, 0).cells["rna"].n_obs == data.train.n_obs + data.test.n_obs
