@@ -11,7 +11,7 @@ from scipy import sparse
 from scminnet.model.data.moments import feature_moments
 from scminnet.model.network.canonical import Components, RowsAndMoments
 from scminnet.model.training import coupled_cells
-from scminnet.model.training.cell_numbers import join_query, labels_of_partners, nodes_of_partners, partner_table
+from scminnet.model.training.cell_numbers import labels_of_partners, nodes_of_partners, partner_table
 from scminnet.model.training.coupled_cells import (
     MIN_CELLS,
     N_PARTNERS,
@@ -22,6 +22,7 @@ from scminnet.model.training.coupled_cells import (
     couple_parts,
     sample_parts,
 )
+from scminnet.model.training.training_data import TrainingData
 
 
 def links_of(entries: dict[tuple[int, int], float], shape: tuple[int, int]) -> sparse.csr_matrix:
@@ -222,6 +223,10 @@ def test_query_cells_are_numbered_after_the_reference() -> None:
     shapes = {"b": (3, 2), "a": (1, 4)}
     moments = np.zeros(1), np.ones(1)
     query = {m: RowsAndMoments(np.zeros(shape), moments) for m, shape in shapes.items()}
-    found = join_query(positions, query, ["a", "b"], {"a": 2, "b": 2})
+    none = np.array([])
+    matrices = {m: np.zeros((2, 1)) for m in ("a", "b")}
+    data = TrainingData(["a", "b"], {}, matrices, positions, none, none, none, none, query)
+    assert data.first_of_query() == {"b": 3, "a": 6}
+    found = data.numbered()
     np.testing.assert_array_equal(found[:3], positions)
     np.testing.assert_array_equal(found[3:], [[-1, 2], [-1, 3], [-1, 4], [2, -1]])

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from mudata import MuData
 
-from scminnet.model.network.canonical import RowsAndMoments
 from scminnet.model.training.coupled_cells import CoupledCells
 
 
@@ -24,36 +23,8 @@ def partner_table(
     return table
 
 
-def join_query(
-    positions: np.ndarray, query: Mapping[str, RowsAndMoments], modalities: Sequence[str], n_rows: Mapping[str, int]
-) -> np.ndarray:
-    """Number the cells of the query after those of the reference, modality by modality. Its pairs are not used.
-
-    Parameters
-    ----------
-    positions
-        Cells of the reference x modalities: row in the modality, -1 where not measured.
-    query
-        By modality, the query's rows.
-    modalities
-        The columns of ``positions``.
-    n_rows
-        By modality, number of rows of the reference. The rows of the query are counted after these.
-
-    Returns
-    -------
-    Cells of the training x modalities.
-    """
-    blocks = [positions]
-    for m, part in query.items():
-        block = np.full((part.matrix.shape[0], len(modalities)), -1, dtype=np.int64)
-        block[:, list(modalities).index(m)] = n_rows[m] + np.arange(len(block))
-        blocks.append(block)
-    return np.concatenate(blocks)
-
-
 def join_query_names(mdata: MuData, query: MuData | None, modalities: Sequence[str]) -> np.ndarray:
-    """Return the names of the training's cells, in the order of :func:`join_query`."""
+    """Return the names of the training's cells by their numbers (:meth:`TrainingData.numbered`)."""
     names = mdata.obs_names.to_numpy(str)
     if query is None:
         return names

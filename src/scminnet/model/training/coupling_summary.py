@@ -10,18 +10,26 @@ from scminnet._core.logging import logger
 from scminnet.coupling.trust import NO_PARTNER
 from scminnet.model.diagnosis.coupling_trust import PairSummary, SideSummary
 from scminnet.model.training.coupled_cells import CoupledCells
+from scminnet.model.training.training_data import TrainingData
 
 
 def summarise_couplings(
-    coupled: Mapping[tuple[str, str], CoupledCells],
-    cell_names: np.ndarray,
-    features: Mapping[str, np.ndarray],
-    types: np.ndarray,
-    batches: np.ndarray,
+    coupled: Mapping[tuple[str, str], CoupledCells], cell_names: np.ndarray, data: TrainingData
 ) -> dict[str, PairSummary]:
-    """Summarise each coupling, and log how far it can be trusted. Arguments as in :func:`summarise_coupling`."""
+    """Summarise each coupling, and log how far it can be trusted.
+
+    Parameters
+    ----------
+    coupled
+        By pair of modalities, the coupled cells.
+    cell_names
+        Names of the training's cells: the reference's, and the query's after these.
+    data
+        The training's cells.
+    """
+    types = np.array([*data.types, ""], dtype=str)[data.labels]
     return {
-        f"{a}, {b}": summarise_coupling(found, (a, b), features, cell_names, types, batches)
+        f"{a}, {b}": summarise_coupling(found, (a, b), data.features, cell_names, types, data.batches)
         for (a, b), found in coupled.items()
     }
 

@@ -14,9 +14,9 @@ from scminnet._core.logging import logger
 from scminnet._core.obs import obs_column
 from scminnet.coupling.couple import worth_in_pairs
 from scminnet.coupling.feature_links import FEATURE_LINKS_KEY, has_feature_links, read_feature_links
-from scminnet.model.network.canonical import RowsAndMoments
 from scminnet.model.network.module import modality_pairs
 from scminnet.model.training.coupled_cells import MIN_CELLS, Part, sample_parts
+from scminnet.model.training.training_data import TrainingData
 
 #: A coupling is left out if there are this many times as many pairs as it is worth (``docs/decisions.md``).
 PAIRS_THAT_RULE = 4.0
@@ -82,14 +82,8 @@ def _n_cells(parts: Sequence[Part]) -> int:
 
 def gather_evidence(
     mdata: MuData,
-    modalities: Sequence[str],
-    matrices: Mapping[str, Any],
-    positions: np.ndarray,
+    data: TrainingData,
     train: np.ndarray,
-    labels: np.ndarray,
-    n_types: int,
-    query: Mapping[str, RowsAndMoments],
-    groups: np.ndarray,
     *,
     links_key: str | None,
     can_couple: bool,
@@ -103,22 +97,10 @@ def gather_evidence(
     ----------
     mdata
         The reference, whose ``uns`` may hold feature links.
-    modalities
-        The model's modalities.
-    matrices
-        By modality, row matrix of the reference.
-    positions
-        Cells x modalities: row in the modality, -1 where not measured.
+    data
+        Its cells, and the query's.
     train
         Training cells. Only their pairs and labels are used.
-    labels
-        Code of each cell's type, -1 if unlabelled.
-    n_types
-        Number of cell types.
-    query
-        By modality, the query's rows and moments. Its cells are numbered after the reference's, modality by modality.
-    groups
-        Group of each cell of the reference. Cells are coupled within groups.
     links_key
         Key of the feature links in ``uns``; ``None``: do not couple.
     can_couple
@@ -132,8 +114,8 @@ def gather_evidence(
         There are neither pairs nor feature links, for one modality or for all; there are too few cells to couple;
         ``uns`` lacks ``links_key``.
     """
-    measured = positions >= 0
-    names = list(modalities)
+    measured = data.positions >= 0
+    names = list(data.modalities)
     n_pairs = {
         (a, b): int((measured[train][:, names.index(a)] & measured[train][:, names.index(b)]).sum())
         for a, b in modality_pairs(names)
@@ -146,14 +128,10 @@ def gather_evidence(
     coupled: dict[ModalityPair, Coupled] = {}
     few: list[str] = []
     if links_key is not None and can_couple and links_key in mdata.uns:
-        starts = _starts_of_query(query, len(positions))
         for a, b in modality_pairs(names):
             if not has_feature_links(mdata, a, b, links_key):
                 continue
-            first, second = (
-                _unpaired_parts(own, other, names, matrices, positions, labels, query, starts, groups)
-                for own, other in ((a, b), (b, a))
-            )
+            first, second = (_unpaired_parts(data, own, other) for own, other in ((a, b), (b, a)))
             sizes = {a: _n_cells(first), b: _n_cells(second)}
             if min(sizes.values()) < MIN_CELLS:
                 few += [f"{m} has {n}" for m, n in sizes.items() if n < MIN_CELLS]
@@ -169,11 +147,11 @@ def gather_evidence(
         raise ValueError(_nothing(mdata, names, links_key, can_couple, few))
     if coupled:
         _check_all_joined(names, n_pairs, coupled)
-    in_training = np.zeros(len(positions), dtype=bool)
+    in_training = np.zeros(len(data.positions), dtype=bool)
     in_training[train] = True
-    labelled = in_training & (labels >= 0)
+    labelled = in_training & (data.labels >= 0)
     n_labelled = {m: int((labelled & measured[:, i]).sum()) for i, m in enumerate(names)}
-    evidence = Evidence(n_pairs, coupled, n_labelled, n_types)
+    evidence = Evidence(n_pairs, coupled, n_labelled, len(data.types))
     logger.info("learning from %s", evidence.sentence())
     return evidence
 
@@ -218,36 +196,20 @@ def _check_all_joined(
         )
 
 
-def _starts_of_query(query: Mapping[str, RowsAndMoments], n_reference: int) -> dict[str, int]:
-    """Return by modality the number of the first query cell. Pairs of the query are not used."""
-    starts, start = {}, n_reference
-    for m, part in query.items():
-        starts[m] = start
-        start += part.matrix.shape[0]
-    return starts
-
-
-def _unpaired_parts(
-    own: str,
-    other: str,
-    names: list[str],
-    matrices: Mapping[str, Any],
-    positions: np.ndarray,
-    labels: np.ndarray,
-    query: Mapping[str, RowsAndMoments],
-    starts: Mapping[str, int],
-    groups: np.ndarray,
-) -> list[Part]:
+def _unpaired_parts(data: TrainingData, own: str, other: str) -> list[Part]:
     """Return the unpaired cells of a modality: those of the reference not measured in the other, and the query's."""
-    i, j = names.index(own), names.index(other)
-    cells = np.flatnonzero((positions[:, i] >= 0) & (positions[:, j] < 0))
-    # the moments of the reference come with the fitted components
-    parts = [Part(matrices[own], None, positions[cells, i], cells, groups[cells], labels[cells])] if len(cells) else []
-    if own in query:
-        matrix, moments = query[own]
+    i, j = (list(data.modalities).index(m) for m in (own, other))
+    cells = np.flatnonzero((data.positions[:, i] >= 0) & (data.positions[:, j] < 0))
+    parts = []
+    if len(cells):
+        # the moments of the reference come with the fitted components
+        rows, types = data.positions[cells, i], data.labels[cells]
+        parts.append(Part(data.matrices[own], None, rows, cells, data.groups[cells], types))
+    if own in data.query:
+        matrix, moments = data.query[own]
         rows = np.arange(matrix.shape[0])
-        of_query = np.full(len(rows), groups.max(initial=0) + 1)
-        parts.append(Part(matrix, moments, rows, starts[own] + rows, of_query, np.full(len(rows), -1)))
+        group = np.full(len(rows), data.groups.max(initial=0) + 1)
+        parts.append(Part(matrix, moments, rows, data.first_of_query()[own] + rows, group, np.full(len(rows), -1)))
     return parts
 
 

@@ -9,12 +9,13 @@ import numpy as np
 
 from scminnet.coupling.couple import RHO, Pairs
 from scminnet.model.data.moments import feature_moments
-from scminnet.model.network.canonical import Components, Moments, PairedCovariances, RowsAndMoments, fit_projections
+from scminnet.model.network.canonical import Components, Moments, PairedCovariances, fit_projections
 from scminnet.model.network.module import SiameseModule
 from scminnet.model.recipe import Recipe
 from scminnet.model.training.checkpoint import module_state
 from scminnet.model.training.coupled_cells import CoupledCells, check_links_vary, couple_parts
 from scminnet.model.training.evidence import Evidence, ModalityPair
+from scminnet.model.training.training_data import TrainingData
 
 
 def varying_moments(matrices: Mapping[str, Any], evidence: Evidence) -> dict[str, Moments]:
@@ -39,12 +40,11 @@ def varying_moments(matrices: Mapping[str, Any], evidence: Evidence) -> dict[str
 
 def fit_input_layers(
     module: SiameseModule,
-    matrices: Mapping[str, Any],
+    data: TrainingData,
     moments: Mapping[str, Moments],
-    positions: np.ndarray,
+    train: np.ndarray,
     recipe: Recipe,
     evidence: Evidence,
-    query: Mapping[str, RowsAndMoments],
     earlier: dict[str, Any] | None,
     *,
     is_trained: bool,
@@ -58,19 +58,17 @@ def fit_input_layers(
     ----------
     module
         Its input layers are set. The weights of ``earlier`` are loaded, if given.
-    matrices
-        By modality, row matrix of the reference.
+    data
+        The reference's cells, and the query's.
     moments
         By modality, mean and standard deviation of each feature. Not needed if the model was trained before and no
         cells are coupled.
-    positions
-        Training cells x modalities: row in the modality, -1 where not measured.
+    train
+        Training cells.
     recipe
         The hyperparameters.
     evidence
         Names the cells to couple.
-    query
-        By modality, the query's rows and moments.
     earlier
         State of the interrupted training that this one resumes; ``None``: it starts anew.
     is_trained
@@ -103,14 +101,14 @@ def fit_input_layers(
     projections = {}
     if recipe.input_layer == "canonical":
         projections = fit_projections(
-            matrices,
+            data.matrices,
             moments,
-            positions,
+            data.positions[train],
             # coupled cells estimate more components than a small paired reference with its query
-            n_components=recipe.components(with_query=bool(query) and not evidence.coupled),
+            n_components=recipe.components(with_query=bool(data.query) and not evidence.coupled),
             n_canonical=recipe.n_canonical,
             seed=seed,
-            query=query,
+            query=data.query,
             couple=couple if evidence.coupled else None,
         )
     if earlier is not None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from mudata import MuData
 from scipy import sparse
 
-from scminnet._core.keys import BATCH_COLUMN, MARGIN_GRAPH_KEY
+from scminnet._core.keys import MARGIN_GRAPH_KEY
 from scminnet._core.logging import logger
 from scminnet._core.matrices import read_rows
 from scminnet._core.mdata import layer_matrix
@@ -17,16 +17,16 @@ from scminnet.graph.geodesic import GeodesicIndex
 from scminnet.model.data.cell_index import rows_in_modalities
 from scminnet.model.data.sparse_rows import as_row_matrix
 from scminnet.model.training.evidence import Evidence
+from scminnet.model.training.training_data import TrainingData
 from scminnet.pp.margin_graph import build_margin_graph
 
 
 def margin_distances(
     mdata: MuData,
-    modalities: Sequence[str],
+    data: TrainingData,
     layers: Mapping[str, str | None],
     key: str | None,
     evidence: Evidence,
-    positions: np.ndarray,
     *,
     seed: int,
 ) -> tuple[GeodesicIndex, np.ndarray]:
@@ -36,16 +36,14 @@ def margin_distances(
     ----------
     mdata
         The reference.
-    modalities
-        The model's modalities. The graph is built from the first if none is stored.
+    data
+        The reference's cells. The graph is built from the model's first modality if none is stored.
     layers
         By modality, layer of the values.
     key
         Key of a stored graph in ``uns``. ``None``: the default key, and a graph is built if it is not there.
     evidence
         Its coupled cells are in the built graph; other unpaired cells are not if cells are coupled.
-    positions
-        Cells x modalities: row in the modality, -1 where not measured.
     seed
         Seed of the graph and of the distances.
 
@@ -63,7 +61,7 @@ def margin_distances(
         modality, graph = stored
         logger.info("taking the margin graph stored as %r, of modality %r", key or MARGIN_GRAPH_KEY, modality)
         return GeodesicIndex(graph, seed=seed), rows_in_modalities(mdata, [modality])[:, 0]
-    modality = modalities[0]
+    modality = data.modalities[0]
     if modality not in mdata.mod:
         raise ValueError(
             f"`mdata` lacks modality {modality!r}, from which the margin graph is built. "
@@ -71,16 +69,16 @@ def margin_distances(
         )
     logger.info("building the margin graph from modality %r", modality)
     matrix = layer_matrix(mdata, modality, layers[modality])
-    nodes = positions[:, 0].copy()
+    nodes = data.positions[:, 0].copy()
     if evidence.coupled:
         # an unpaired cell that is not coupled is in no pair, so it needs no distance
-        kept = evidence.cells_in_training(positions) & (nodes >= 0)
+        kept = evidence.cells_in_training(data.positions) & (nodes >= 0)
         rows = np.sort(nodes[kept])
         matrix = read_rows(as_row_matrix(matrix), rows)
         nodes = np.where(kept, np.searchsorted(rows, nodes), -1)
     measured = nodes >= 0
     batches = np.empty(matrix.shape[0], dtype=object)
-    batches[nodes[measured]] = mdata.obs[BATCH_COLUMN].astype(str).to_numpy()[measured]
+    batches[nodes[measured]] = data.batches[measured]
     graph = build_margin_graph(matrix, batches, seed=seed).distances
     return GeodesicIndex(graph, seed=seed), nodes
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from typing import Any
 
@@ -11,31 +11,23 @@ import numpy as np
 from mudata import MuData
 from scipy import sparse
 
-from scminnet._core.keys import BATCH_COLUMN
 from scminnet._core.matrices import ROWS, row_blocks
-from scminnet.model.network.canonical import RowsAndMoments
 from scminnet.model.recipe import Recipe
 from scminnet.model.training.evidence import Evidence
 from scminnet.model.training.margin_distances import stored_margin_graph
+from scminnet.model.training.training_data import TrainingData
 
 
 def describe_training(
     mdata: MuData,
-    matrices: Mapping[str, Any],
-    modalities: Sequence[str],
-    features: Mapping[str, Iterable[str]],
-    labels: np.ndarray,
     query: MuData | None,
-    query_parts: Mapping[str, RowsAndMoments],
-    groups: np.ndarray,
+    data: TrainingData,
     recipe: Recipe,
     evidence: Evidence,
     *,
     plan_kwargs: Mapping[str, Any],
     margin_graph: str | None,
-    early_stopping: bool,
-    couple_within: str | None,
-    seed: int,
+    **arguments: Any,
 ) -> dict[str, str]:
     """Return what a training must share with the interrupted one: arguments, cells, features and values.
 
@@ -43,23 +35,13 @@ def describe_training(
     ----------
     mdata, query
         The reference, and the query if there is one.
-    matrices
-        By modality, row matrix of the reference. Each is read once.
-    modalities
-        The model's modalities.
-    features
-        By modality, names of the features.
-    labels
-        Code of each cell's type, -1 if unlabelled.
-    query_parts
-        By modality, the query's rows.
-    groups
-        Group within which each cell is coupled.
+    data
+        Their cells. Each matrix is read once.
     recipe
         The hyperparameters.
     evidence
         Its feature links are compared.
-    plan_kwargs, margin_graph, early_stopping, couple_within, seed
+    plan_kwargs, margin_graph, **arguments
         Arguments of ``train``.
     """
     graph = stored_margin_graph(mdata, margin_graph)
@@ -67,24 +49,22 @@ def describe_training(
         **recipe.as_dict(),
         "plan_kwargs": sorted(plan_kwargs.items()),
         "margin_graph": margin_graph,
-        "early_stopping": early_stopping,
-        "seed": seed,
-        "modalities": modalities,
+        **arguments,
+        "modalities": list(data.modalities),
         "cells": digest(mdata.obs_names),
-        **{f"cells of {m}": digest(mdata.mod[m].obs_names) for m in modalities if m in mdata.mod},
-        **{f"features of {m}": digest(features[m]) for m in modalities},
-        **{f"values of {m}": digest_values(matrix) for m, matrix in matrices.items()},
-        "labels": digest(labels),
-        "batches": digest(mdata.obs[BATCH_COLUMN]),
+        **{f"cells of {m}": digest(mdata.mod[m].obs_names) for m in data.modalities if m in mdata.mod},
+        **{f"features of {m}": digest(data.features[m]) for m in data.modalities},
+        **{f"values of {m}": digest_values(matrix) for m, matrix in data.matrices.items()},
+        "labels": digest(data.labels),
+        "batches": digest(data.batches),
         "query": None if query is None else digest(query.obs_names),
-        **{f"values of {m} in the query": digest_values(part.matrix) for m, part in query_parts.items()},
+        **{f"values of {m} in the query": digest_values(part.matrix) for m, part in data.query.items()},
         "values of the margin graph": None if graph is None else digest_values(graph[1]),
         "feature_links": [
             digest([*links.indptr, *links.indices, *links.data])
             for links in (found.links for found in evidence.coupled.values())
         ],
-        "couple_within": couple_within,
-        "groups of cells": digest(groups),
+        "groups of cells": digest(data.groups),
     }
     return {"scminnet": version("scminnet")} | {name: str(part) for name, part in parts.items()}
 

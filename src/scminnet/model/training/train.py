@@ -43,6 +43,7 @@ from scminnet.model.training.train_arguments import (
     set_trainer_defaults,
 )
 from scminnet.model.training.training_cells import set_training_cells
+from scminnet.model.training.training_data import TrainingData
 from scminnet.model.training.training_plan import SiameseTrainingPlan, check_weights
 
 
@@ -188,36 +189,32 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin, EmbeddingMixin):
                 f"`early_stopping` needs validation cells, but train_size={recipe.train_size} leaves none. Lower "
                 "`train_size`."
             )
-        matrices = self._row_matrices(mdata)
-        labels = self._label_codes(mdata)
-        batches = mdata.obs[BATCH_COLUMN].astype(str).to_numpy()
-        groups = coupling_groups(mdata, self.modalities, couple_within, positions)
+        data = TrainingData(
+            modalities=self.modalities,
+            features=self.get_var_names(),
+            matrices=self._row_matrices(mdata),
+            positions=positions,
+            labels=self._label_codes(mdata),
+            types=self.labels,
+            batches=mdata.obs[BATCH_COLUMN].astype(str).to_numpy(),
+            groups=coupling_groups(mdata, self.modalities, couple_within, positions),
+            query=query_parts,
+        )
         evidence = gather_evidence(
             mdata,
-            self.modalities,
-            matrices,
-            positions,
+            data,
             datamodule.train_idx,
-            labels,
-            len(self.labels),
-            query_parts,
-            groups,
             links_key=feature_links,
             can_couple=recipe.input_layer == "canonical" and recipe.pairing == "in_batch",
             seed=seed,
         )
-        moments = {} if self.is_trained_ and not evidence.coupled else varying_moments(matrices, evidence)
+        moments = {} if self.is_trained_ and not evidence.coupled else varying_moments(data.matrices, evidence)
         run, earlier = {}, None
         if path is not None:
             run = describe_training(
                 mdata,
-                matrices,
-                self.modalities,
-                self.get_var_names(),
-                labels,
                 query,
-                query_parts,
-                groups,
+                data,
                 recipe,
                 evidence,
                 plan_kwargs=plan_kwargs,
@@ -229,34 +226,19 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin, EmbeddingMixin):
             earlier = read_checkpoint(path, run, self.module)
         # first the graph, which may refuse its arguments and batches
         with compat.preserve_torch_threads():
-            geodesics, nodes = margin_distances(
-                mdata, self.modalities, self._layers, margin_graph, evidence, positions, seed=seed
-            )
+            geodesics, nodes = margin_distances(mdata, data, self._layers, margin_graph, evidence, seed=seed)
         coupled = fit_input_layers(
             self.module,
-            matrices,
+            data,
             moments,
-            positions[datamodule.train_idx],
+            datamodule.train_idx,
             recipe,
             evidence,
-            query_parts,
             earlier,
             is_trained=self.is_trained_,
             seed=seed,
         )
-        set_training_cells(
-            datamodule,
-            self.module,
-            self.modalities,
-            matrices,
-            positions,
-            labels,
-            query_parts,
-            recipe,
-            coupled,
-            geodesics,
-            nodes,
-        )
+        set_training_cells(datamodule, self.module, data, recipe, coupled, geodesics, nodes)
         self.module.hidden_dropout = recipe.dropout(datamodule.n_meeting)
         if not self.is_trained_:
             # the linear path keeps the coupling, which the network could lose. Pairs need none.
@@ -290,12 +272,15 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin, EmbeddingMixin):
         check_weights(self.module)
         self.recipe_ = recipe.as_dict()
         self.evidence_ = evidence.as_dict()
-        types = np.array([*self.labels, ""], dtype=str)[labels]
-        self.coupling_ = summarise_couplings(
-            coupled, join_query_names(mdata, query, self.modalities), self.get_var_names(), types, batches
-        )
+        self.coupling_ = summarise_couplings(coupled, join_query_names(mdata, query, self.modalities), data)
         self.reference_range_ = fit_reference_range(
-            self.module, matrices, positions, datamodule.train_idx, datamodule.val_idx, batches, seed=seed
+            self.module,
+            data.matrices,
+            positions,
+            datamodule.train_idx,
+            datamodule.val_idx,
+            data.batches,
+            seed=seed,
         )
 
     def _training_recipe(self, plan_kwargs: dict[str, Any], trainer_kwargs: Mapping[str, Any], **given: Any) -> Recipe:

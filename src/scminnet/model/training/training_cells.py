@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 
 from scminnet._core.matrices import read_rows
 from scminnet.graph.geodesic import GeodesicIndex
 from scminnet.model.inference.forward_pass import project_rows
-from scminnet.model.network.canonical import RowsAndMoments
 from scminnet.model.network.module import SiameseModule
 from scminnet.model.recipe import Recipe
 from scminnet.model.training.cell_numbers import (
-    join_query,
     labels_of_partners,
     nodes_of_partners,
     partner_table,
@@ -22,16 +19,13 @@ from scminnet.model.training.cell_numbers import (
 from scminnet.model.training.coupled_cells import CoupledCells
 from scminnet.model.training.evidence import ModalityPair
 from scminnet.model.training.pair_data import PairDataModule, PairDataset
+from scminnet.model.training.training_data import TrainingData
 
 
 def set_training_cells(
     datamodule: PairDataModule,
     module: SiameseModule,
-    modalities: Sequence[str],
-    matrices: Mapping[str, Any],
-    positions: np.ndarray,
-    labels: np.ndarray,
-    query: Mapping[str, RowsAndMoments],
+    data: TrainingData,
     recipe: Recipe,
     coupled: Mapping[ModalityPair, CoupledCells],
     geodesics: GeodesicIndex,
@@ -47,16 +41,8 @@ def set_training_cells(
         Its ``dataset`` is set.
     module
         The network, whose input layers are fitted.
-    modalities
-        The model's modalities: the columns of ``positions``.
-    matrices
-        By modality, row matrix of the reference.
-    positions
-        Cells of the reference x modalities: row in the modality, -1 where not measured.
-    labels
-        Code of each cell's type, -1 if unlabelled.
-    query
-        By modality, the query's rows and moments. They take part only if cells are coupled.
+    data
+        The cells. Those of the query take part only if cells are coupled.
     recipe
         The hyperparameters.
     coupled
@@ -66,23 +52,23 @@ def set_training_cells(
     """
     projected = recipe.input_layer == "canonical"
     if not coupled:
-        rows = {m: project_rows(module, x, m) if projected else x for m, x in matrices.items()}
-        datamodule.dataset = PairDataset(rows, positions, labels, geodesics, nodes, projected=projected)
+        rows = {m: project_rows(module, x, m) if projected else x for m, x in data.matrices.items()}
+        datamodule.dataset = PairDataset(rows, data.positions, data.labels, geodesics, nodes, projected=projected)
         return
-    names = list(modalities)
-    cells = join_query(positions, query, names, {m: x.shape[0] for m, x in matrices.items()})
+    names = list(data.modalities)
+    cells = data.numbered()
     index = {(a, b): (names.index(a), names.index(b)) for a, b in coupled}
     partners = partner_table({index[pair]: found for pair, found in coupled.items()}, len(cells))
     pairs_share = max(found.coupling.pairs_share for found in coupled.values())
     datamodule.couple(cells >= 0, partners, pairs_share)
-    of_query = np.full(len(cells) - len(positions), -1)
+    of_query = np.full(len(cells) - len(data.positions), -1)
     nodes = nodes_of_partners(np.concatenate([nodes, of_query]), partners)
     needed = np.union1d(datamodule.train_cells, datamodule.val_cells)
-    rows, cells = _project_needed(module, matrices, query, cells, needed)
+    rows, cells = _project_needed(module, data, cells, needed)
     datamodule.dataset = PairDataset(
         rows,
         cells,
-        labels_of_partners(np.concatenate([labels, of_query]), partners, module.n_labels),
+        labels_of_partners(np.concatenate([data.labels, of_query]), partners, module.n_labels),
         geodesics,
         nodes,
         projected=True,
@@ -91,21 +77,17 @@ def set_training_cells(
 
 
 def _project_needed(
-    module: SiameseModule,
-    matrices: Mapping[str, Any],
-    query: Mapping[str, RowsAndMoments],
-    cells: np.ndarray,
-    needed: np.ndarray,
+    module: SiameseModule, data: TrainingData, cells: np.ndarray, needed: np.ndarray
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Project the needed cells through the input layers; return their rows and the positions of all cells in these."""
     rows, positions = {}, np.full_like(cells, -1)
-    for i, (m, matrix) in enumerate(matrices.items()):
+    for i, (m, matrix) in enumerate(data.matrices.items()):
         at = cells[needed, i]
         own, beyond = (at >= 0) & (at < matrix.shape[0]), at >= matrix.shape[0]
         parts = [project_rows(module, read_rows(matrix, at[own]), m)]
         if beyond.any():
-            of_query = read_rows(query[m].matrix, at[beyond] - matrix.shape[0])
-            parts.append(project_rows(module, of_query, m, moments=query[m].moments))
+            of_query = read_rows(data.query[m].matrix, at[beyond] - matrix.shape[0])
+            parts.append(project_rows(module, of_query, m, moments=data.query[m].moments))
         rows[m] = np.concatenate(parts)
         positions[needed[own], i] = np.arange(own.sum())
         positions[needed[beyond], i] = own.sum() + np.arange(beyond.sum())
