@@ -26,6 +26,7 @@ from scminnet.model.data.fields import (
 )
 from scminnet.model.data.moments import feature_moments
 from scminnet.model.data.obs_columns import check_batches, check_labels, query_labels, resolve_batches, resolve_labels
+from scminnet.model.data.peaks_left_out import say_peaks_left_out
 from scminnet.model.data.query_names import check_modality_names
 from scminnet.model.data.setup_view import MuDataManager
 
@@ -78,6 +79,7 @@ def register(
         if labels_key is not None:
             check_labels(labels, labels_key, unlabeled)
         check_batches(batches, batch_key)
+        say_peaks_left_out(mdata, present)
     else:
         for m in present:
             check_features(mdata, m, features[m])
