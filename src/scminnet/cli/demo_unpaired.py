@@ -12,7 +12,9 @@ from scminnet import datasets, metrics, pl
 from scminnet._core.keys import EMBEDDING_KEY
 from scminnet.cli.demo_steps import Measured
 from scminnet.cli.figures import write_figures
-from scminnet.cli.integrate_steps import TRANSFERRED, embedded_only, integrate
+from scminnet.cli.integrate_drawing import embedded_only
+from scminnet.cli.integrate_labels import TRANSFERRED
+from scminnet.cli.integrate_steps import integrate
 
 #: The simulated modalities.
 MODALITIES = ("rna", "atac")
