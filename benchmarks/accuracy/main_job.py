@@ -53,6 +53,7 @@ SIZES = ("400", "1000", "4000", "all")
 PAPER_PROTEIN = ({"activation": "sigmoid"}, {"pair_strategy": "within", "max_epochs": 90})
 
 #: Methods ``with query`` are trained with the query (semi-supervised): unpaired test cells without types.
+#: ``no types`` can be added to a recipe of the network, and is measured by ``compare``.
 METHODS = (
     "default",
     "default, with query",
@@ -87,7 +88,8 @@ def embed(method: str, data: DevelopmentSet, seed: int) -> str:
         linear_baseline.embed(data, seed=seed, unit_length="unit length" in words, with_query=with_query, **components)
         return "X_cca"
     network, training = PAPER_PROTEIN if method == "paper" and "adt" in data.modalities else ({}, {})
-    mn.MinNet.setup_mudata(data.train, data.modalities, labels_key=data.labels_key, batch_key=data.batch_key)
+    labels_key = None if "no types" in words else data.labels_key
+    mn.MinNet.setup_mudata(data.train, data.modalities, labels_key=labels_key, batch_key=data.batch_key)
     model = mn.MinNet(data.train, preset=preset, seed=seed, **network)
     query = data.test if with_query else None
     model.train(query=query, seed=seed, enable_progress_bar=False, accelerator="cpu", **training)

@@ -55,6 +55,10 @@ METHODS: dict[str, Method] = {
     "default, with query, peaks": Method(
         TYPED, "run_minnet.py", ("default, with query", "peaks"), second=("chromatin",)
     ),
+    "default, with query, no types": Method(PAIRED, "run_minnet.py", ("default, with query, no types",)),
+    "default, with query, no types, peaks": Method(
+        PAIRED, "run_minnet.py", ("default, with query, no types", "peaks"), second=("chromatin",)
+    ),
     "default, with query, links": Method(TYPED, "run_minnet_links.py"),
     "default, with query, links, peaks": Method(TYPED, "run_minnet_links.py", ("peaks",), second=("chromatin",)),
     "paper": Method(TYPED, "run_minnet.py", ("paper",)),
