@@ -119,6 +119,12 @@ def fewer_cells(thin: str) -> Scenario:
     return scenario
 
 
+def fewer_of_both(source: Source, cells: np.ndarray, rng: np.random.Generator) -> Given:
+    """Keep a twentieth of the cells. It shows what so few cells tell, if the other side has no more."""
+    kept = rng.permutation(cells)[: len(cells) // 20]
+    return Given({"rna": kept, source.second: kept})
+
+
 def fewer_links(source: Source, cells: np.ndarray, rng: np.random.Generator) -> Given:
     """Keep a random third of the links."""
     return Given({"rna": cells, source.second: cells}, links=1 / 3)
@@ -142,6 +148,7 @@ def scenarios(name: str) -> dict[str, dict[str, Scenario]]:
             BALANCED: balanced,
             "cells 1:20, fewer of RNA": fewer_cells("rna"),
             f"cells 1:20, fewer of {second}": fewer_cells(second),
+            "a twentieth of both": fewer_of_both,
         },
     }
 

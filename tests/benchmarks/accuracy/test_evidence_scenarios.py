@@ -57,6 +57,9 @@ def test_scenarios_take_cells_of_one_side_only(source: Source) -> None:
             assert kept.sum() == len(source.test) // 20
     for kind in ("test", "all"):
         assert set(given(source, kind, BALANCED).cells) == {"rna", "atac"}
+    few = given(source, "all", "a twentieth of both").cells
+    np.testing.assert_array_equal(few["rna"], few["atac"])
+    assert len(few["rna"]) == len(source.test) // 20
     assert given(source, "test", "a third of the links").links == pytest.approx(1 / 3)
     assert given(source, "test", "no B").missing == "B"
 
