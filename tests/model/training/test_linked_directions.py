@@ -69,7 +69,7 @@ def test_a_single_odd_cell_is_no_direction(sides) -> None:
     matrices[0] = sparse.csr_matrix(odd)
     moments = tuple(feature_moments(x) for x in matrices)
     found = linked_directions(([part(matrices[0])], [part(matrices[1])]), links(), moments, seed=0)
-    assert abs(np.corrcoef(found[0][:, 0], programme)[0, 1]) > 0.9
+    assert (found[0][programme > 0, 0] ** 2).sum() > 0.8
 
 
 def test_a_feature_that_does_not_vary_has_no_part_in_a_direction(sides) -> None:
