@@ -17,6 +17,7 @@ from scminnet.tl._activity_contact import REACH, contact_share, contact_total, l
 from scminnet.tl._conditional import conditional_correlation
 from scminnet.tl._contacts import measured_contact, read_contacts
 from scminnet.tl._correlation import correlate_all, correlate_pairs, prepare
+from scminnet.tl._link_report import steps_left
 
 
 @pytest.fixture(scope="module")
@@ -268,9 +269,29 @@ def test_what_a_call_says(bulks, cells, tss, caplog) -> None:
         assert "pairs are links at an FDR of 5%; rank all by `score`" in found
         few = said(bulks, null="matched", genes=list(tss["gene"][:3]))
         assert "0 of " in few
-        assert "smooth the counts before `minibulk`" in few
+        assert few.endswith(
+            "To find more, smooth the counts before `minibulk`, set alternative='greater' or use more cells"
+        )
+        cells = cells.copy()
+        mn.tl.minnet_smooth(cells, modalities=["atac"])
+        half = mn.tl.minibulk(cells, 20, groupby="cell_type", layer={"atac": "smoothed"})
+        few = said(half, null="matched", genes=list(tss["gene"][:3]), alternative="greater")
+        assert few.endswith("To find more, smooth the counts of 'rna' before `minibulk` or use more cells")
+        mn.tl.minnet_smooth(cells)
+        smoothed = mn.tl.minibulk(cells, 20, groupby="cell_type", layer="smoothed")
+        few = said(smoothed, null="matched", genes=list(tss["gene"][:1]), alternative="greater")
+        assert few.endswith("To find more, use more cells")
     finally:
         logger.removeHandler(caplog.handler)
+
+
+def test_steps_that_are_left() -> None:
+    every = steps_left((), ["rna", "atac"], "two-sided", chosen=False)
+    assert every == [
+        "smooth the counts before `minibulk`", "set alternative='greater'", "use more cells", "test fewer `genes`",
+    ]  # fmt: skip
+    assert steps_left(["rna", "atac"], ["rna", "atac"], "two-sided", chosen=False) == every[1:]
+    assert steps_left(["rna", "atac", "adt"], ["rna", "atac"], "greater", chosen=True) == ["use more cells"]
 
 
 @given(seed=st.integers(0, 1000), n=st.integers(5, 60))

@@ -178,6 +178,23 @@ def test_results_survive_files(tmp_path) -> None:
     assert list(cells_back.uns["few"]["groups"]["n_bulks"]) == list(mdata.uns["few"]["groups"]["n_bulks"])
 
 
+def test_bulks_tell_which_counts_were_smoothed(tmp_path) -> None:
+    mdata = make()
+    # records of other results
+    mdata.uns |= {"colors": ["red"], "neighbors": {"params": {"n_neighbors": 3}}, "text": {"params": "none"}}
+    mn.tl.minnet_smooth(mdata, n_neighbors=3, key_added="near", across=True)
+    layers = {"rna": "near", "atac": None}
+    bulks = mn.tl.minibulk(mdata, 6, groupby="type", layer=layers)
+    assert bulks.uns["minibulk"]["smoothed"] == mdata.uns["minibulk"]["smoothed"] == ["rna"]
+    assert mn.tl.minibulk(mdata, 6, groupby="type").uns["minibulk"]["smoothed"] == []
+    imputed = mn.tl.minibulk(mdata, 6, groupby="type", modalities=["rna_near", "atac_near"])
+    assert imputed.uns["minibulk"]["smoothed"] == ["rna_near", "atac_near"]
+    mdata.write(tmp_path / "cells.h5mu")
+    bulks = mn.tl.minibulk(mudata.read_h5mu(tmp_path / "cells.h5mu"), 6, groupby="type", layer=layers)
+    bulks.write(tmp_path / "bulks.h5mu")
+    assert list(mudata.read_h5mu(tmp_path / "bulks.h5mu").uns["minibulk"]["smoothed"]) == ["rna"]
+
+
 def test_no_groups_and_no_cell_left_out(tmp_path) -> None:
     mdata = make()
     bulks = mn.tl.minibulk(mdata, 3, groupby=None)

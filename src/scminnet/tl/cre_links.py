@@ -12,6 +12,7 @@ from mudata import MuData
 
 from scminnet._core.argument_types import check_types
 from scminnet._core.arguments import check_choice, check_count, shorten
+from scminnet._core.keys import MINIBULK_KEY
 from scminnet._core.logging import logger
 from scminnet._core.mdata import check_copyable, check_mudata, check_not_view, copied
 from scminnet._core.params import recorded
@@ -21,7 +22,7 @@ from scminnet.genomics.chromosomes import ByChromosome, check_chromosomes, genes
 from scminnet.genomics.link_table import LINK_COLUMNS, LINKS_KEY
 from scminnet.tl._contacts import read_contacts
 from scminnet.tl._correlation import KENDALL, METHODS, check_method
-from scminnet.tl._link_report import report
+from scminnet.tl._link_report import report, steps_left
 from scminnet.tl._link_scores import read_contact, read_pool, read_values, regulation, score, why_undefined
 from scminnet.tl._null import draw_pool, false_discovery_rate
 from scminnet.tl._observations import by_size, read_accessibility, read_observations
@@ -308,7 +309,8 @@ def cre_links(
         info["groups_left_out"] = pd.DataFrame({"group": list(small), "n_bulks": list(small.values())})
         if small:
             logger.info("groups with fewer than %d bulks are left out: %s", min_bulks, shorten(small))
-    report(links, values, null, key_added)
+    smoothed = mdata.uns.get(MINIBULK_KEY, {}).get("smoothed", ())
+    report(links, values, null, key_added, steps_left(smoothed, [rna, atac], alternative, chosen=genes is not None))
     result = copied(mdata) if copy else mdata
     result.uns[key_added] = links[list(LINK_COLUMNS)]
     result.uns[f"{key_added}_info"] = info

@@ -23,6 +23,7 @@ from scminnet._core.params import recorded
 from scminnet._core.values import warn_unless_counts
 from scminnet.tl._bulks import Parts, at_least, cut, parts, plan, sum_cells
 from scminnet.tl._cells import Cells, Measured, read_cells, types_and_conditions, used_modalities
+from scminnet.tl._smoothed import smoothed_modalities
 
 #: More reasons than these are not listed in the message.
 MAX_REASONS = 5
@@ -103,14 +104,14 @@ def minibulk(
     ``[m].var``
         As in ``mdata``.
     ``uns["minibulk"]``
-        ``modalities`` and ``params``.
+        ``modalities`` and ``params``, and ``smoothed``: the modalities whose values :func:`minnet_smooth` wrote.
 
     Written into ``mdata``, for ``key = key_added``:
 
     ``mdata.obs[key]``
         Each cell's bulk, categorical; missing for cells left out.
     ``mdata.uns[key]``
-        ``modalities`` and ``params``. ``groups`` is a table of type and condition, cells of each modality, number of
+        ``modalities``, ``smoothed`` and ``params``. ``groups`` is a table of type and condition, cells of each modality, number of
         bulks ``n_bulks``, and how many of these were dropped, ``n_dropped``. ``left_out`` is a table of the cells left
         out, ``cell`` and ``reason``. A cell is left out if it was measured in none of the modalities, or has no
         embedding, type or condition. It is also left out if its group or its bulk has fewer than ``min_cells`` cells of
@@ -180,7 +181,8 @@ def minibulk(
         "min_cells": min_cells,
         "seed": seed,
     }
-    entry = {"modalities": cells.modalities, "params": recorded(params)}
+    smoothed = smoothed_modalities(mdata, {m: cells.layers.get(m) for m in cells.modalities})
+    entry = {"modalities": cells.modalities, "smoothed": smoothed, "params": recorded(params)}
     out = bulks.reasons != ""
     of_reason = pd.Series(bulks.reasons[out]).value_counts()
     left_out = pd.DataFrame({"cell": cells.names[out].astype(str), "reason": pd.Categorical(bulks.reasons[out])})
