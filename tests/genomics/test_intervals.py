@@ -101,7 +101,7 @@ def test_texts_and_nothing_are_no_peaks() -> None:
 @given(
     names=st.lists(
         st.tuples(
-            st.sampled_from(["chr1", "1", "chr1_KI270706v1_random", "HLA-A", "x:y", "a b", "", "|"]),
+            st.sampled_from(["chr1", "1", "chr1_KI270706v1_random", "HLA-A", "x:y", "a b", "", "|", "_", "1:2"]),
             st.sampled_from(":-_"),
             st.sampled_from(["0", "12", "1_0", "1,000", "x", "", "١", "9" * 17]),
             st.sampled_from("-_:"),
@@ -114,16 +114,23 @@ def test_texts_and_nothing_are_no_peaks() -> None:
 @settings(max_examples=300, deadline=None)
 def test_quick_split_is_that_of_the_search(names) -> None:
     texts = ["".join(name) for name in names]
-    quick = intervals._split_plain("\n".join(texts), len(texts))
+    quick = intervals._split_plain(texts, "\n".join(texts))
+    matches = [intervals.INTERVAL_NAME.fullmatch(text) for text in texts]
+    assert (quick is not None) == all(
+        m is not None and text.isascii() and "," not in text for m, text in zip(matches, texts, strict=True)
+    )
     if quick is not None:
-        matches = [intervals.INTERVAL_NAME.fullmatch(text) for text in texts]
-        assert all(matches)
         assert quick.astype(str).to_numpy().tolist() == [[m[1], str(int(m[2])), str(int(m[3]))] for m in matches]
+
+
+def test_lines_and_long_numbers_do_not_take_the_quick_way() -> None:
+    for names in ([], ["chr1:1-2\nchr1:3-4", "x"], ["chr1:1-2\nchr1:3-4"], ["chr1:1-2\n"], [f"chr1:1-{10**18}"]):
+        assert intervals._split_plain(names, "\n".join(names)) is None
 
 
 @pytest.mark.parametrize("form", ["{}:{}-{}", "{}-{}-{}", "{}_{}_{}"])
 def test_plain_names_take_the_quick_way(form: str) -> None:
     names = [form.format("chr1", 10 * i, 10 * i + 5) for i in range(50)]
-    quick = intervals._split_plain("\n".join(names), 50)
+    quick = intervals._split_plain(names, "\n".join(names))
     assert quick is not None
     assert quick[2].tolist() == [10 * i + 5 for i in range(50)]

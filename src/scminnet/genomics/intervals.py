@@ -29,6 +29,10 @@ INTERVAL_COLUMNS = (
 #: A whole number that is short enough to convert.
 _WHOLE = re.compile(r"[+-]?[0-9]{1,25}")
 
+#: Characters before the start and before the end in a peak's name, and the digits that 64 bits hold.
+_BEFORE_START, _BEFORE_END = list(b":-_"), list(b"-_")
+_MAX_DIGITS = 18
+
 
 def parse_intervals(peaks: Iterable[str] | pd.DataFrame, *, argument: str = "peaks") -> pd.DataFrame:
     """Read the positions of peaks, from their names or from interval columns.
@@ -68,7 +72,7 @@ def parse_intervals(peaks: Iterable[str] | pd.DataFrame, *, argument: str = "pea
     found = [next((c for c in spellings if c in table.columns), None) for spellings in INTERVAL_COLUMNS]
     if None in found:
         names = table.index.astype(str)
-        parts = _split(names)
+        parts = _split(names.tolist())
         given = pd.DataFrame({"name": names})
         where = "names"
     else:
@@ -76,10 +80,11 @@ def parse_intervals(peaks: Iterable[str] | pd.DataFrame, *, argument: str = "pea
         given = parts
         where = f"columns {shorten(found)}"
     start, end = (pd.to_numeric(parts[i], errors="coerce").to_numpy(float, na_value=np.nan) for i in (1, 2))
+    chrom = parts[0].astype(str).to_numpy()
     with np.errstate(invalid="ignore"):
         good = (
             parts[0].notna().to_numpy()
-            & (parts[0].astype(str) != "").to_numpy()
+            & (chrom != "")
             & (start >= 0)
             & (end > start)
             & (end <= LONGEST)
@@ -93,7 +98,6 @@ def parse_intervals(peaks: Iterable[str] | pd.DataFrame, *, argument: str = "pea
             f"{shorten(shown)}, the first in row {int(np.argmin(good)) + 1:,}. Give intervals such as 'chr1:100-200' "
             f"with 0 <= start < end <= {LONGEST:,}, or remove these."
         )
-    chrom = parts[0].astype(str).to_numpy()
     return pd.DataFrame(
         {"chrom": chrom, "start": start.astype(np.int64), "end": end.astype(np.int64)}, index=table.index
     )
@@ -141,10 +145,10 @@ def interval_names(
     )
 
 
-def _split(names: pd.Index) -> pd.DataFrame:
-    """Split names into chromosome, start and end, as text. Missing if a name does not look like an interval."""
+def _split(names: list[str]) -> pd.DataFrame:
+    """Split names into chromosome, start and end. Missing if a name does not look like an interval."""
     text = "\n".join(names)
-    plain = _split_plain(text, len(names))
+    plain = _split_plain(names, text)
     if plain is not None:
         return plain
     # one search over all names is much faster than one per name
@@ -181,27 +185,45 @@ def position_fault(start: str, end: str, *, first: int = 0) -> str | None:
     return f"has the start {start} and the end {end}. Give an end after the start."
 
 
-def _split_plain(text: str, n: int) -> pd.DataFrame | None:
-    """Split n lines that are all of one spelling without other separators; ``None`` where they are not.
+def _split_plain(names: list[str], text: str) -> pd.DataFrame | None:
+    """Split ASCII names without thousands separators; ``None`` where some are others, or no intervals.
 
-    Whole texts are replaced and split, which takes a third of the time of the search.
+    ``text`` holds the names, one a line. All are read at once as an array of characters, which takes a tenth of the
+    time of the search.
     """
-    for first, second in (":-", "--", "__"):
-        if text.count(first) + (text.count(second) if first != second else 0) != 2 * n:
-            continue
-        spaced = text.replace(first, f" {first} ")
-        spaced = spaced if first == second else spaced.replace(second, f" {second} ")
-        words = spaced.replace("\n", " \n ").split(" ")
-        between = {*words[1::6]}, {*words[3::6]}, {*words[5::6], "\n"}
-        if len(words) != 6 * n - 1 or between != ({first}, {second}, {"\n"}):
-            continue
-        start, end = words[2::6], words[4::6]
-        digits = "".join(start) + "".join(end)
-        # longer numbers are no positions, and would not fit
-        if digits.isascii() and digits.isdecimal() and all(start) and all(end) and max(map(len, start + end)) < 16:
-            columns = {0: pd.Series(words[0::6], dtype=object), 1: list(map(int, start)), 2: list(map(int, end))}
-            return pd.DataFrame(columns) if all(words[0::6]) else None
-    return None
+    if not names or not text.isascii():
+        return None
+    line = np.frombuffer(f"\n{text}\n".encode("ascii"), dtype=np.uint8)
+    # what is no digit separates numbers; the last of each line ends it
+    others = np.flatnonzero((line < ord("0")) | (line > ord("9")))
+    ends = np.flatnonzero(line[others] == ord("\n"))
+    if len(ends) != len(names) + 1 or (np.diff(ends) < 3).any():
+        return None
+    begin, stop = others[ends[:-1]] + 1, others[ends[1:]]
+    first, second = others[ends[1:] - 2], others[ends[1:] - 1]
+    n_start, n_end = second - first - 1, stop - second - 1
+    good = (
+        np.isin(line[first], _BEFORE_START)
+        & np.isin(line[second], _BEFORE_END)
+        # a separator at the chromosome's end is a negative start, and an empty chromosome ends with that of the lines
+        & ~np.isin(line[first - 1], [*_BEFORE_START, ord("\n")])
+        & (np.minimum(n_start, n_end) > 0)
+        & (np.maximum(n_start, n_end) <= _MAX_DIGITS)
+    )
+    if not good.all():
+        return None
+    chrom = [name[:length] for name, length in zip(names, (first - begin).tolist(), strict=True)]
+    columns = {0: pd.Series(chrom, dtype=object), 1: _whole(line, second, n_start), 2: _whole(line, stop, n_end)}
+    return pd.DataFrame(columns)
+
+
+def _whole(line: np.ndarray, stop: np.ndarray, n_digits: np.ndarray) -> np.ndarray:
+    """Read whole numbers of ``n_digits`` characters before ``stop``."""
+    numbers = np.zeros(len(stop), dtype=np.int64)
+    for place in range(int(n_digits.max())):
+        digits = line[np.maximum(stop - 1 - place, 0)].astype(np.int64) - ord("0")
+        numbers += np.where(place < n_digits, digits, 0) * 10**place
+    return numbers
 
 
 def overlaps(intervals: pd.DataFrame, others: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
