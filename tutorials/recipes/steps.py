@@ -12,12 +12,13 @@ from mudata import MuData, read_h5mu
 import scminnet as mn
 
 
-def parser(description: str) -> argparse.ArgumentParser:
-    """Options of every recipe."""
+def parser(description: str, *, downloads: bool = True) -> argparse.ArgumentParser:
+    """Options of every recipe, and of those that download."""
     options = argparse.ArgumentParser(description=description)
     options.add_argument("--out", type=Path, required=True, help="folder for everything that is written")
-    options.add_argument("--cache", type=Path, help="folder for downloads")
-    options.add_argument("--data", type=Path, help="an .h5mu of the same form, instead of the download")
+    if downloads:
+        options.add_argument("--cache", type=Path, help="folder for downloads")
+        options.add_argument("--data", type=Path, help="an .h5mu of the same form, instead of the download")
     options.add_argument("--bulks", type=int, default=100, help="mini-bulks (default: 100, as in the paper)")
     options.add_argument("--seed", type=int, default=0)
     return options
