@@ -1,9 +1,9 @@
 """Links of K562 against CRISPRi screens: from paired cells, and from the same cells as if unpaired.
 
-``--rna`` is the filtered feature-barcode matrix (.h5) that Cell Ranger ARC writes for the multiome of Xu et al., on which
-scE2G was trained. Table S10 of Sheth et al. 2024 (doi:10.1101/2024.11.23.624931) says where it is deposited. Any other
-multiome of K562 will do, and .h5ad files of counts. ``--peaks`` is another file with the peaks. With ``--fragments``, the
-fragments in ``--regions`` are counted instead, by default those in the elements that were silenced.
+scE2G was trained on the multiome of Xu et al., which Sheth et al. 2024 list in Table S10 (doi:10.1101/2024.11.23.624931).
+Give its filtered feature-barcode matrix by Cell Ranger ARC (.h5) as ``--rna``. Any other multiome of K562 will do, and
+.h5ad files of counts. ``--peaks`` is another file with the peaks. With ``--fragments``, the fragments in ``--regions``
+are counted instead, by default those in the elements that were silenced.
 
 ``--table`` and ``--genes`` are those of ``benchmarks/downstream/crispri.py``, from
 https://github.com/EngreitzLab/CRISPR_comparison (``resources``).
@@ -27,9 +27,9 @@ import scminnet as mn
 
 # the benchmarks are no installed package
 sys.path.append(str(Path(__file__).resolve().parents[2]))
-from benchmarks.downstream import crispri  # noqa: E402
-from benchmarks.downstream.crispri_table import CrisprTable, FormatError, read_genes, read_table  # noqa: E402
-from benchmarks.shared.bootstrap import cluster_weights  # noqa: E402
+from benchmarks.downstream import crispri
+from benchmarks.downstream.crispri_table import CrisprTable, FormatError, read_genes, read_table
+from benchmarks.shared.bootstrap import cluster_weights
 
 #: Columns of the links that are compared.
 COLUMNS = ("score", "abc", "r_conditional", "r")
@@ -155,7 +155,7 @@ def compare(read: CrisprTable, genes: pd.DataFrame, links: dict[str, pd.DataFram
 def main() -> None:
     """Run what the command line asks for."""
     parser = steps.parser(__doc__, downloads=False)
-    parser.add_argument("--rna", type=Path, required=True, help="genes, or genes and peaks: 10x .h5, or .h5ad of counts")
+    parser.add_argument("--rna", type=Path, required=True, help="genes, or genes and peaks: 10x .h5 or .h5ad")
     parser.add_argument("--peaks", type=Path, help="peaks of the same cells (default: those in --rna)")
     parser.add_argument("--fragments", type=Path, help="fragments of the same cells, to be counted instead of peaks")
     parser.add_argument("--regions", type=Path, help="BED of where to count fragments (default: tested elements)")
