@@ -1,9 +1,9 @@
 """Links of K562 against CRISPRi screens: from paired cells, and from the same cells as if unpaired.
 
-scE2G was trained on the multiome of Xu et al., which Sheth et al. 2024 list in Table S10 (doi:10.1101/2024.11.23.624931).
-Give its filtered feature-barcode matrix by Cell Ranger ARC (.h5) as ``--rna``. Any other multiome of K562 will do, and
-.h5ad files of counts. ``--peaks`` is another file with the peaks. With ``--fragments``, the fragments in ``--regions``
-are counted instead, by default those in the elements that were silenced.
+scE2G was trained on the multiome of Xu et al. (Table S10 of Sheth et al. 2024, doi:10.1101/2024.11.23.624931). Give its
+filtered feature-barcode matrix by Cell Ranger ARC (.h5) as ``--rna``. Any other multiome of K562 will do, and .h5ad
+files of counts. ``--peaks`` is another file with the peaks. With ``--fragments``, the fragments in ``--regions`` are
+counted instead, by default those in the elements that were silenced.
 
 ``--table`` and ``--genes`` are those of ``benchmarks/downstream/crispri.py``, from
 https://github.com/EngreitzLab/CRISPR_comparison (``resources``).

@@ -76,6 +76,4 @@ def found(links: pd.DataFrame, null: str | None, steps: Sequence[str]) -> str:
     if n:
         return f"{n:,} of {len(links):,} pairs are links at an FDR of {FDR:.0%}; rank all by `score`"
     listed = " or ".join([", ".join(steps[:-1]), steps[-1]] if len(steps) > 1 else steps)
-    return (
-        f"0 of {len(links):,} pairs are links at an FDR of {FDR:.0%}: rank them by `score`. To find more, {listed}"
-    )
+    return f"0 of {len(links):,} pairs are links at an FDR of {FDR:.0%}: rank them by `score`. To find more, {listed}"

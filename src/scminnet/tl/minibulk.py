@@ -112,10 +112,10 @@ def minibulk(
         Each cell's bulk, categorical; missing for cells left out.
     ``mdata.uns[key]``
         ``modalities``, ``smoothed`` and ``params``. ``groups`` is a table of type and condition, cells of each
-        modality, number of bulks ``n_bulks``, and how many of these were dropped, ``n_dropped``. ``left_out`` is a table of the cells left
-        out, ``cell`` and ``reason``. A cell is left out if it was measured in none of the modalities, or has no
-        embedding, type or condition. It is also left out if its group or its bulk has fewer than ``min_cells`` cells of
-        some modality. Such bulks are dropped.
+        modality, number of bulks ``n_bulks``, and how many of these were dropped, ``n_dropped``. ``left_out`` is a
+        table of the cells left out, ``cell`` and ``reason``. A cell is left out if it was measured in none of the
+        modalities, or has no embedding, type or condition. It is also left out if its group or its bulk has fewer than
+        ``min_cells`` cells of some modality. Such bulks are dropped.
 
     Raises
     ------
