@@ -5,16 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from scminnet.coupling.couple import (
-    CELLS_OF_FULL_LINK_SHARE,
-    LINK_SHARE,
-    MANY_LINKS,
-    Side,
-    correlate_columns,
-    couple,
-    link_share,
-    standardise,
-)
+from scminnet.coupling.couple import MANY_LINKS, Side, correlate_columns, couple, standardise
 from scminnet.coupling.coupling import Coupling
 
 from .conftest import Truth, two_views
@@ -148,9 +139,3 @@ def test_sides_of_unequal_size(n_links: int, sizes: tuple[int, int]) -> None:
     assert whole(coupling).shape == sizes
     # judged by all cells
     assert canonical_foscttm(truth, coupling.covariance) < 0.25
-
-
-def test_many_links_count_less_the_more_cells_there_are() -> None:
-    assert link_share(MANY_LINKS - 1, 100_000) == LINK_SHARE
-    assert link_share(MANY_LINKS, 1000) == LINK_SHARE
-    assert link_share(MANY_LINKS, 4 * CELLS_OF_FULL_LINK_SHARE) == pytest.approx(LINK_SHARE / 2)

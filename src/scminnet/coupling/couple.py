@@ -41,10 +41,8 @@ FIRST_EPSILON = 0.05
 EPSILON_CELLS = 0.07
 EPSILON_METACELLS = 0.04
 
-#: Weight of the linked features in the later transports, the rest being the canonical components'. With many links it
-#: falls with the root of the cells above this number, because more cells estimate the components better.
+#: Weight of the linked features in the later transports, the rest being the canonical components'.
 LINK_SHARE = 0.5
-CELLS_OF_FULL_LINK_SHARE = 2500
 
 #: A coupling knows as much as this number of pairs per component that pairs tell of. Pairs estimate the more poorly,
 #: the more components there are (``docs/decisions.md``).
@@ -125,7 +123,6 @@ def couple(
     blocks = [tuple(np.flatnonzero(m.group == g) for m in cells) for g in groups]
 
     share = pairs.share(min(len(first.scores), len(second.scores))) if pairs is not None else 0.0
-    of_links = link_share(len(weights), min(len(first.scores), len(second.scores)))
     later_epsilon = EPSILON_CELLS if len(weights) >= MANY_LINKS else EPSILON_METACELLS
     points: list[np.ndarray] = [np.sqrt(np.float32(1 / FIRST_EPSILON)) * d for d in directions]
     epsilon = FIRST_EPSILON
@@ -139,7 +136,7 @@ def couple(
             break
         left, right = _weighted_components(covariance)
         canonical = unit_rows(scores[0] @ left), unit_rows(scores[1] @ right)
-        shares = np.sqrt(np.float32(1 - of_links)), np.sqrt(np.float32(of_links))
+        shares = np.sqrt(np.float32(1 - LINK_SHARE)), np.sqrt(np.float32(LINK_SHARE))
         points = [
             np.hstack([shares[0] * c, shares[1] * d]) / np.sqrt(np.float32(later_epsilon))
             for c, d in zip(canonical, directions, strict=True)
@@ -158,13 +155,6 @@ def couple(
         covariance=covariance,
         pairs_share=share,
     )
-
-
-def link_share(n_links: int, n_cells: int) -> float:
-    """Return the weight of the linked features beside the canonical components of so many cells."""
-    if n_links < MANY_LINKS:
-        return LINK_SHARE
-    return LINK_SHARE * min(1.0, float(np.sqrt(CELLS_OF_FULL_LINK_SHARE / n_cells)))
 
 
 def standardise(x: np.ndarray) -> np.ndarray:

@@ -206,7 +206,6 @@ def fit_projections(
     seed: int,
     query: Mapping[str, RowsAndMoments] | None = None,
     couple: Couple | None = None,
-    further: Mapping[str, np.ndarray] | None = None,
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Fit the projections of all modalities on some cells.
 
@@ -229,8 +228,6 @@ def fit_projections(
         Further cells that the modalities' principal components are fitted on.
     couple
         Couples cells without pairs. ``None``: pairs alone determine the canonical components.
-    further
-        By modality, directions (features x directions) that its components must be able to express.
 
     Returns
     -------
@@ -254,14 +251,7 @@ def fit_projections(
         if query and modality in query:
             parts.append(_drawn_rows(*query[modality], seed))
         ridge = _ridge(n_paired, min(n_components, matrix.shape[1]), coupled=couple is not None)
-        fitted = whitened_components(
-            parts,
-            n_components,
-            seed,
-            ridge=ridge,
-            by_all=couple is not None,
-            further=None if further is None else further.get(modality),
-        )
+        fitted = whitened_components(parts, n_components, seed, ridge=ridge, by_all=couple is not None)
         components[modality] = Components(*fitted, moments[modality])
         scores[modality] = values @ components[modality].weights
         centres[modality] = scores[modality].mean(axis=0)

@@ -85,13 +85,7 @@ def _sums(part: Block) -> np.ndarray:
 
 
 def whitened_components(
-    parts: Sequence[Block],
-    n_components: int,
-    seed: int,
-    *,
-    ridge: float = 0.0,
-    by_all: bool = False,
-    further: np.ndarray | None = None,
+    parts: Sequence[Block], n_components: int, seed: int, *, ridge: float = 0.0, by_all: bool = False
 ) -> Whitened:
     """Return the principal components, each of at most unit variance over the first part's cells.
 
@@ -110,15 +104,11 @@ def whitened_components(
         whitens. A larger ridge shrinks components of small variance, which few cells estimate poorly.
     by_all
         Whiten by the variance of all parts' cells, if the other parts' cells are coupled as well.
-    further
-        Directions (features x directions) that the components must be able to express, beside the principal ones.
     """
     n_features = parts[0].shape[1]
     whole = n_features <= MAX_COVARIANCE_FEATURES
     n_components = min(n_components, sum(part.shape[0] for part in parts) - 1, n_features if whole else n_features - 1)
     variance, directions = leading_components(parts, n_components, seed)
-    if further is not None:
-        variance, directions = _components_within(parts, _extended(directions, further))
     if len(parts) > 1 and not by_all:
         scores = parts[0] @ directions
         axes = principal_axes(sums_of_products(scores), *scores.shape)
@@ -127,23 +117,3 @@ def whitened_components(
     variance = variance[kept]
     divisor = variance + ridge * variance.sum()
     return Whitened((directions[:, kept] / np.sqrt(divisor)).astype(np.float32), variance / divisor)
-
-
-def _extended(directions: np.ndarray, further: np.ndarray) -> np.ndarray:
-    """Return orthonormal directions of the space of both. What ``directions`` already span is not added."""
-    rest = further - directions @ (directions.T @ further)
-    u, s, _ = np.linalg.svd(rest, full_matrices=False)
-    lengths = np.linalg.norm(further, axis=0)
-    added = u[:, s > MIN_RELATIVE_DEVIATION * lengths.max(initial=0)]
-    return np.hstack([directions, added]).astype(np.float32)
-
-
-def _components_within(parts: Sequence[Block], directions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return variances and directions of the principal components within a space. Each part is centred separately."""
-    n_cells = sum(part.shape[0] for part in parts)
-    scatter = np.zeros((directions.shape[1], directions.shape[1]))
-    for part in parts:
-        sums = sums_of_products(np.asarray(part @ directions, dtype=np.float64))
-        scatter += sums[1:] - np.outer(sums[0], sums[0]) / part.shape[0]
-    variance, axes = axes_of(scatter / (n_cells - 1), directions.shape[1])
-    return variance, directions @ axes

@@ -15,7 +15,6 @@ from scminnet.model.recipe import Recipe
 from scminnet.model.training.checkpoint import module_state
 from scminnet.model.training.coupled_cells import CoupledCells, check_links_vary, couple_parts
 from scminnet.model.training.evidence import Evidence, ModalityPair
-from scminnet.model.training.linked_directions import linked_directions
 from scminnet.model.training.training_data import TrainingData
 
 
@@ -111,7 +110,6 @@ def fit_input_layers(
             seed=seed,
             query=data.query,
             couple=couple if evidence.coupled else None,
-            further=_linked_directions(evidence, moments, seed),
         )
     if earlier is not None:
         module.load_state_dict(module_state(earlier))
@@ -121,13 +119,3 @@ def fit_input_layers(
         for modality, (weight, bias) in projections.items():
             module.encoder(modality).input.set_weights(weight, bias)
     return coupled
-
-
-def _linked_directions(evidence: Evidence, moments: Mapping[str, Moments], seed: int) -> dict[str, np.ndarray]:
-    """Return by coupled modality the directions of its features along which linked features vary together."""
-    found: dict[str, list[np.ndarray]] = {}
-    for (a, b), coupled in evidence.coupled.items():
-        directions = linked_directions(coupled.parts, coupled.links, (moments[a], moments[b]), seed=seed)
-        for m, own in zip((a, b), directions, strict=True):
-            found.setdefault(m, []).append(own)
-    return {m: np.hstack(parts) for m, parts in found.items()}
