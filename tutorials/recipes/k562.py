@@ -33,7 +33,7 @@ from benchmarks.shared.bootstrap import cluster_weights
 
 #: Columns of the links that are compared.
 COLUMNS = ("score", "abc", "r_conditional", "r")
-#: AUPRC on the training pairs of K562 with this multiome, as published by Sheth et al. 2024.
+#: AUPRC on the training pairs of K562 with this multiome, for orientation: quoted, and not checked in the papers.
 PUBLISHED = {
     "Signac, ArchR, SCENIC+, FigR, Cicero, SCENT": "0.10 to 0.29",
     "distance": "0.44",
