@@ -28,9 +28,9 @@ def say_peaks_left_out(mdata: MuData, modalities: Sequence[str]) -> None:
         found = [m for m in peaks if any(c.isin(mdata.mod[m].obs_names).all() for c in (cells[a], cells[b]))]
         if found:
             logger.info(
-                "%r and %r hold the same genes, and %r, which is not registered, peaks of the same cells. Peaks tell "
-                "more than gene activity: if a query has the same ones, register %r in its place, or both as one "
-                "modality (`scminnet.pp.join_modalities`)",
+                "%r and %r hold the same genes. %r holds peaks of the same cells, but is not registered. Peaks tell "
+                "more than gene activity: if the query has the same peaks, register %r in place of the gene activity, "
+                "or join both (`scminnet.pp.join_modalities`)",
                 a,
                 b,
                 found[0],
