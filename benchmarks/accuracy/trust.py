@@ -29,6 +29,7 @@ from scminnet.coupling.couple import Side
 from scminnet.coupling.feature_links import read_feature_links
 from scminnet.coupling.trust import HOLDS, MAY_HOLD, link_agreement
 from scminnet.model.data.moments import feature_moments
+from scminnet.model.data.peak_features import are_peaks
 from scminnet.model.data.sparse_rows import as_row_matrix
 from scminnet.model.network.canonical import Components, RowsAndMoments, fit_projections
 from scminnet.model.training.coupled_cells import Part, Prepared, prepare_sides
@@ -142,7 +143,7 @@ def prepare(case: Case, seed: int) -> Prepared:
     positions[: counts[0], 0], positions[counts[0] :, 1] = np.arange(counts[0]), np.arange(counts[1])
     kept: list[Prepared] = []
 
-    def couple(components: dict[str, Components]) -> dict[tuple[str, str], np.ndarray]:
+    def couple(components: dict[str, Components], paired: object) -> dict[tuple[str, str], np.ndarray]:
         sides = []
         for m, n in zip(names, counts, strict=True):
             cells = np.arange(n)
@@ -150,7 +151,8 @@ def prepare(case: Case, seed: int) -> Prepared:
         kept.append(prepare_sides(*sides, (components[names[0]], components[names[1]]), links, names=names))
         return {names: np.zeros(tuple(side.scores.shape[1] for side in kept[0].sides))}
 
-    fit_projections(matrices, moments, positions, n_components=100, n_canonical=30, seed=seed, couple=couple)
+    peaks = {m: are_peaks(mdata[m].var_names) for m in names}
+    fit_projections(matrices, moments, peaks, positions, n_components=100, n_canonical=30, seed=seed, couple=couple)
     return kept[0]
 
 

@@ -33,8 +33,9 @@ def test_a_modality_that_does_not_vary_among_the_training_cells_is_named() -> No
     matrices["atac"][50:] = 2
     moments = {m: feature_moments(matrix) for m, matrix in matrices.items()}
     positions = np.repeat(np.arange(50)[:, None], 2, axis=1)
+    peaks = {m: np.zeros(matrix.shape[1], bool) for m, matrix in matrices.items()}
     with pytest.raises(ValueError, match="'atac' of `mdata` does not vary among the 50 cells"):
-        fit_projections(matrices, moments, positions, n_components=5, n_canonical=3, seed=0)
+        fit_projections(matrices, moments, peaks, positions, n_components=5, n_canonical=3, seed=0)
 
 
 def test_a_training_that_diverges_is_an_error(reference: MuData) -> None:

@@ -14,7 +14,7 @@ from scminnet.model.network.canonical import (
     paired_covariances,
     shrunk_covariances,
 )
-from scminnet.model.network.whitening import standardised_deviation, whitened_components
+from scminnet.model.network.whitening import Standardisation, standardised_deviation, whitened_components
 
 
 def shared_signal(n_cells: int = 400, n_features: tuple[int, ...] = (30, 20), n_signals: int = 3, seed: int = 0):
@@ -28,6 +28,15 @@ def shared_signal(n_cells: int = 400, n_features: tuple[int, ...] = (30, 20), n_
 
 def everyone(n_cells: int, n_modalities: int = 2) -> np.ndarray:
     return np.tile(np.arange(n_cells)[:, None], (1, n_modalities))
+
+
+def fit_without_peaks(matrices: dict[str, np.ndarray], moments: dict, positions: np.ndarray, **kwargs) -> dict:
+    peaks = {m: np.zeros(matrix.shape[1], bool) for m, matrix in matrices.items()}
+    return fit_projections(matrices, moments, peaks, positions, **kwargs)
+
+
+def standardisation(moments: tuple[np.ndarray, np.ndarray]) -> Standardisation:
+    return Standardisation.of(*moments, np.zeros(len(moments[0]), bool))
 
 
 def rotations_of(scores: dict[str, np.ndarray], positions: np.ndarray, n_canonical: int) -> dict[str, np.ndarray]:
@@ -81,7 +90,7 @@ def test_chance_correlations_of_few_cells_shrink() -> None:
     rng = np.random.default_rng(0)
     matrices = {m: rng.random((60, 300)).astype(np.float32) for m in "ab"}
     moments = {m: feature_moments(x) for m, x in matrices.items()}
-    fitted = fit_projections(matrices, moments, everyone(60), n_components=40, n_canonical=5, seed=0)
+    fitted = fit_without_peaks(matrices, moments, everyone(60), n_components=40, n_canonical=5, seed=0)
     values = {m: np.clip((matrices[m] - mean) / std, -10, 10) for m, (mean, std) in moments.items()}
     lengths = [np.linalg.norm(values[m] @ fitted[m][0] + fitted[m][1], axis=1).mean() for m in "ab"]
     assert max(lengths) < 0.5  # whitened, they have length about 2
@@ -153,7 +162,7 @@ def few_among_many(n_pairs: int, n_shared: int) -> tuple[dict[str, np.ndarray], 
         noise = rng.normal(size=(5000, p)) * 0.5
         values = (signal @ rng.normal(size=(n_shared, p)) + noise).astype(np.float32)
         fitted = whitened_components([values], 40, 0, ridge=1e-3)
-        components[m] = Components(*fitted, (np.zeros(p), np.ones(p)))
+        components[m] = Components(*fitted, (np.zeros(p), np.ones(p)), np.zeros(p, bool))
         scores[m] = values[:n_pairs] @ fitted.weights
     return scores, components
 
@@ -193,10 +202,11 @@ def test_coupled_covariances_stand_for_pairs() -> None:
 
     def couple(components, paired) -> dict[tuple[str, str], np.ndarray]:
         seen.update(components)
-        scores = {m: standardised_deviation(matrices[m], *moments[m]) @ c.weights for m, c in components.items()}
+        values = {m: standardised_deviation(matrices[m], standardisation(moments[m])) for m in components}
+        scores = {m: values[m] @ c.weights for m, c in components.items()}
         return {pair: found for pair, (found, _) in paired_covariances(scores, everyone(400)).items()}
 
-    fitted = fit_projections(matrices, moments, positions, n_components=10, n_canonical=3, seed=0, couple=couple)
+    fitted = fit_without_peaks(matrices, moments, positions, n_components=10, n_canonical=3, seed=0, couple=couple)
     assert set(seen) == {"a", "b"}
     values = {m: np.clip((matrices[m] - mean) / std, -10, 10) for m, (mean, std) in moments.items()}
     turned = {m: values[m] @ fitted[m][0] + fitted[m][1] for m in "ab"}
@@ -218,7 +228,7 @@ def test_fitted_projections_give_centred_agreeing_components(kind) -> None:
     matrices = {"a": kind(a), "b": kind(b[::-1])}  # the other modality in reverse order
     positions = np.stack([np.arange(400), np.arange(400)[::-1]], axis=1)
     moments = {m: feature_moments(x) for m, x in matrices.items()}
-    fitted = fit_projections(matrices, moments, positions[:300], n_components=10, n_canonical=4, seed=0)
+    fitted = fit_without_peaks(matrices, moments, positions[:300], n_components=10, n_canonical=4, seed=0)
     projected = []
     for m, matrix in (("a", a), ("b", b[::-1])):
         mean, std = moments[m]
@@ -236,7 +246,7 @@ def test_signs_are_the_same_whichever_way_the_decompositions_turn(monkeypatch, n
     moments = {m: feature_moments(x) for m, x in matrices.items()}
 
     def fitted() -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        return fit_projections(matrices, moments, everyone(400), n_components=10, n_canonical=3, seed=0)
+        return fit_without_peaks(matrices, moments, everyone(400), n_components=10, n_canonical=3, seed=0)
 
     expected, eigh = fitted(), np.linalg.eigh
     monkeypatch.setattr(np.linalg, "eigh", lambda x: (eigh(x)[0], -eigh(x)[1]))
@@ -262,7 +272,7 @@ def test_query_tells_the_components_that_few_cells_do_not() -> None:
     query = {m: RowsAndMoments(x, feature_moments(x)) for m, x in further.items()}
 
     def agreement(**kwargs) -> float:
-        fitted = fit_projections(matrices, moments, everyone(60), n_components=10, n_canonical=2, seed=0, **kwargs)
+        fitted = fit_without_peaks(matrices, moments, everyone(60), n_components=10, n_canonical=2, seed=0, **kwargs)
         held_out = [
             np.clip((cells[m] - moments[m][0]) / moments[m][1], -10, 10)[60:] @ fitted[m][0] + fitted[m][1]
             for m in "ab"
@@ -275,7 +285,25 @@ def test_query_tells_the_components_that_few_cells_do_not() -> None:
 def test_deviation_is_zero_where_the_matrix_is() -> None:
     matrix = sparse.random(20, 6, density=0.3, format="csr", dtype=np.float32, random_state=0)
     moments = feature_moments(matrix)
-    found = standardised_deviation(matrix, *moments)
+    found = standardised_deviation(matrix, standardisation(moments))
     assert found.nnz == matrix.nnz
-    dense = standardised_deviation(matrix.toarray(), *moments)
+    dense = standardised_deviation(matrix.toarray(), standardisation(moments))
     np.testing.assert_allclose(found.toarray(), dense, atol=1e-5)
+
+
+def test_rare_peaks_count_less_than_by_their_deviation_and_are_not_clipped() -> None:
+    rng = np.random.default_rng(0)
+    matrix = (rng.random((400, 6)) < [0.5, 0.2, 0.1, 0.005, 0, 0.3]).astype(np.float32)
+    matrix[0, 3] = 1
+    mean, std = feature_moments(matrix)
+    peaks = np.array([True] * 5 + [False])
+    by = Standardisation.of(mean, std, peaks)
+    found = standardised_deviation(matrix, by) + by.zero
+    # together they vary as much as standardised ones
+    assert found[:, :4].var(axis=0, ddof=1).sum() == pytest.approx(4, rel=1e-4)
+    np.testing.assert_allclose(found[:, :4].std(axis=0, ddof=1) ** 2 / std[:4], 1 / std[:4].mean(), rtol=1e-4)
+    np.testing.assert_allclose(found[:, 4], 0)
+    np.testing.assert_allclose(found[:, 5], (matrix[:, 5] - mean[5]) / std[5], rtol=1e-4)
+    once = standardised_deviation(matrix * 1000, Standardisation.of(mean * 1000, std * 1000, peaks))
+    np.testing.assert_allclose(once, standardised_deviation(matrix, by), rtol=1e-3)
+    assert np.abs(found[:, 3]).max() == pytest.approx((1 - mean[3]) / np.sqrt(std[3] * std[:4].mean()), rel=1e-4)

@@ -23,7 +23,7 @@ def layer_and_data(seed: int, *, dropout: float = 0.0) -> tuple[StandardisedLine
     matrix.eliminate_zeros()
     torch.manual_seed(seed)
     layer = StandardisedLinear(9, 4, learned=True, dropout=dropout)
-    layer.set_moments(*feature_moments(matrix[5:]))
+    layer.set_moments(*feature_moments(matrix[5:]), np.zeros(9, bool))
     return layer, matrix
 
 
@@ -73,3 +73,18 @@ def test_input_dropout_acts_on_standardised_values_in_training_only() -> None:
     np.testing.assert_allclose(dropped.detach().numpy(), expected, atol=2e-4)
     layer.eval()
     torch.testing.assert_close(layer(rows), layer(rows))
+
+
+def test_peaks_are_scaled_by_the_root_of_their_deviation_in_sparse_and_dense_rows() -> None:
+    layer, matrix = layer_and_data(2)
+    mean, std = feature_moments(matrix[5:])
+    peaks = np.arange(9) < 5
+    layer.set_moments(mean, std, peaks)
+    unit = np.sqrt(std[:5] * std[:5][std[:5] > 0].mean())
+    z = standardised(matrix, mean, std)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        z[:, :5] = np.where(std[:5] > 0, (matrix.toarray()[:, :5] - mean[:5]) / unit, 0)
+    assert np.abs(z[:, :5]).max() > CLIP
+    expected = z @ layer.weight.detach().numpy() + layer.bias.detach().numpy()
+    for kind in (matrix, matrix.toarray()):
+        np.testing.assert_allclose(layer(take_rows(kind, ALL)).detach().numpy(), expected, rtol=1e-3, atol=2e-3)

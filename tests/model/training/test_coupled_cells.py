@@ -141,7 +141,7 @@ def sides(n: int = 120, *, constant: int = 0) -> tuple[list[Part], list[Part], t
         own = np.arange(n)
         parts.append([Part(x, None, own, start + own, np.zeros(n, np.int64), np.full(n, -1))])
         weights = np.eye(n_features, 5, dtype=np.float32)
-        fitted.append(Components(weights, np.ones(weights.shape[1]), feature_moments(x)))
+        fitted.append(Components(weights, np.ones(weights.shape[1]), feature_moments(x), np.zeros(x.shape[1], bool)))
     return parts[0], parts[1], (fitted[0], fitted[1])
 
 

@@ -8,8 +8,8 @@ from itertools import combinations
 import pandas as pd
 from mudata import MuData
 
-from scminnet._core.feature_names import INTERVAL_NAME
 from scminnet._core.logging import logger
+from scminnet.model.data.peak_features import are_peaks
 
 #: Two modalities hold the same genes if they have this share of the smaller one's names in common.
 SAME_GENES = 0.5
@@ -20,7 +20,11 @@ def say_peaks_left_out(mdata: MuData, modalities: Sequence[str]) -> None:
     cells = {m: mdata.mod[m].obs_names for m in modalities}
     registered = pd.Index([]).append([mdata.mod[m].var_names for m in modalities])
     others = {m: mdata.mod[m].var_names for m in mdata.mod if m not in modalities}
-    peaks = [m for m, names in others.items() if _are_peaks(names) and not names.isin(registered).any()]
+    peaks = [
+        m
+        for m, names in others.items()
+        if len(names) and are_peaks(names[:20]).all() and not names.isin(registered).any()
+    ]
     for a, b in combinations(modalities, 2):
         genes, same = mdata.mod[a].var_names, mdata.mod[b].var_names
         if genes.isin(same).sum() < SAME_GENES * min(len(genes), len(same)):
@@ -36,7 +40,3 @@ def say_peaks_left_out(mdata: MuData, modalities: Sequence[str]) -> None:
                 found[0],
                 found[0],
             )
-
-
-def _are_peaks(names: pd.Index) -> bool:
-    return len(names) > 0 and all(INTERVAL_NAME.fullmatch(str(name)) for name in names[:20])

@@ -16,7 +16,7 @@ from scminnet._core.matrices import Block, read_rows
 from scminnet._core.principal_axes import signs_of
 from scminnet.coupling.couple import PAIRED_COMPONENTS
 from scminnet.model.network.module import modality_pairs
-from scminnet.model.network.whitening import scale_and_zero, standardised_deviation, whitened_components
+from scminnet.model.network.whitening import Standardisation, standardised_deviation, whitened_components
 
 #: Few cells and many components give canonical correlations by chance. Whitening therefore adds this multiple of the
 #: total variance per paired cell to each component's variance (the search: ``benchmarks/accuracy/recipe_search``).
@@ -60,6 +60,8 @@ class Components(NamedTuple):
     """Variance of each score over the cells that whiten, at most 1."""
     moments: tuple[np.ndarray, np.ndarray]
     """Mean and standard deviation of each feature, which standardise the reference's values."""
+    peaks: np.ndarray
+    """Whether each feature is a peak, bool."""
 
 
 #: Covariance of the scores of cells measured in two modalities, and the number of these cells, by pair of modalities.
@@ -75,10 +77,10 @@ def _varies(values: Block) -> bool:
     return bool((apart if isinstance(apart, np.ndarray) else apart.toarray()).max() > 0)
 
 
-def _drawn_rows(matrix: Any, moments: tuple[np.ndarray, np.ndarray], seed: int) -> Block:
+def _drawn_rows(matrix: Any, moments: Moments, peaks: np.ndarray, seed: int) -> Block:
     """Return the standardised deviations of a query's cells, of at most ``MAX_FITTED`` drawn cells."""
     rows = _drawn(np.zeros((matrix.shape[0], 1)), seed)
-    return standardised_deviation(read_rows(matrix, rows), *moments)
+    return standardised_deviation(read_rows(matrix, rows), Standardisation.of(*moments, peaks))
 
 
 def paired_covariances(
@@ -198,7 +200,8 @@ Couple = Callable[[Mapping[str, Components], PairedCovariances], Mapping[tuple[s
 
 def fit_projections(
     matrices: Mapping[str, Any],
-    moments: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    moments: Mapping[str, Moments],
+    peaks: Mapping[str, np.ndarray],
     positions: np.ndarray,
     *,
     n_components: int,
@@ -215,6 +218,8 @@ def fit_projections(
         By modality, row matrices of all cells, in memory or on disk.
     moments
         By modality, mean and standard deviation of each feature.
+    peaks
+        By modality, whether each feature is a peak, bool.
     positions
         Cells to fit on x modalities: row in the modality, -1 if not measured. At most ``MAX_FITTED`` paired cells and
         ``MAX_FITTED`` others are drawn.
@@ -241,7 +246,8 @@ def fit_projections(
     for i, (modality, matrix) in enumerate(matrices.items()):
         measured = positions[:, i] >= 0
         local[measured, i] = np.arange(measured.sum())
-        values = standardised_deviation(read_rows(matrix, positions[measured, i]), *moments[modality])
+        standardisation = Standardisation.of(*moments[modality], peaks[modality])
+        values = standardised_deviation(read_rows(matrix, positions[measured, i]), standardisation)
         if not _varies(values):
             raise ValueError(
                 f"modality {modality!r} of `mdata` does not vary among the {values.shape[0]:,} cells that are trained "
@@ -249,10 +255,10 @@ def fit_projections(
             )
         parts = [values]
         if query and modality in query:
-            parts.append(_drawn_rows(*query[modality], seed))
+            parts.append(_drawn_rows(*query[modality], peaks[modality], seed))
         ridge = _ridge(n_paired, min(n_components, matrix.shape[1]), coupled=couple is not None)
         fitted = whitened_components(parts, n_components, seed, ridge=ridge, by_all=couple is not None)
-        components[modality] = Components(*fitted, moments[modality])
+        components[modality] = Components(*fitted, moments[modality], peaks[modality])
         scores[modality] = values @ components[modality].weights
         centres[modality] = scores[modality].mean(axis=0)
     paired = paired_covariances(scores, local) if couple is None else shrunk_covariances(scores, local, components)
@@ -267,7 +273,7 @@ def fit_projections(
     signs = signs_of(next(iter(weights.values())))
     projections = {}
     for modality, weight in weights.items():
-        _, zero = scale_and_zero(*moments[modality])
+        zero = Standardisation.of(*moments[modality], peaks[modality]).zero
         # centres are means of z - z0
         bias = -(centres[modality] @ rotations[modality] + zero @ weight)
         projections[modality] = (weight * signs, bias * signs)

@@ -22,11 +22,31 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "sigmoid": nn.Sigmoi
 Moments = tuple[Tensor, Tensor]
 
 
+def scale_and_bound(std: Tensor, peaks: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what each feature is multiplied by, and where it is clipped then.
+
+    Features are divided by their standard deviation, and clipped at ``CLIP``. Peaks are divided by the root of their
+    deviation times the mean deviation of all peaks (Pareto scaling), and not clipped (``docs/decisions.md``). A
+    constant feature becomes 0.
+
+    Parameters
+    ----------
+    std
+        Standard deviation of each feature.
+    peaks
+        Whether each feature is a peak, bool.
+    """
+    varying = std[peaks & (std > 0)]
+    unit = torch.where(peaks, (std * varying.mean()).sqrt(), std) if len(varying) else std
+    return torch.where(std > 0, 1 / unit, 0.0), torch.where(peaks, torch.inf, CLIP)
+
+
 class StandardisedLinear(nn.Module):
     """A linear layer over ``z = clip((x - mean) / std, -10, 10)`` that never makes sparse ``x`` dense.
 
     ``z0`` is the standardised zero of each feature. The output is ``z W + b = (z - z0) W + (z0 W + b)``, and ``z - z0``
-    is as sparse as ``x``. A feature of standard deviation 0 has ``z = 0``.
+    is as sparse as ``x``. A feature of standard deviation 0 has ``z = 0``. Peaks have another scale
+    (:func:`scale_and_bound`).
 
     Parameters
     ----------
@@ -42,6 +62,7 @@ class StandardisedLinear(nn.Module):
     bias: Tensor
     mean: Tensor
     std: Tensor
+    peaks: Tensor
 
     def __init__(self, n_features: int, n_out: int, *, learned: bool, dropout: float = 0.0) -> None:
         super().__init__()
@@ -56,12 +77,13 @@ class StandardisedLinear(nn.Module):
         self.dropout = dropout
         self.register_buffer("mean", torch.zeros(n_features))
         self.register_buffer("std", torch.ones(n_features))
+        self.register_buffer("peaks", torch.zeros(n_features, dtype=torch.bool))
 
     @torch.no_grad()
-    def set_moments(self, mean: np.ndarray, std: np.ndarray) -> None:
-        """Set the reference's mean and standard deviation of each feature."""
-        self.mean.copy_(torch.from_numpy(mean))
-        self.std.copy_(torch.from_numpy(std))
+    def set_moments(self, mean: np.ndarray, std: np.ndarray, peaks: np.ndarray) -> None:
+        """Set the reference's mean and standard deviation of each feature, and which of them are peaks."""
+        for own, values in ((self.mean, mean), (self.std, std), (self.peaks, peaks)):
+            own.copy_(torch.from_numpy(values))
 
     @torch.no_grad()
     def set_weights(self, weight: np.ndarray, bias: np.ndarray) -> None:
@@ -72,13 +94,13 @@ class StandardisedLinear(nn.Module):
     def forward(self, x: Rows, moments: Moments | None = None) -> Tensor:
         """Standardise by ``moments`` (default: the reference's) and apply the weights."""
         mean, std = (self.mean, self.std) if moments is None else moments
-        scale = torch.where(std > 0, 1 / std, 0.0)
+        scale, bound = scale_and_bound(std, self.peaks)
         weight = self._dropped(self.weight)
         if not isinstance(x, SparseRows):
-            return ((x - mean) * scale).clamp(-CLIP, CLIP) @ weight + self.bias
-        zero = (-mean * scale).clamp(-CLIP, CLIP)
-        mean_at, scale_at, zero_at = (moment.index_select(0, x.columns) for moment in (mean, scale, zero))
-        values = (x.values - mean_at).mul_(scale_at).clamp_(-CLIP, CLIP).sub_(zero_at)
+            return ((x - mean) * scale).clamp(-bound, bound) @ weight + self.bias
+        zero = (-mean * scale).clamp(-bound, bound)
+        mean_at, scale_at, bound_at, zero_at = (of.index_select(0, x.columns) for of in (mean, scale, bound, zero))
+        values = (x.values - mean_at).mul_(scale_at).clamp_(-bound_at, bound_at).sub_(zero_at)
         sums = F.embedding_bag(x.columns, weight, x.offsets, mode="sum", per_sample_weights=values)
         return sums + (zero @ weight + self.bias)
 

@@ -7,12 +7,13 @@ from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from scipy import sparse
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from scminnet._core.matrices import Block
 from scminnet._core.principal_axes import CELLS_PER_FEATURE, axes_of, principal_axes, sums_of_products
-from scminnet.model.network.layers import CLIP
+from scminnet.model.network.layers import scale_and_bound
 
 #: Up to this many features, their covariance is always cheaper. Above, ARPACK is cheaper for few cells.
 MAX_COVARIANCE_FEATURES = 500
@@ -33,20 +34,30 @@ class Whitened(NamedTuple):
     """Variance of each component's scores over the cells that whiten: below 1 by what the ridge takes."""
 
 
-def scale_and_zero(mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return 1 / std (0 for a constant feature), and the standardised zero of each feature."""
-    scale = np.divide(1, std, out=np.zeros_like(std), where=std > 0)
-    return scale, np.clip(-mean * scale, -CLIP, CLIP)
+class Standardisation(NamedTuple):
+    """How the values of each feature are standardised, as the input layer does it."""
+
+    mean: np.ndarray
+    scale: np.ndarray
+    bound: np.ndarray
+    zero: np.ndarray
+    """The standardised zero."""
+
+    @classmethod
+    def of(cls, mean: np.ndarray, std: np.ndarray, peaks: np.ndarray) -> Standardisation:
+        """Make it of each feature's mean and standard deviation, and of which features are peaks."""
+        scale, bound = (t.numpy() for t in scale_and_bound(torch.from_numpy(std), torch.from_numpy(peaks)))
+        return cls(mean, scale, bound, np.clip(-mean * scale, -bound, bound))
 
 
-def standardised_deviation(matrix: Block, mean: np.ndarray, std: np.ndarray) -> Block:
+def standardised_deviation(matrix: Block, by: Standardisation) -> Block:
     """Return z - z0: standardised, clipped values minus each feature's standardised zero. It is as sparse as x."""
-    scale, zero = scale_and_zero(mean, std)
+    mean, scale, bound, zero = by
     if isinstance(matrix, np.ndarray):
-        return np.clip((matrix - mean) * scale, -CLIP, CLIP).astype(np.float32) - zero
-    columns = matrix.indices
-    values = np.clip((matrix.data - mean[columns]) * scale[columns], -CLIP, CLIP) - zero[columns]
-    return sparse.csr_matrix((values.astype(np.float32), columns, matrix.indptr), shape=matrix.shape)
+        return np.clip((matrix - mean) * scale, -bound, bound).astype(np.float32) - zero
+    at = matrix.indices
+    values = np.clip((matrix.data - mean[at]) * scale[at], -bound[at], bound[at]) - zero[at]
+    return sparse.csr_matrix((values.astype(np.float32), at, matrix.indptr), shape=matrix.shape)
 
 
 def leading_components(parts: Sequence[Block], n_components: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -20,7 +20,7 @@ from scminnet.model.storage.plain_forms import InconsistentError, dictionary, ex
 from scminnet.model.storage.saved_results import check_coupling, check_history, check_reference_range
 
 #: Version of the format. Raise it when earlier models can no longer be loaded. 1 was a pickle.
-FORMAT = 2
+FORMAT = 3
 
 #: Attributes of every model, and those that only some have.
 _ALWAYS = ("registry_", "init_params_", "written_by_", "is_trained_")

@@ -13,7 +13,7 @@ from scminnet.coupling.couple import MANY_LINKS, Pairs, Side, couple, standardis
 from scminnet.coupling.coupling import Coupling
 from scminnet.coupling.trust import LinkAgreement, link_agreement, partner_prices
 from scminnet.model.network.canonical import Components, Moments
-from scminnet.model.network.whitening import standardised_deviation
+from scminnet.model.network.whitening import Standardisation, standardised_deviation
 
 #: Largest number of cells of each modality to couple. With many links single cells are coupled, and memory grows with
 #: the square of their number. With few links metacells are coupled.
@@ -259,7 +259,8 @@ def sample_parts(parts: Sequence[Part], links: sparse.csr_matrix, seed: tuple[in
 def _read(part: Part, components: Components, links: sparse.csr_matrix) -> tuple[np.ndarray, np.ndarray]:
     """Return the centred scores and the standardised linked features of the cells of a part."""
     values = read_rows(part.matrix, part.rows)
-    scores = standardised_deviation(values, *(part.moments or components.moments)) @ components.weights
+    by = Standardisation.of(*(part.moments or components.moments), components.peaks)
+    scores = standardised_deviation(values, by) @ components.weights
     linked = dense(values @ links).astype(np.float32, copy=False)
     return scores - scores.mean(axis=0) if len(scores) else scores, standardise(linked) if len(linked) else linked
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from scminnet.coupling.couple import RHO, Pairs
 from scminnet.model.data.moments import feature_moments
+from scminnet.model.data.peak_features import are_peaks
 from scminnet.model.network.canonical import Components, Moments, PairedCovariances, fit_projections
 from scminnet.model.network.module import SiameseModule
 from scminnet.model.recipe import Recipe
@@ -99,10 +100,13 @@ def fit_input_layers(
         return {pair: found.coupling.covariance for pair, found in coupled.items()}
 
     projections = {}
+    # a learned input layer weighs the features itself, and is the paper's
+    peaks = {m: are_peaks(names) & (recipe.input_layer == "canonical") for m, names in data.features.items()}
     if recipe.input_layer == "canonical":
         projections = fit_projections(
             data.matrices,
             moments,
+            peaks,
             data.positions[train],
             # coupled cells estimate more components than a small paired reference with its query
             n_components=recipe.components(with_query=bool(data.query) and not evidence.coupled),
@@ -115,7 +119,7 @@ def fit_input_layers(
         module.load_state_dict(module_state(earlier))
     elif not keep:
         for modality, (mean, std) in moments.items():
-            module.encoder(modality).input.set_moments(mean, std)
+            module.encoder(modality).input.set_moments(mean, std, peaks[modality])
         for modality, (weight, bias) in projections.items():
             module.encoder(modality).input.set_weights(weight, bias)
     return coupled
