@@ -192,7 +192,8 @@ def _link_directions(
     root = np.sqrt(weights).astype(np.float32)
     first, second = first * root, second * root
     if len(weights) >= MANY_LINKS:
-        u, s, _ = randomized_svd(np.vstack([first, second]), LINK_COMPONENTS, random_state=seed)
+        n = min(LINK_COMPONENTS, len(weights))
+        u, s, _ = randomized_svd(np.vstack([first, second]), n, random_state=seed)
         first, second = np.split((u * s).astype(np.float32), [len(first)])
         # each side around its own mean, because the modalities' levels differ
         first, second = first - first.mean(axis=0), second - second.mean(axis=0)
