@@ -14,7 +14,7 @@ from scminnet._core.principal_axes import principal_axes, sums_of_products
 from scminnet.model import Recipe
 from scminnet.model.data.moments import feature_moments
 from scminnet.model.data.sparse_rows import as_row_matrix
-from scminnet.model.network.whitening import leading_components, standardised_deviation
+from scminnet.model.network.whitening import Standardisation, leading_components, standardised_deviation
 
 MAX_COMPONENTS = 200
 N_CANONICAL = Recipe().n_canonical
@@ -75,8 +75,10 @@ def components(
             zeros.append([np.zeros(matrix.shape[1], np.float32)] * len(parts))
             continue
         moments = [feature_moments(part) for part in parts]
-        sides.append([standardised_deviation(part, *of) for part, of in zip(parts, moments, strict=True)])
-        zeros.append([np.clip(-mean / np.where(std > 0, std, np.inf), -10, 10) for mean, std in moments])
+        no_peaks = np.zeros(matrix.shape[1], bool)
+        by = [Standardisation.of(*of, no_peaks) for of in moments]
+        sides.append([standardised_deviation(part, one) for part, one in zip(parts, by, strict=True)])
+        zeros.append([one.zero for one in by])
     n_components = min(MAX_COMPONENTS, train.shape[0] - 1, train.shape[1])
     fitted = sides[0] + sides[1] if with_query else sides[0]
     variance, directions = leading_components(fitted, n_components, 0)

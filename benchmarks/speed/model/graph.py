@@ -120,6 +120,7 @@ def at_random(graph: sparse.csr_matrix, cells: np.ndarray, n: int, rng: np.rando
 def landmarks(rows: Rows, repeats: int, data: str | None, **_: Any) -> None:
     """Measure error and time by the number of landmarks and by the way of choosing them."""
     from scminnet.graph import geodesic
+    from scminnet.graph import landmarks as choosing
     from scminnet.pp.margin_graph import build_margin_graph
 
     values, batches = (
@@ -129,9 +130,9 @@ def landmarks(rows: Rows, repeats: int, data: str | None, **_: Any) -> None:
     lengths = build_margin_graph(values, batches).distances
     sources = np.random.default_rng(1).choice(rows.cells, N_CHECKED, replace=False)
     exact = dijkstra(lengths.astype(np.float64), indices=sources)
-    ours = geodesic._landmarks
+    ours = choosing.choose_landmarks
     for way, choice in (("on most paths", ours), ("at random", at_random), ("farthest point next", farthest_first)):
-        geodesic._landmarks = choice
+        choosing.choose_landmarks = choice
         for n_near in (0, 40):
             for n_landmarks in (8, 16, 32, 64, 128, 256):
                 for repeat in range(repeats):
@@ -147,4 +148,4 @@ def landmarks(rows: Rows, repeats: int, data: str | None, **_: Any) -> None:
                         mean_relative_error=(found[pairs] / exact[pairs] - 1).mean(),
                         rank_correlation=spearmanr(found[pairs][::11], exact[pairs][::11]).statistic,
                     )
-    geodesic._landmarks = ours
+    choosing.choose_landmarks = ours

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +11,7 @@ from benchmarks.speed.model import __main__ as speed
 from benchmarks.speed.model import graph as graph_cases
 from benchmarks.speed.model import page
 from benchmarks.speed.model.rows import Rows, simulated_values
+from scminnet.graph import geodesic
 from scminnet.graph.geodesic import GeodesicIndex
 
 
@@ -100,3 +103,15 @@ def test_errors_are_those_of_the_index():
     measures = {row["measure"]: row["value"] for row in found.rows}
     assert abs(measures["mean_relative_error"]) < 1e-6  # 200 cells: exact
     assert measures["rank_correlation"] == pytest.approx(1)
+
+
+def test_landmarks_of_all_choices_are_measured(monkeypatch: pytest.MonkeyPatch):
+    found = Rows(300)
+    monkeypatch.setattr(graph_cases, "N_CHECKED", 20)
+    # few cells have exact distances, without landmarks
+    monkeypatch.setattr(geodesic, "GeodesicIndex", partial(GeodesicIndex, exact_limit=100))
+    graph_cases.landmarks(found, 1, None)
+    table = pd.DataFrame(found.rows)
+    errors = table[table["measure"] == "mean_relative_error"].set_index("way")["value"]
+    assert len(errors) == 3 * 2 * 6
+    assert errors["on most paths; 8 landmarks; 0 near"] < errors["farthest point next; 8 landmarks; 0 near"]
