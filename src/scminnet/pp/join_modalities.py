@@ -33,7 +33,7 @@ def join_modalities(
     Parameters
     ----------
     mdata
-        MuData with normalised values (:func:`normalize`). The model scales each feature, so peaks may be
+        MuData with normalised values (:func:`normalize`). The model standardises each feature, so peaks may be
         log-normalised or TF-IDF-transformed.
     modalities
         At least two modalities, measured in the same cells. The order of cells may differ.

@@ -14,7 +14,14 @@ from scminnet.model.network.canonical import (
     paired_covariances,
     shrunk_covariances,
 )
-from scminnet.model.network.whitening import Standardisation, standardised_deviation, whitened_components
+from scminnet.model.network.whitening import (
+    RARE,
+    Standardisation,
+    rarity_weights,
+    standardised_deviation,
+    weighted,
+    whitened_components,
+)
 
 
 def shared_signal(n_cells: int = 400, n_features: tuple[int, ...] = (30, 20), n_signals: int = 3, seed: int = 0):
@@ -291,19 +298,43 @@ def test_deviation_is_zero_where_the_matrix_is() -> None:
     np.testing.assert_allclose(found.toarray(), dense, atol=1e-5)
 
 
-def test_rare_peaks_count_less_than_by_their_deviation_and_are_not_clipped() -> None:
+def test_rare_peaks_count_less_and_are_not_clipped() -> None:
     rng = np.random.default_rng(0)
-    matrix = (rng.random((400, 6)) < [0.5, 0.2, 0.1, 0.005, 0, 0.3]).astype(np.float32)
+    matrix = (rng.random((400, 6)) < [0.5, 0.2, 0.1, 0, 0, 0.3]).astype(np.float32)
     matrix[0, 3] = 1
     mean, std = feature_moments(matrix)
     peaks = np.array([True] * 5 + [False])
     by = Standardisation.of(mean, std, peaks)
     found = standardised_deviation(matrix, by) + by.zero
-    # together they vary as much as standardised ones
-    assert found[:, :4].var(axis=0, ddof=1).sum() == pytest.approx(4, rel=1e-4)
-    np.testing.assert_allclose(found[:, :4].std(axis=0, ddof=1) ** 2 / std[:4], 1 / std[:4].mean(), rtol=1e-4)
+    np.testing.assert_allclose(found[:, :4], (matrix[:, :4] - mean[:4]) / std[:4], rtol=1e-3, atol=1e-5)
+    assert found[:, 3].max() == pytest.approx(20, rel=0.01)
     np.testing.assert_allclose(found[:, 4], 0)
-    np.testing.assert_allclose(found[:, 5], (matrix[:, 5] - mean[5]) / std[5], rtol=1e-4)
-    once = standardised_deviation(matrix * 1000, Standardisation.of(mean * 1000, std * 1000, peaks))
-    np.testing.assert_allclose(once, standardised_deviation(matrix, by), rtol=1e-3)
-    assert np.abs(found[:, 3]).max() == pytest.approx((1 - mean[3]) / np.sqrt(std[3] * std[:4].mean()), rel=1e-4)
+    n_open = matrix.sum(axis=0)
+    # both halves together know as much as all cells
+    parts = [(len(half), *feature_moments(half)) for half in (matrix[:150], matrix[150:])]
+    for given in ([(400, mean, std)], parts):
+        weights = rarity_weights(given, peaks)
+        np.testing.assert_allclose(weights[:5] ** 2, n_open[:5] / (n_open[:5] + RARE), rtol=0.02)
+        assert weights[5] == 1
+    for kind in (np.asarray, sparse.csr_matrix):
+        product = weighted(kind(matrix), weights)
+        np.testing.assert_allclose(product if isinstance(product, np.ndarray) else product.toarray(), matrix * weights)
+
+
+def test_rare_peaks_have_less_of_the_projection() -> None:
+    rng = np.random.default_rng(0)
+    signal = rng.normal(size=(500, 2))
+    a = np.abs(signal @ rng.normal(size=(2, 12)) + rng.normal(size=(500, 12)) + 6).astype(np.float32)
+    limit = np.repeat([0.0, 4.0], 20)
+    b = (signal @ rng.normal(size=(2, 40)) + rng.normal(size=(500, 40)) > limit).astype(np.float32)
+    matrices = {"a": a, "b": sparse.csr_matrix(b)}
+    moments = {m: feature_moments(x) for m, x in matrices.items()}
+    assert b[:, 20:].sum(axis=0).mean() < 20
+
+    def rare_share(peaks: bool) -> float:
+        are_peaks = {"a": np.zeros(12, bool), "b": np.full(40, peaks)}
+        fitted = fit_projections(matrices, moments, are_peaks, everyone(500), n_components=8, n_canonical=2, seed=0)
+        squares = np.square(fitted["b"][0]).sum(axis=1)
+        return squares[20:].sum() / squares.sum()
+
+    assert rare_share(True) < 0.7 * rare_share(False)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -75,16 +76,17 @@ def test_input_dropout_acts_on_standardised_values_in_training_only() -> None:
     torch.testing.assert_close(layer(rows), layer(rows))
 
 
-def test_peaks_are_scaled_by_the_root_of_their_deviation_in_sparse_and_dense_rows() -> None:
-    layer, matrix = layer_and_data(2)
-    mean, std = feature_moments(matrix[5:])
-    peaks = np.arange(9) < 5
-    layer.set_moments(mean, std, peaks)
-    unit = np.sqrt(std[:5] * std[:5][std[:5] > 0].mean())
-    z = standardised(matrix, mean, std)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        z[:, :5] = np.where(std[:5] > 0, (matrix.toarray()[:, :5] - mean[:5]) / unit, 0)
-    assert np.abs(z[:, :5]).max() > CLIP
-    expected = z @ layer.weight.detach().numpy() + layer.bias.detach().numpy()
-    for kind in (matrix, matrix.toarray()):
-        np.testing.assert_allclose(layer(take_rows(kind, ALL)).detach().numpy(), expected, rtol=1e-3, atol=2e-3)
+def test_rare_peaks_are_clipped_at_twice_their_value_when_open() -> None:
+    matrix = sparse.csr_matrix(np.eye(900, 4, dtype=np.float32))
+    matrix[1:400, 2] = 1
+    moments = feature_moments(matrix)
+    layer = StandardisedLinear(4, 4, learned=True)
+    layer.set_weights(np.eye(4, dtype=np.float32), np.zeros(4, np.float32))
+    layer.set_moments(*moments, np.array([True, False, True, False]))
+    # one of 900 cells is open: 30 when open. The third peak is frequent, and the others are no peaks.
+    outliers = sparse.csr_matrix(np.full((1, 4), 100, np.float32))
+    for kind in (outliers, outliers.toarray()):
+        clipped = layer(take_rows(kind, ALL)).detach().numpy()
+        np.testing.assert_allclose(clipped, [[60, CLIP, CLIP, CLIP]], rtol=0.01)
+    open_once = layer(take_rows(matrix[:1], ALL)).detach().numpy()
+    assert open_once[0, 0] == pytest.approx(30, rel=0.01)

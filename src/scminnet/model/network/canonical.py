@@ -16,7 +16,13 @@ from scminnet._core.matrices import Block, read_rows
 from scminnet._core.principal_axes import signs_of
 from scminnet.coupling.couple import PAIRED_COMPONENTS
 from scminnet.model.network.module import modality_pairs
-from scminnet.model.network.whitening import Standardisation, standardised_deviation, whitened_components
+from scminnet.model.network.whitening import (
+    Standardisation,
+    rarity_weights,
+    standardised_deviation,
+    weighted,
+    whitened_components,
+)
 
 #: Few cells and many components give canonical correlations by chance. Whitening therefore adds this multiple of the
 #: total variance per paired cell to each component's variance (the search: ``benchmarks/accuracy/recipe_search``).
@@ -253,11 +259,17 @@ def fit_projections(
                 f"modality {modality!r} of `mdata` does not vary among the {values.shape[0]:,} cells that are trained "
                 "on. Give more cells, or leave the modality out."
             )
-        parts = [values]
+        parts, described = [values], [(matrix.shape[0], *moments[modality])]
         if query and modality in query:
             parts.append(_drawn_rows(*query[modality], peaks[modality], seed))
+            described.append((query[modality].matrix.shape[0], *query[modality].moments))
+        if peaks[modality].any():
+            rarity = rarity_weights(described, peaks[modality])
+            parts = [weighted(part, rarity) for part in parts]
         ridge = _ridge(n_paired, min(n_components, matrix.shape[1]), coupled=couple is not None)
         fitted = whitened_components(parts, n_components, seed, ridge=ridge, by_all=couple is not None)
+        if peaks[modality].any():
+            fitted = fitted._replace(weights=fitted.weights * rarity[:, None])
         components[modality] = Components(*fitted, moments[modality], peaks[modality])
         scores[modality] = values @ components[modality].weights
         centres[modality] = scores[modality].mean(axis=0)

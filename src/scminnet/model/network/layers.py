@@ -22,30 +22,30 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "sigmoid": nn.Sigmoi
 Moments = tuple[Tensor, Tensor]
 
 
-def scale_and_bound(std: Tensor, peaks: Tensor) -> tuple[Tensor, Tensor]:
+def scale_and_bound(mean: Tensor, std: Tensor, peaks: Tensor) -> tuple[Tensor, Tensor]:
     """Return what each feature is multiplied by, and where it is clipped then.
 
-    Features are divided by their standard deviation, and clipped at ``CLIP``. Peaks are divided by the root of their
-    deviation times the mean deviation of all peaks (Pareto scaling), and not clipped (``docs/decisions.md``). A
+    Features are divided by their standard deviation, and clipped at ``CLIP``. A peak that a share p of the cells has
+    open is 1 / sqrt(p) there. For less than 1 % that is beyond, so rare peaks are clipped at twice this value. A
     constant feature becomes 0.
 
     Parameters
     ----------
-    std
-        Standard deviation of each feature.
+    mean, std
+        Mean and standard deviation of each feature.
     peaks
         Whether each feature is a peak, bool.
     """
-    varying = std[peaks & (std > 0)]
-    unit = torch.where(peaks, (std * varying.mean()).sqrt(), std) if len(varying) else std
-    return torch.where(std > 0, 1 / unit, 0.0), torch.where(peaks, torch.inf, CLIP)
+    when_open = torch.where(mean > 0, (1 + (std / mean).square()).sqrt(), 0.0)
+    bound = torch.where(peaks, 2 * when_open, 0.0).clamp(min=CLIP)
+    return torch.where(std > 0, 1 / std, 0.0), bound
 
 
 class StandardisedLinear(nn.Module):
     """A linear layer over ``z = clip((x - mean) / std, -10, 10)`` that never makes sparse ``x`` dense.
 
     ``z0`` is the standardised zero of each feature. The output is ``z W + b = (z - z0) W + (z0 W + b)``, and ``z - z0``
-    is as sparse as ``x``. A feature of standard deviation 0 has ``z = 0``. Peaks have another scale
+    is as sparse as ``x``. A feature of standard deviation 0 has ``z = 0``. Rare peaks are clipped elsewhere
     (:func:`scale_and_bound`).
 
     Parameters
@@ -94,7 +94,7 @@ class StandardisedLinear(nn.Module):
     def forward(self, x: Rows, moments: Moments | None = None) -> Tensor:
         """Standardise by ``moments`` (default: the reference's) and apply the weights."""
         mean, std = (self.mean, self.std) if moments is None else moments
-        scale, bound = scale_and_bound(std, self.peaks)
+        scale, bound = scale_and_bound(mean, std, self.peaks)
         weight = self._dropped(self.weight)
         if not isinstance(x, SparseRows):
             return ((x - mean) * scale).clamp(-bound, bound) @ weight + self.bias

@@ -18,6 +18,9 @@ from scminnet.model.network.layers import scale_and_bound
 #: Up to this many features, their covariance is always cheaper. Above, ARPACK is cheaper for few cells.
 MAX_COVARIANCE_FEATURES = 500
 
+#: A peak that is open in this number of cells has half of the variance of a frequent one (``docs/decisions.md``).
+RARE = 10
+
 #: Number of cells that are made dense at a time.
 _BLOCK = 4096
 
@@ -46,7 +49,8 @@ class Standardisation(NamedTuple):
     @classmethod
     def of(cls, mean: np.ndarray, std: np.ndarray, peaks: np.ndarray) -> Standardisation:
         """Make it of each feature's mean and standard deviation, and of which features are peaks."""
-        scale, bound = (t.numpy() for t in scale_and_bound(torch.from_numpy(std), torch.from_numpy(peaks)))
+        found = scale_and_bound(*(torch.from_numpy(values) for values in (mean, std, peaks)))
+        scale, bound = (values.numpy() for values in found)
         return cls(mean, scale, bound, np.clip(-mean * scale, -bound, bound))
 
 
@@ -58,6 +62,33 @@ def standardised_deviation(matrix: Block, by: Standardisation) -> Block:
     at = matrix.indices
     values = np.clip((matrix.data - mean[at]) * scale[at], -bound[at], bound[at]) - zero[at]
     return sparse.csr_matrix((values.astype(np.float32), at, matrix.indptr), shape=matrix.shape)
+
+
+def rarity_weights(parts: Sequence[tuple[int, np.ndarray, np.ndarray]], peaks: np.ndarray) -> np.ndarray:
+    """Return the weight of each feature in the principal components: less for peaks that few cells have open.
+
+    A peak that counts in n cells has the weight sqrt(n / (n + ``RARE``)), because few cells tell little of it. Other
+    features have the weight 1. n is the effective number of cells, (sum x)^2 / sum x^2: of binary values the number of
+    ones.
+
+    Parameters
+    ----------
+    parts
+        Number of cells, and mean and standard deviation of each feature, of each part.
+    peaks
+        Whether each feature is a peak, bool.
+    """
+    n = np.zeros(len(peaks))
+    for n_cells, mean, std in parts:
+        squares = np.square(mean, dtype=np.float64)
+        total = squares + np.square(std, dtype=np.float64)
+        n += n_cells * np.divide(squares, total, out=np.zeros_like(total), where=total > 0)
+    return np.where(peaks, np.sqrt(n / (n + RARE)), 1).astype(np.float32)
+
+
+def weighted(values: Block, weights: np.ndarray) -> Block:
+    """Return the values times the weight of each feature."""
+    return values * weights if isinstance(values, np.ndarray) else (values @ sparse.diags(weights)).tocsr()
 
 
 def leading_components(parts: Sequence[Block], n_components: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
