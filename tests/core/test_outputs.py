@@ -44,8 +44,11 @@ def text(path: Path) -> None:
 def figure(path: Path) -> None:
     drawn, axis = plt.subplots()
     axis.plot(np.arange(3))
-    save_figure(drawn, path)
-    plt.close(drawn)
+    try:
+        save_figure(drawn, path)
+    finally:
+        # also if writing fails, as tests make it do: a figure that stays open is one of the next test's
+        plt.close(drawn)
 
 
 #: Functions that write a file, with an ending that they take.
