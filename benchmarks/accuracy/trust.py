@@ -228,7 +228,7 @@ def page(table: pd.DataFrame) -> str:
         "`fails`: number of seeds. `cells` are those at hand, of which at most 1,000 of each side are coupled. "
         '"marrow: RNA, ATAC" was first listed as right. Its true pairs then showed that the coupling is chance '
         "(FOSCTTM 0.48 to 0.51), so it is listed as wrong.\n\n"
-        "Written by `python -m benchmarks.accuracy.trust --data FOLDER`.\n\n"
+        "Written by `python -m benchmarks.accuracy.trust`.\n\n"
         + rows.to_markdown(index=False, floatfmt=("", "", "d", "d", ".3f", ".3f", ".3f", "", "d", "d", "d"))
         + f"\n\nOf {len(wrong)} wrong couplings, {called['holds'][0]} are called right and {called['uncertain'][0]} "
         f"uncertain. Of {len(right)} right ones, {called['fails'][1]} are called wrong and {called['uncertain'][1]} "
