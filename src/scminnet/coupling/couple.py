@@ -43,6 +43,9 @@ EPSILON_METACELLS = 0.04
 EPSILON_CELLS = 0.08
 EPSILON_AT = 5000
 
+#: Largest entropy of cells. Fewer than 1,500 cells were not measured.
+MAX_EPSILON = 0.11
+
 #: Weight of the linked features in the later transports, the rest being the canonical components'.
 LINK_SHARE = 0.5
 
@@ -128,7 +131,7 @@ def couple(
     later_epsilon = EPSILON_METACELLS
     if len(weights) >= MANY_LINKS:
         n_cells = np.sqrt(len(first.scores) * len(second.scores))
-        later_epsilon = EPSILON_CELLS * float(EPSILON_AT / n_cells) ** 0.25
+        later_epsilon = min(EPSILON_CELLS * float(EPSILON_AT / n_cells) ** 0.25, MAX_EPSILON)
     points: list[np.ndarray] = [np.sqrt(np.float32(1 / FIRST_EPSILON)) * d for d in directions]
     epsilon = FIRST_EPSILON
     starts: list[Scalings | None] = [None] * len(blocks)
