@@ -3,10 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from mudata import MuData
-from tests.model.conftest import QUIET, setup
 
 from scminnet import MinNet
 from scminnet.model.data.peak_features import are_peaks
+
+from ..conftest import QUIET, setup
 
 
 def test_peaks_are_known_by_their_names() -> None:

@@ -20,7 +20,6 @@ from scminnet.model.network.whitening import (
     Standardisation,
     rarity_weights,
     standardised_deviation,
-    weighted,
     whitened_components,
 )
 
@@ -248,12 +247,12 @@ def fit_projections(
     positions = positions[_drawn(positions, seed)]
     n_paired = int(((positions >= 0).sum(axis=1) > 1).sum())
     components: dict[str, Components] = {}
+    standardisations = {m: Standardisation.of(*moments[m], peaks[m]) for m in matrices}
     scores, local, centres = {}, np.full_like(positions, -1), {}
     for i, (modality, matrix) in enumerate(matrices.items()):
         measured = positions[:, i] >= 0
         local[measured, i] = np.arange(measured.sum())
-        standardisation = Standardisation.of(*moments[modality], peaks[modality])
-        values = standardised_deviation(read_rows(matrix, positions[measured, i]), standardisation)
+        values = standardised_deviation(read_rows(matrix, positions[measured, i]), standardisations[modality])
         if not _varies(values):
             raise ValueError(
                 f"modality {modality!r} of `mdata` does not vary among the {values.shape[0]:,} cells that are trained "
@@ -263,13 +262,14 @@ def fit_projections(
         if query and modality in query:
             parts.append(_drawn_rows(*query[modality], peaks[modality], seed))
             described.append((query[modality].matrix.shape[0], *query[modality].moments))
-        if peaks[modality].any():
-            rarity = rarity_weights(described, peaks[modality])
-            parts = [weighted(part, rarity) for part in parts]
-        ridge = _ridge(n_paired, min(n_components, matrix.shape[1]), coupled=couple is not None)
-        fitted = whitened_components(parts, n_components, seed, ridge=ridge, by_all=couple is not None)
-        if peaks[modality].any():
-            fitted = fitted._replace(weights=fitted.weights * rarity[:, None])
+        fitted = whitened_components(
+            parts,
+            n_components,
+            seed,
+            ridge=_ridge(n_paired, min(n_components, matrix.shape[1]), coupled=couple is not None),
+            by_all=couple is not None,
+            feature_weights=rarity_weights(described, peaks[modality]) if peaks[modality].any() else None,
+        )
         components[modality] = Components(*fitted, moments[modality], peaks[modality])
         scores[modality] = values @ components[modality].weights
         centres[modality] = scores[modality].mean(axis=0)
@@ -285,9 +285,8 @@ def fit_projections(
     signs = signs_of(next(iter(weights.values())))
     projections = {}
     for modality, weight in weights.items():
-        zero = Standardisation.of(*moments[modality], peaks[modality]).zero
         # centres are means of z - z0
-        bias = -(centres[modality] @ rotations[modality] + zero @ weight)
+        bias = -(centres[modality] @ rotations[modality] + standardisations[modality].zero @ weight)
         projections[modality] = (weight * signs, bias * signs)
     return projections
 

@@ -127,7 +127,13 @@ def _sums(part: Block) -> np.ndarray:
 
 
 def whitened_components(
-    parts: Sequence[Block], n_components: int, seed: int, *, ridge: float = 0.0, by_all: bool = False
+    parts: Sequence[Block],
+    n_components: int,
+    seed: int,
+    *,
+    ridge: float = 0.0,
+    by_all: bool = False,
+    feature_weights: np.ndarray | None = None,
 ) -> Whitened:
     """Return the principal components, each of at most unit variance over the first part's cells.
 
@@ -146,7 +152,11 @@ def whitened_components(
         whitens. A larger ridge shrinks components of small variance, which few cells estimate poorly.
     by_all
         Whiten by the variance of all parts' cells, if the other parts' cells are coupled as well.
+    feature_weights
+        What each feature is multiplied by before (:func:`rarity_weights`). The components' weights include it.
     """
+    if feature_weights is not None:
+        parts = [weighted(part, feature_weights) for part in parts]
     n_features = parts[0].shape[1]
     whole = n_features <= MAX_COVARIANCE_FEATURES
     n_components = min(n_components, sum(part.shape[0] for part in parts) - 1, n_features if whole else n_features - 1)
@@ -158,4 +168,7 @@ def whitened_components(
     kept = np.sqrt(variance) > MIN_RELATIVE_DEVIATION * np.sqrt(variance[0])
     variance = variance[kept]
     divisor = variance + ridge * variance.sum()
-    return Whitened((directions[:, kept] / np.sqrt(divisor)).astype(np.float32), variance / divisor)
+    weights = (directions[:, kept] / np.sqrt(divisor)).astype(np.float32)
+    if feature_weights is not None:
+        weights *= feature_weights[:, None]
+    return Whitened(weights, variance / divisor)
