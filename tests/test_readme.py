@@ -62,8 +62,15 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_first_block_runs_as_pasted_and_ends_in_a_figure(tmp_path: Path) -> None:
+    # FOSCTTM and label transfer do not see a gap between the modalities, which the figure shows
+    mixed = (
+        "from scminnet.graph.neighbors import nearest_neighbors\n"
+        "x, from_rna = mdata.obsm['X_minnet'], mdata.obs_names.isin(mdata['rna'].obs_names)\n"
+        "near = nearest_neighbors(x, 30, seed=0).indices\n"
+        "print('of the other modality:', (from_rna[near] != from_rna[:, None]).mean())\n"
+    )
     done = subprocess.run(
-        [sys.executable, "-c", block("first block")],
+        [sys.executable, "-c", block("first block") + mixed],
         cwd=tmp_path,
         env={**os.environ, "MPLBACKEND": "Agg"},
         capture_output=True,
@@ -72,6 +79,7 @@ def test_the_first_block_runs_as_pasted_and_ends_in_a_figure(tmp_path: Path) -> 
     )
     assert done.returncode == 0, done.stderr
     assert "lies inside the reference's range" in done.stdout
+    assert float(done.stdout.partition("of the other modality: ")[2]) > 0.35
     assert (tmp_path / "umap.png").stat().st_size > 50_000
 
 

@@ -38,20 +38,6 @@ def test_partners_are_found_without_pairs(n_links: int) -> None:
     assert (affinity.diagonal() > other.diagonal()).mean() > 0.8
 
 
-def test_few_cells_have_more_entropy_and_metacells_the_same(monkeypatch) -> None:
-    monkeypatch.setattr("scminnet.coupling.couple.MAX_EPSILON", 1.0)
-    many, few = two_views(MANY_LINKS + 5), two_views(12)
-
-    def epsilon(truth: Truth, n: int) -> float:
-        sides = [Side(*(values[:n] for values in side)) for side in (truth.first, truth.second)]
-        return couple(*sides, truth.weights).epsilon
-
-    assert epsilon(many, 100) / epsilon(many, 400) == pytest.approx(2**0.5)
-    assert epsilon(few, 100) == epsilon(few, 400)
-    monkeypatch.undo()
-    assert epsilon(many, 100) == epsilon(many, 400)
-
-
 def test_canonical_components_improve_on_few_noisy_links(monkeypatch) -> None:
     truth = two_views(12, noise=1.5)
     after = canonical_foscttm(truth, couple(truth.first, truth.second, truth.weights).covariance)

@@ -24,7 +24,7 @@ MAX_METACELLS = 1000
 CELLS_PER_METACELL = 5
 
 #: Common components of many links, canonical components, and transports.
-LINK_COMPONENTS = 80
+LINK_COMPONENTS = 30
 N_CANONICAL = 20
 N_TURNS = 4
 
@@ -36,15 +36,10 @@ RHO = 1.0
 
 
 #: Entropy of the first transport, which compares linked features only, and of the later ones. Metacells are less noisy
-#: than cells, so their partners are told more sharply. That of cells is for ``EPSILON_AT`` cells of each side. Fewer
-#: cells lie farther apart, and need more: it falls with the fourth root of their number (``docs/decisions.md``).
+#: than cells, so their partners are told more sharply (``docs/decisions.md``).
 FIRST_EPSILON = 0.05
+EPSILON_CELLS = 0.07
 EPSILON_METACELLS = 0.04
-EPSILON_CELLS = 0.08
-EPSILON_AT = 5000
-
-#: Largest entropy of cells. Fewer than 1,500 cells were not measured.
-MAX_EPSILON = 0.11
 
 #: Weight of the linked features in the later transports, the rest being the canonical components'.
 LINK_SHARE = 0.5
@@ -128,10 +123,7 @@ def couple(
     blocks = [tuple(np.flatnonzero(m.group == g) for m in cells) for g in groups]
 
     share = pairs.share(min(len(first.scores), len(second.scores))) if pairs is not None else 0.0
-    later_epsilon = EPSILON_METACELLS
-    if len(weights) >= MANY_LINKS:
-        n_cells = np.sqrt(len(first.scores) * len(second.scores))
-        later_epsilon = min(EPSILON_CELLS * float(EPSILON_AT / n_cells) ** 0.25, MAX_EPSILON)
+    later_epsilon = EPSILON_CELLS if len(weights) >= MANY_LINKS else EPSILON_METACELLS
     points: list[np.ndarray] = [np.sqrt(np.float32(1 / FIRST_EPSILON)) * d for d in directions]
     epsilon = FIRST_EPSILON
     starts: list[Scalings | None] = [None] * len(blocks)
@@ -195,8 +187,7 @@ def _link_directions(
     root = np.sqrt(weights).astype(np.float32)
     first, second = first * root, second * root
     if len(weights) >= MANY_LINKS:
-        n = min(LINK_COMPONENTS, len(weights))
-        u, s, _ = randomized_svd(np.vstack([first, second]), n, random_state=seed)
+        u, s, _ = randomized_svd(np.vstack([first, second]), LINK_COMPONENTS, random_state=seed)
         first, second = np.split((u * s).astype(np.float32), [len(first)])
         # each side around its own mean, because the modalities' levels differ
         first, second = first - first.mean(axis=0), second - second.mean(axis=0)
