@@ -358,6 +358,9 @@ def calls_of(world: World, new: Callable[[str], MuData], numbers: Iterator[int])
             mn.metrics.label_transfer_accuracy,
             {"source": points, "source_labels": labels, "target": points[::-1], "target_labels": labels[::-1]},
         ),
+        "metrics.neighbor_mixing": lambda: Call(
+            mn.metrics.neighbor_mixing, {"embedding": points, "groups": labels, "n_neighbors": 5}
+        ),
         "metrics.silhouette_label": lambda: Call(mn.metrics.silhouette_label, {"embedding": points, "labels": labels}),
         "metrics.silhouette_batch": lambda: Call(mn.metrics.silhouette_batch, {"embedding": points, "batches": labels}),
         "metrics.silhouette_modality": lambda: Call(

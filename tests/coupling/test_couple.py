@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from scminnet.coupling.couple import MANY_LINKS, Side, correlate_columns, couple, standardise
+from scminnet.coupling.couple import (
+    EPSILON_PAIRS,
+    MANY_LINKS,
+    Pairs,
+    Side,
+    correlate_columns,
+    couple,
+    standardise,
+)
 from scminnet.coupling.coupling import Coupling
 
 from .conftest import Truth, two_views
@@ -36,6 +44,32 @@ def test_partners_are_found_without_pairs(n_links: int) -> None:
     affinity = whole(coupling)[truth.order]
     other = affinity[:, np.random.default_rng(0).permutation(400)]
     assert (affinity.diagonal() > other.diagonal()).mean() > 0.8
+
+
+def test_few_cells_have_more_entropy_and_metacells_the_same(monkeypatch) -> None:
+    monkeypatch.setattr("scminnet.coupling.couple.MAX_EPSILON", 1.0)
+    many, few = two_views(MANY_LINKS + 5), two_views(12)
+
+    def epsilon(truth: Truth, n: int) -> float:
+        sides = [Side(*(values[:n] for values in side)) for side in (truth.first, truth.second)]
+        return couple(*sides, truth.weights).epsilon
+
+    assert epsilon(many, 100) / epsilon(many, 400) == pytest.approx(2**0.5)
+    assert epsilon(few, 100) == epsilon(few, 400)
+    monkeypatch.undo()
+    assert epsilon(many, 100) == epsilon(many, 400)
+
+
+def test_pairs_lower_the_entropy() -> None:
+    truth = two_views(MANY_LINKS + 5)
+    sides = [Side(*(values[:300] for values in side)) for side in (truth.first, truth.second)]
+    x, y = (side.scores - side.scores.mean(axis=0) for side in sides)
+
+    def epsilon(n_pairs: int) -> float:
+        pairs = Pairs(x.T @ y / (len(x) - 1), n_pairs)
+        return couple(*sides, truth.weights, pairs=pairs).epsilon
+
+    assert EPSILON_PAIRS < epsilon(1000) < epsilon(100) < couple(*sides, truth.weights).epsilon
 
 
 def test_canonical_components_improve_on_few_noisy_links(monkeypatch) -> None:

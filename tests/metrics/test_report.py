@@ -14,6 +14,7 @@ from scminnet.metrics import (
     integration_report,
     label_transfer_accuracy,
     matching_score,
+    neighbor_mixing,
     silhouette_batch,
     silhouette_label,
     silhouette_modality,
@@ -85,10 +86,11 @@ def test_every_value_is_that_of_its_measure():
         assert table.attrs["n_neighbors"][direction] == transfer.n_neighbors
     both, twice = np.concatenate([rna, atac]), np.tile(labels, 2)
     assert value(table, "silhouette_label") == silhouette_label(both, twice)
+    assert value(table, "neighbor_mixing") == neighbor_mixing(both, np.repeat(MODALITIES, N))
     assert value(table, "silhouette_modality") == silhouette_modality(both, np.repeat(MODALITIES, N))
     assert value(table, "silhouette_batch") == silhouette_batch(both, np.tile(batches, 2))
     assert value(table, "ari") == ari(both, twice, seed=3)
-    assert len(table) == 14
+    assert len(table) == 15
     assert table.attrs["left_out"] == {}
     lower = table["metric"].str.startswith("foscttm")
     assert (table["better"] == np.where(lower, "lower", "higher")).all()

@@ -24,7 +24,7 @@ MAX_METACELLS = 1000
 CELLS_PER_METACELL = 5
 
 #: Common components of many links, canonical components, and transports.
-LINK_COMPONENTS = 30
+LINK_COMPONENTS = 80
 N_CANONICAL = 20
 N_TURNS = 4
 
@@ -36,10 +36,18 @@ RHO = 1.0
 
 
 #: Entropy of the first transport, which compares linked features only, and of the later ones. Metacells are less noisy
-#: than cells, so their partners are told more sharply (``docs/decisions.md``).
+#: than cells, so their partners are told more sharply. That of cells is for ``EPSILON_AT`` cells of each side. Fewer
+#: cells lie farther apart, and need more: it falls with the fourth root of their number (``docs/decisions.md``).
 FIRST_EPSILON = 0.05
-EPSILON_CELLS = 0.07
 EPSILON_METACELLS = 0.04
+EPSILON_CELLS = 0.08
+EPSILON_AT = 5000
+
+#: Largest entropy of cells. Fewer than 1,500 cells were not measured.
+MAX_EPSILON = 0.11
+
+#: Entropy of cells if pairs alone told of the components. Their partners are told more sharply.
+EPSILON_PAIRS = 0.05
 
 #: Weight of the linked features in the later transports, the rest being the canonical components'.
 LINK_SHARE = 0.5
@@ -123,7 +131,9 @@ def couple(
     blocks = [tuple(np.flatnonzero(m.group == g) for m in cells) for g in groups]
 
     share = pairs.share(min(len(first.scores), len(second.scores))) if pairs is not None else 0.0
-    later_epsilon = EPSILON_CELLS if len(weights) >= MANY_LINKS else EPSILON_METACELLS
+    later_epsilon = EPSILON_METACELLS
+    if len(weights) >= MANY_LINKS:
+        later_epsilon = _epsilon_of_cells(len(first.scores), len(second.scores), share)
     points: list[np.ndarray] = [np.sqrt(np.float32(1 / FIRST_EPSILON)) * d for d in directions]
     epsilon = FIRST_EPSILON
     starts: list[Scalings | None] = [None] * len(blocks)
@@ -180,6 +190,13 @@ def _majority_types(types: np.ndarray, cells: Metacells) -> np.ndarray:
     return np.where(counts.any(axis=1), counts.argmax(axis=1), -1)
 
 
+def _epsilon_of_cells(n_first: int, n_second: int, pairs_share: float) -> float:
+    """Return the entropy of the later transports of single cells."""
+    n_cells = float(n_first * n_second) ** 0.5
+    unpaired = min(EPSILON_CELLS * (EPSILON_AT / n_cells) ** 0.25, MAX_EPSILON)
+    return (1 - pairs_share) * unpaired + pairs_share * EPSILON_PAIRS
+
+
 def _link_directions(
     first: np.ndarray, second: np.ndarray, weights: np.ndarray, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -187,7 +204,8 @@ def _link_directions(
     root = np.sqrt(weights).astype(np.float32)
     first, second = first * root, second * root
     if len(weights) >= MANY_LINKS:
-        u, s, _ = randomized_svd(np.vstack([first, second]), LINK_COMPONENTS, random_state=seed)
+        n = min(LINK_COMPONENTS, len(weights))
+        u, s, _ = randomized_svd(np.vstack([first, second]), n, random_state=seed)
         first, second = np.split((u * s).astype(np.float32), [len(first)])
         # each side around its own mean, because the modalities' levels differ
         first, second = first - first.mean(axis=0), second - second.mean(axis=0)

@@ -4,6 +4,7 @@ from scminnet.metrics.ari import ari, ari_curve
 from scminnet.metrics.foscttm import Foscttm, foscttm
 from scminnet.metrics.label_transfer import LabelTransfer, label_transfer_accuracy
 from scminnet.metrics.matching_score import MatchingScore, matching_score
+from scminnet.metrics.mixing import neighbor_mixing
 from scminnet.metrics.report import integration_report
 from scminnet.metrics.silhouette import silhouette_batch, silhouette_label, silhouette_modality
 
@@ -17,6 +18,7 @@ __all__ = [
     "integration_report",
     "label_transfer_accuracy",
     "matching_score",
+    "neighbor_mixing",
     "silhouette_batch",
     "silhouette_label",
     "silhouette_modality",

@@ -22,6 +22,7 @@ from scminnet.metrics.ari import ari
 from scminnet.metrics.foscttm import Foscttm, foscttm
 from scminnet.metrics.label_transfer import label_transfer_accuracy
 from scminnet.metrics.matching_score import MatchingScore, matching_score
+from scminnet.metrics.mixing import neighbor_mixing
 from scminnet.metrics.silhouette import silhouette_batch, silhouette_label, silhouette_modality
 
 
@@ -71,7 +72,8 @@ def integration_report(
 
     The metrics are ``foscttm`` and ``foscttm_mean``, ``matching_score`` and ``matching_score_mean`` (cells present in
     both modalities), ``label_transfer_accuracy`` and ``label_transfer_macro_accuracy`` (from all labelled cells of the
-    one modality to all of the other), ``silhouette_label``, ``silhouette_modality``, ``silhouette_batch`` and ``ari``.
+    one modality to all of the other), ``neighbor_mixing`` of the modalities, ``silhouette_label``,
+    ``silhouette_modality``, ``silhouette_batch`` and ``ari``.
 
     ``attrs["left_out"]`` maps the measures that could not be computed, as ``"metric (modalities)"``, to the reason;
     ``attrs["n_neighbors"]`` maps ``"rna -> atac"`` and so on to the number of neighbours chosen for label transfer.
@@ -185,7 +187,9 @@ def _add_joint(table: _Table, embedded: dict[str, _Cells], batches: pd.Series | 
         table.add(metric, together, lambda: measure(embedding[rows], groups[rows], seed=seed), "higher")
 
     add("silhouette_label", silhouette_label, labelled, labels)
-    add("silhouette_modality", silhouette_modality, np.ones(len(modality), dtype=bool), modality)
+    everything = np.ones(len(modality), dtype=bool)
+    add("neighbor_mixing", neighbor_mixing, everything, modality)
+    add("silhouette_modality", silhouette_modality, everything, modality)
     if batches is None:
         table.left_out[f"silhouette_batch ({together})"] = "`batch_key` is None."
     else:

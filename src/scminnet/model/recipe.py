@@ -67,7 +67,7 @@ class Recipe:
     infonce_weight: float = 1.0
     supervised_weight: float = 0.3
     temperature: float = 0.2
-    coupled_temperature: float = 0.1
+    coupled_temperature: float = 0.4
     linear_share: float = 0.5
     classification_weight: float = 1.0
 

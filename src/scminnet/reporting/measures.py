@@ -20,6 +20,7 @@ MEANING = {
     "matching_score_mean": "the same, mean of both directions",
     "label_transfer_accuracy": "cells whose neighbours in the other modality have their type",
     "label_transfer_macro_accuracy": "the same, mean over cell types",
+    "neighbor_mixing": "neighbours of another modality, as a multiple of what chance gives",
     "silhouette_label": "cell types lie apart",
     "silhouette_modality": "modalities are mixed",
     "silhouette_batch": "batches are mixed",

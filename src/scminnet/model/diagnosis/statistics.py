@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scminnet.graph.neighbors import nearest_neighbors
+from scminnet.metrics.mixing import mixing_of
 
 #: Neighbours in which modalities are counted, and the fewest cells of a type and modality that are used.
 MIXING_NEIGHBORS = 10
@@ -101,8 +101,6 @@ def modality_mixing(first: Typed, second: Typed, ref_first: Typed, ref_second: T
 
 
 def _mixing(a: np.ndarray, b: np.ndarray) -> float:
-    """Return the share of the other set among the neighbours of equally many points, as a multiple of chance."""
+    """Return the mixing of two sets of equally many points."""
     n = len(a)
-    neighbors = nearest_neighbors(np.concatenate([a, b]), min(MIXING_NEIGHBORS, n - 1)).indices
-    of_b = np.arange(2 * n) >= n
-    return float((of_b[neighbors] != of_b[:, None]).mean() * (2 * n - 1) / n)
+    return mixing_of(np.concatenate([a, b]), np.repeat([0, 1], n), min(MIXING_NEIGHBORS, n - 1), seed=0)
