@@ -8,10 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import scanpy as sc
+import torch
 from mudata import MuData
 
 import scminnet as mn
 from scminnet import MinNet
+from scminnet.metrics import neighbor_mixing
 
 from ..conftest import QUIET
 
@@ -65,6 +67,28 @@ def test_cells_without_a_partner_are_named(good: MinNet) -> None:
     assert cells["unmatched"].dtype == bool
 
 
+def test_modalities_that_lie_apart_are_outside(good: MinNet, tmp_path: Path) -> None:
+    def found(model: MinNet) -> pd.Series:
+        return model.diagnose().table.set_index("check").loc["neighbor_mixing"]
+
+    together = found(good)
+    assert together["verdict"] == "inside"
+    assert together["modality"] == "rna, adt"
+    embeddings = [good.get_latent_representation(modality=m) for m in ("rna", "adt")]
+    names = np.repeat(["rna", "adt"], [len(e) for e in embeddings])
+    # all cells are drawn, in another order
+    assert together["value"] == pytest.approx(neighbor_mixing(np.concatenate(embeddings), names))
+
+    good.save(tmp_path / "model")
+    apart = MinNet.load(tmp_path / "model", good.adata, accelerator="cpu")
+    apart.module.set_linear_share(0.01)  # the components stay together
+    with torch.no_grad():
+        apart.module.encoder("adt").layers[-1].norm.bias += torch.linspace(-5, 5, 16)
+    diagnosis = apart.diagnose()
+    assert found(apart)["verdict"] == diagnosis.verdict == "outside"
+    assert "neighbor_mixing (rna, adt): the modalities lie apart" in repr(diagnosis)
+
+
 def test_saved_models_keep_the_verdict(good: MinNet, tmp_path: Path) -> None:
     good.save(tmp_path / "model")
     loaded = MinNet.load(tmp_path / "model", good.adata, accelerator="cpu")
@@ -85,7 +109,7 @@ def test_links_to_other_genes_fail() -> None:
 
 def test_a_query_is_judged_as_before(good: MinNet) -> None:
     query = MuData({"rna": good.adata["rna"][:100].copy()})
-    assert not {"links", "partners"} & set(good.diagnose(query).table["check"])
+    assert not {"links", "neighbor_mixing", "partners"} & set(good.diagnose(query).table["check"])
 
 
 def test_without_a_coupling_there_is_nothing_to_name(trained: MinNet) -> None:

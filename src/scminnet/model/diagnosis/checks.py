@@ -86,6 +86,13 @@ CHECKS: dict[str, Check] = {
         "feature links that were left out of the coupling do not agree clearly better than shuffled links: check "
         "tissue, species and links of both modalities, link more features, or add cells",
     ),
+    "neighbor_mixing": Check(
+        False,
+        (1.0, 0.5),
+        "the modalities lie together",
+        "the modalities lie apart: see whether they hold the same cell types and whether the links are right; labels "
+        "and partners come from distant cells",
+    ),
     "partners": Check(
         True,
         (0.95, 0.0),

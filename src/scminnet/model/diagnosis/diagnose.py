@@ -13,6 +13,7 @@ from scminnet._core.argument_types import check_types
 from scminnet._core.matrices import read_rows
 from scminnet._core.mdata import layer_matrix
 from scminnet.metrics.foscttm import foscttm
+from scminnet.metrics.mixing import mixing_of
 from scminnet.model.data.moments import feature_moments
 from scminnet.model.data.sparse_rows import as_row_matrix
 from scminnet.model.diagnosis.coupling_trust import PairSummary, coupling_findings, unmatched_table
@@ -34,11 +35,21 @@ from scminnet.model.diagnosis.statistics import (
 )
 from scminnet.model.diagnosis.verdict import Diagnosis, Finding, judge, summarise
 from scminnet.model.inference.embed import EmbeddingMixin, Statistics
-from scminnet.model.inference.forward_pass import MIN_CELLS_FOR_STATISTICS, embed_projected, project_rows
+from scminnet.model.inference.forward_pass import (
+    MIN_CELLS_FOR_STATISTICS,
+    embed_projected,
+    hidden_moments,
+    project_rows,
+)
 from scminnet.model.network.module import SiameseModule, modality_pairs
 
 #: Largest number of embedded cells per modality. Shares are then accurate to one percent.
 MAX_CELLS = 4000
+
+#: Neighbours in which coupled modalities are counted, and the least mixing of modalities that lie together. On training
+#: cells it was 0.6 to 0.9, and at most 0.16 where a UMAP showed a gap (``docs/decisions.md``).
+COUPLED_NEIGHBORS = 30
+LEAST_MIXING = 0.25
 
 Moments = tuple[np.ndarray, np.ndarray]
 
@@ -46,9 +57,16 @@ Moments = tuple[np.ndarray, np.ndarray]
 class EmbeddedSample(NamedTuple):
     """Some cells of a modality, embedded."""
 
-    signal: float
+    projected: np.ndarray
+    """Output of the input layer."""
     embedding: np.ndarray
+    """By the reference's batch norm."""
     probabilities: np.ndarray
+
+    @property
+    def signal(self) -> float:
+        """Variance of the input layer's output, summed over its dimensions."""
+        return float(self.projected.var(axis=0, ddof=1).sum()) if len(self.projected) > 1 else 0.0
 
     @property
     def typed(self) -> Typed:
@@ -58,9 +76,8 @@ class EmbeddedSample(NamedTuple):
 
 def _embed_sample(module: SiameseModule, matrix: Any, modality: str, moments: Moments | None) -> EmbeddedSample:
     projected = project_rows(module, matrix, modality, moments=moments)
-    signal = float(projected.var(axis=0, ddof=1).sum()) if len(projected) > 1 else 0.0
     # batch norm with the reference's statistics, because the query's would hide a difference from the reference
-    return EmbeddedSample(signal, *embed_projected(module, projected, modality))
+    return EmbeddedSample(projected, *embed_projected(module, projected, modality))
 
 
 class DiagnoseMixin(EmbeddingMixin):
@@ -155,12 +172,15 @@ class DiagnoseMixin(EmbeddingMixin):
             For two modalities with at least 20 cells in common: their FOSCTTM (lower is better). Expected: that of the
             held-out cells.
 
-        Two more checks judge the coupling, if ``mdata`` is ``None`` and the model was trained with one.
+        Three more checks judge the coupling, if ``mdata`` is ``None`` and the model was trained with one.
 
         ``links``
             Mean correlation of linked features across cells that were coupled without these links. Expected: more than
             with shuffled links, of which the largest value is shown. ``"inside"``: shuffled links agree as well with a
             probability below 0.01. ``"borderline"``: below 0.1.
+        ``neighbor_mixing``
+            :func:`scminnet.metrics.neighbor_mixing` of both modalities. Expected: at least 0.25. Modalities that lie
+            apart can look well in all other checks.
         ``partners``
             Share of a modality's coupled cells with a partner (see :meth:`unmatched_cells`). Expected: 1.
 
@@ -207,7 +227,21 @@ class DiagnoseMixin(EmbeddingMixin):
             findings += _pair_findings(self.reference_range_, a, b, samples, drawn, seed=seed)
         if mdata is None and self.coupling_:
             findings += coupling_findings(self.coupling_)
+            for kept in self.coupling_.values():
+                own = {m: samples[m].projected for m in kept["sides"]}
+                findings.append(_together(self.module, own, statistics=statistics, seed=seed))
         return summarise(findings, {m: cells.data.mod[m].n_obs for m in modalities}, statistics)
+
+
+def _together(module: SiameseModule, projected: Mapping[str, np.ndarray], *, statistics: str, seed: int) -> Finding:
+    """Measure whether two coupled modalities lie together, in the embedding that users get."""
+    embeddings = []
+    for m, rows in projected.items():
+        hidden = hidden_moments(module, rows, m) if statistics == "query" and module.adapt_norm else None
+        embeddings.append(embed_projected(module, rows, m, moments=hidden)[0])
+    codes = np.repeat([0, 1], [len(e) for e in embeddings])
+    value = mixing_of(np.concatenate(embeddings), codes, COUPLED_NEIGHBORS, seed)
+    return Finding("neighbor_mixing", ", ".join(projected), value, LEAST_MIXING)
 
 
 def _modality_findings(
