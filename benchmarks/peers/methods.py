@@ -68,10 +68,7 @@ METHODS: dict[str, Method] = {
     "cca, unit length, with query": Method(PAIRED, "run_minnet.py", ("cca, unit length, with query",)),
     "bridge, core": Method(PAIRED, "run_bridge.py"),
     "StabMap, core": Method(PAIRED, "run_stabmap.py"),
-    "MultiVI": Method(
-        PAIRED,
-        missing="not run yet: each of its 500 epochs takes 1.6 s with 400 pairs of cortex",
-    ),
+    "MultiVI": Method(PAIRED, "run_multivi.py", second=("chromatin",)),
     "totalVI": Method(PAIRED, missing="it has no encoder for cells with proteins only"),
     "default, no pairs": Method(NOTHING, "run_minnet_links.py"),
     "default, no pairs, peaks": Method(NOTHING, "run_minnet_links.py", ("peaks",), second=("chromatin",)),
