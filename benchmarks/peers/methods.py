@@ -69,6 +69,7 @@ METHODS: dict[str, Method] = {
     "bridge, core": Method(PAIRED, "run_bridge.py"),
     "StabMap, core": Method(PAIRED, "run_stabmap.py"),
     "MultiVI": Method(PAIRED, "run_multivi.py", second=("chromatin",)),
+    "Multigrate": Method(PAIRED, "run_multigrate.py", environment="multigrate"),
     "totalVI": Method(PAIRED, missing="it has no encoder for cells with proteins only"),
     "default, no pairs": Method(NOTHING, "run_minnet_links.py"),
     "default, no pairs, peaks": Method(NOTHING, "run_minnet_links.py", ("peaks",), second=("chromatin",)),
