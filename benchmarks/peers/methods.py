@@ -59,8 +59,13 @@ METHODS: dict[str, Method] = {
     "default, with query, no types, peaks": Method(
         PAIRED, "run_minnet.py", ("default, with query, no types", "peaks"), second=("chromatin",)
     ),
-    "default, with query, links": Method(TYPED, "run_minnet_links.py"),
-    "default, with query, links, peaks": Method(TYPED, "run_minnet_links.py", ("peaks",), second=("chromatin",)),
+    "default, with query, links": Method(TYPED, "run_minnet_links.py", ("types",)),
+    "default, with query, links, peaks": Method(
+        TYPED, "run_minnet_links.py", ("types", "peaks"), second=("chromatin",)
+    ),
+    "default, with query, links, no types, peaks": Method(
+        PAIRED, "run_minnet_links.py", ("peaks",), second=("chromatin",)
+    ),
     "paper": Method(TYPED, "run_minnet.py", ("paper",)),
     "cca": Method(PAIRED, "run_minnet.py", ("cca",)),
     "cca, unit length": Method(PAIRED, "run_minnet.py", ("cca, unit length",)),

@@ -1,4 +1,4 @@
-"""scminnet with feature links: given pairs and types beside the cells, or nothing. Word: ``peaks``.
+"""scminnet with feature links: given pairs beside the cells, or nothing. Words: ``types``, ``peaks``.
 
 Features that the task gives the same gene are linked. ``compare`` puts the root of the repository on this script's
 path.
@@ -33,9 +33,10 @@ def main() -> None:
     cells = together(chosen.cells)
     training = together(chosen.pairs) if chosen.pairs else cells
     mn.pp.feature_links(training, "rna", chosen.second, table=links(chosen))
-    if chosen.pairs:
+    labels_key = "label" if "types" in given.words else None
+    if labels_key:
         training.obs = chosen.pairs["rna"].obs.loc[training.obs_names]
-    mn.MinNet.setup_mudata(training, list(chosen.cells), labels_key="label" if chosen.pairs else None)
+    mn.MinNet.setup_mudata(training, list(chosen.cells), labels_key=labels_key)
     model = mn.MinNet(training, seed=given.seed)
     query = cells if chosen.pairs else None
     model.train(query=query, seed=given.seed, enable_progress_bar=False, accelerator="cpu")
