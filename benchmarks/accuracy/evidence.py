@@ -160,7 +160,7 @@ def write(table: pd.DataFrame) -> None:
     """Write the tables."""
     table.to_csv(RESULTS / "evidence.csv", index=False)
     groups = ["data", "setting", "types", "pairs", "method"]
-    wide = mean_and_deviation(table.groupby([*groups, "metric"], sort=False)["value"]).unstack("metric")
+    wide = mean_and_deviation(table.groupby([*groups, "metric"], sort=False)["value"]).unstack("metric").fillna("")
     n_seeds = table.groupby(groups, sort=False)["seed"].nunique().rename("seeds")
     seconds = table.groupby(groups, sort=False)["seconds"].median().round().astype(int).rename("CPU s")
     page = wide.join(n_seeds).join(seconds).reset_index()
