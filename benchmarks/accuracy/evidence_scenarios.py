@@ -49,7 +49,8 @@ TEXT = (
     "Nothing is given but feature links. `of cells`: the test cells of the standard split, or all cells. Bone marrow "
     "has no split. Cells that both modalities have are measured: FOSCTTM (lower is better), accuracy of label transfer "
     "(mean of both directions, 30 neighbours), and both in the balanced case on the same cells. `ratio`: FOSCTTM "
-    "divided by that of the balanced case. Mean ± standard deviation over seeds.\n\n"
+    "divided by that of the balanced case. `mixing`: share of the other modality among 30 neighbours, as a multiple of "
+    "chance. Mean ± standard deviation over seeds.\n\n"
     "Written by `python -m benchmarks.accuracy.evidence_scenarios`.\n\n"
 )
 
@@ -250,10 +251,10 @@ def page(table: pd.DataFrame) -> str:
     """Return the page of the results."""
     keys = [*RUN[:3], "method"]
     wide = table.pivot_table(index=[*keys, "seed"], columns="metric", values="value", sort=False)
-    wide = wide.reindex(columns=wide.columns.union(["balanced foscttm", "balanced transfer", *FLAGS]))
+    wide = wide.reindex(columns=wide.columns.union(["balanced foscttm", "balanced transfer", "mixing", *FLAGS]))
     wide["ratio"] = wide["foscttm"] / wide["balanced foscttm"]
     wide["cells"] = wide.groupby(RUN, sort=False)["cells"].transform("max")
-    columns = ["cells", "foscttm", "balanced foscttm", "ratio", "transfer", "balanced transfer"]
+    columns = ["cells", "foscttm", "balanced foscttm", "ratio", "transfer", "balanced transfer", "mixing"]
     accuracy = _summary(wide.groupby(keys, sort=False), columns, {"cells": 0, "ratio": 2})
     flags = wide.xs("model", level="method")
     flags = _summary(flags.groupby(RUN[:3], sort=False), FLAGS, dict.fromkeys(FLAGS, 2))
