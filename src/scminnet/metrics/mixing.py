@@ -26,7 +26,8 @@ def neighbor_mixing(embedding: np.ndarray, groups: Any, *, n_neighbors: int = 30
 
     1 is perfect: neighbours do not depend on the group. 0 means that each group lies by itself. A UMAP shows such
     groups apart, even if they lie so near to each other that FOSCTTM, label transfer and
-    :func:`~scminnet.metrics.silhouette_modality` are good. Groups of different composition stay below 1.
+    :func:`~scminnet.metrics.silhouette_modality` are good. Groups of different composition stay below 1. With
+    more cells the neighbours are nearer, and the value falls.
 
     Parameters
     ----------
