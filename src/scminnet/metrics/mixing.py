@@ -43,7 +43,7 @@ def neighbor_mixing(embedding: np.ndarray, groups: Any, *, n_neighbors: int = 30
 
     Returns
     -------
-    Number of at least 0, about 1 at most; higher is better.
+    Number of at least 0; higher is better. It is above 1 only if neighbours avoid the cell's own group.
 
     Raises
     ------

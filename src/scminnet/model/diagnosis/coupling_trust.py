@@ -8,7 +8,13 @@ from typing import TypedDict
 import numpy as np
 import pandas as pd
 
+from scminnet.metrics.mixing import mixing_of
 from scminnet.model.diagnosis.verdict import VERDICTS, Finding
+
+#: Neighbours in which coupled modalities are counted, and the least mixing of modalities that lie together. On training
+#: cells it was 0.6 to 0.9, and at most 0.16 where a UMAP showed a gap (``docs/decisions.md``).
+NEIGHBORS = 30
+LEAST_MIXING = 0.25
 
 #: Verdicts on links as the table of a diagnosis words them.
 _WORDS = dict(zip(("holds", "uncertain", "fails"), VERDICTS, strict=True))
@@ -48,8 +54,20 @@ class PairSummary(TypedDict):
     """By modality."""
 
 
-def coupling_findings(kept: Mapping[str, PairSummary]) -> list[Finding]:
-    """Return the rows of a diagnosis."""
+def coupling_findings(
+    kept: Mapping[str, PairSummary], embeddings: Mapping[str, np.ndarray], *, seed: int
+) -> list[Finding]:
+    """Return the rows of a diagnosis.
+
+    Parameters
+    ----------
+    kept
+        By pair of modalities, what the training found.
+    embeddings
+        By modality, embedded cells or a sample of them.
+    seed
+        Seed of the neighbour search.
+    """
     found = []
     for pair, summary in kept.items():
         word = _WORDS[summary["verdict"]]
@@ -59,6 +77,10 @@ def coupling_findings(kept: Mapping[str, PairSummary]) -> list[Finding]:
                 Finding("partners", f"{m} of {pair}" if len(kept) > 1 else m, side["with_partner"], 1.0)
                 for m, side in summary["sides"].items()
             ]
+        parts = [embeddings[m] for m in summary["sides"]]
+        codes = np.repeat([0, 1], [len(part) for part in parts])
+        mixing = mixing_of(np.concatenate(parts), codes, NEIGHBORS, seed)
+        found.append(Finding("neighbor_mixing", pair, mixing, LEAST_MIXING))
     return found
 
 

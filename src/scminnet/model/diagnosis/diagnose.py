@@ -13,7 +13,6 @@ from scminnet._core.argument_types import check_types
 from scminnet._core.matrices import read_rows
 from scminnet._core.mdata import layer_matrix
 from scminnet.metrics.foscttm import foscttm
-from scminnet.metrics.mixing import mixing_of
 from scminnet.model.data.moments import feature_moments
 from scminnet.model.data.sparse_rows import as_row_matrix
 from scminnet.model.diagnosis.coupling_trust import PairSummary, coupling_findings, unmatched_table
@@ -35,21 +34,11 @@ from scminnet.model.diagnosis.statistics import (
 )
 from scminnet.model.diagnosis.verdict import Diagnosis, Finding, judge, summarise
 from scminnet.model.inference.embed import EmbeddingMixin, Statistics
-from scminnet.model.inference.forward_pass import (
-    MIN_CELLS_FOR_STATISTICS,
-    embed_projected,
-    hidden_moments,
-    project_rows,
-)
+from scminnet.model.inference.forward_pass import MIN_CELLS_FOR_STATISTICS, embed_projected, project_rows
 from scminnet.model.network.module import SiameseModule, modality_pairs
 
 #: Largest number of embedded cells per modality. Shares are then accurate to one percent.
 MAX_CELLS = 4000
-
-#: Neighbours in which coupled modalities are counted, and the least mixing of modalities that lie together. On training
-#: cells it was 0.6 to 0.9, and at most 0.16 where a UMAP showed a gap (``docs/decisions.md``).
-COUPLED_NEIGHBORS = 30
-LEAST_MIXING = 0.25
 
 Moments = tuple[np.ndarray, np.ndarray]
 
@@ -226,22 +215,10 @@ class DiagnoseMixin(EmbeddingMixin):
         for a, b in modality_pairs(modalities):
             findings += _pair_findings(self.reference_range_, a, b, samples, drawn, seed=seed)
         if mdata is None and self.coupling_:
-            findings += coupling_findings(self.coupling_)
-            for kept in self.coupling_.values():
-                own = {m: samples[m].projected for m in kept["sides"]}
-                findings.append(_together(self.module, own, statistics=statistics, seed=seed))
+            # in the embedding that users get
+            embeddings = {m: self._embed_projected(sample.projected, m, statistics)[0] for m, sample in samples.items()}
+            findings += coupling_findings(self.coupling_, embeddings, seed=seed)
         return summarise(findings, {m: cells.data.mod[m].n_obs for m in modalities}, statistics)
-
-
-def _together(module: SiameseModule, projected: Mapping[str, np.ndarray], *, statistics: str, seed: int) -> Finding:
-    """Measure whether two coupled modalities lie together, in the embedding that users get."""
-    embeddings = []
-    for m, rows in projected.items():
-        hidden = hidden_moments(module, rows, m) if statistics == "query" and module.adapt_norm else None
-        embeddings.append(embed_projected(module, rows, m, moments=hidden)[0])
-    codes = np.repeat([0, 1], [len(e) for e in embeddings])
-    value = mixing_of(np.concatenate(embeddings), codes, COUPLED_NEIGHBORS, seed)
-    return Finding("neighbor_mixing", ", ".join(projected), value, LEAST_MIXING)
 
 
 def _modality_findings(

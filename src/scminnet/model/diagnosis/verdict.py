@@ -51,9 +51,9 @@ class Diagnosis:
     verdict
         ``"outside"``: at least one of ``signal``, ``near``, ``confidence``, ``mixing`` and ``pairs`` is far from the
         reference, or ``links`` that were left out of the coupling do not agree, or the coupled modalities lie apart
-        (``neighbor_mixing``). ``levels`` also counts if the query is
-        standardised by its own statistics. ``"inside"``: everything that can be judged is as in the reference.
-        ``"unknown"``: too few cells for any of the first five checks. ``"borderline"``: all other cases.
+        (``neighbor_mixing``). ``levels`` also counts if the query is standardised by its own statistics.
+        ``"inside"``: everything that can be judged is as in the reference. ``"unknown"``: too
+        few cells for any of the first five checks. ``"borderline"``: all other cases.
     table
         One row per check and modality. Columns: ``check``, ``modality`` (``"rna, atac"``: both together), ``value``,
         ``expected`` (value for the reference's own cells), ``verdict`` and ``advice`` (one line). NaN if a value is

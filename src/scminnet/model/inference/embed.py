@@ -252,7 +252,13 @@ class EmbeddingMixin(RegisteredModel):
             matrix = as_row_matrix(layer_matrix(cells.aligned, m, self._layers[m]))
             moments = feature_moments(matrix) if statistics == "query" else None
             projected = project_rows(self.module, matrix, m, moments=moments, batch_size=batch_size)
-            adapted = statistics == "query" and self.module.adapt_norm
-            hidden = hidden_moments(self.module, projected, m, batch_size=batch_size) if adapted else None
-            parts[m] = embed_projected(self.module, projected, m, moments=hidden, batch_size=batch_size)
+            parts[m] = self._embed_projected(projected, m, statistics, batch_size)
         return parts
+
+    def _embed_projected(
+        self, projected: np.ndarray, modality: str, statistics: str, batch_size: int = BATCH_SIZE
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return embedding and probabilities of cells that went through the input layer."""
+        adapted = statistics == "query" and self.module.adapt_norm
+        hidden = hidden_moments(self.module, projected, modality, batch_size=batch_size) if adapted else None
+        return embed_projected(self.module, projected, modality, moments=hidden, batch_size=batch_size)
