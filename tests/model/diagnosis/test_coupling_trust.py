@@ -57,6 +57,8 @@ def test_right_links_hold(good: MinNet) -> None:
     table = good.diagnose().table.set_index("check")
     assert table.loc["links", "verdict"] == "inside"
     assert set(table.loc["partners", "modality"]) == {"rna", "adt"}
+    # as reports and the command line ask
+    pd.testing.assert_frame_equal(good.diagnose(good.adata).table, good.diagnose().table)
 
 
 def test_cells_without_a_partner_are_named(good: MinNet) -> None:

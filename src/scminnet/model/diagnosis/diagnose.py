@@ -161,7 +161,7 @@ class DiagnoseMixin(EmbeddingMixin):
             For two modalities with at least 20 cells in common: their FOSCTTM (lower is better). Expected: that of the
             held-out cells.
 
-        Three more checks judge the coupling, if ``mdata`` is ``None`` and the model was trained with one.
+        Three more checks judge the coupling, if ``mdata`` is the model's own data and it was trained with one.
 
         ``links``
             Mean correlation of linked features across cells that were coupled without these links. Expected: more than
@@ -214,7 +214,7 @@ class DiagnoseMixin(EmbeddingMixin):
             findings += found
         for a, b in modality_pairs(modalities):
             findings += _pair_findings(self.reference_range_, a, b, samples, drawn, seed=seed)
-        if mdata is None and self.coupling_:
+        if (mdata is None or mdata is self.adata) and self.coupling_:
             # in the embedding that users get
             embeddings = {m: self._embed_projected(sample.projected, m, statistics)[0] for m, sample in samples.items()}
             findings += coupling_findings(self.coupling_, embeddings, seed=seed)
