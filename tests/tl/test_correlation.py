@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse, stats
 
-from scminnet.tl._correlation import correlate_all, correlate_pairs, prepare
+from scminnet.tl._correlation import correlate_pairs, prepare
 
 NAIVE = {"spearman": stats.spearmanr, "pearson": stats.pearsonr}
 FORMS = {"csr": sparse.csr_matrix, "csc": sparse.csc_matrix, "array": sparse.csr_array, "dense": np.asarray}
@@ -54,8 +54,6 @@ def test_pairs_equal_scipy_on_dense_columns(seed, n, density, counts, negative, 
     found, n_rows = correlate_pairs(*columns, first, second)
     np.testing.assert_allclose(found, expected, atol=1e-6)
     assert (n_rows == n).all()
-    both = correlate_all(*columns, np.arange(5), np.arange(6))
-    np.testing.assert_allclose(both[first, second], expected, atol=1e-6)
 
 
 @given(

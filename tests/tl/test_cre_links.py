@@ -274,7 +274,7 @@ def test_p_of_the_matched_null_is_uniform_where_nothing_is_linked(programmes: in
     assert 0.03 < (links["p"] < 0.05).mean() < 0.07
     assert (links["p"] < 0.01).mean() < 0.02
     assert (links["fdr"] < 0.1).mean() < 0.01
-    theoretical = links_of(mdata, mdata.uns["tss"], null="theoretical")
+    theoretical = links_of(mdata, mdata.uns["tss"], null="theoretical", alternative="two-sided")
     np.testing.assert_array_equal(theoretical["r"], links["r"])
     # bulks that share programmes are no independent observations
     rate = (theoretical["p"] < 0.05).mean()
@@ -297,14 +297,14 @@ def test_planted_links_are_found() -> None:
     assert found[~planted].sum() < 0.25 * found.sum()
 
 
-def test_a_chosen_gene_has_the_same_r_and_z_as_among_all(monkeypatch) -> None:
+def test_a_chosen_gene_has_the_same_correlations_as_among_all(monkeypatch) -> None:
     monkeypatch.setattr(_null, "POOL", 400)
     mdata = genome_wide(30, 3, n_genes=40)
     every = links_of(mdata, mdata.uns["tss"], null="matched")
     one = links_of(mdata, mdata.uns["tss"], ["g7"], null="matched")
     expected = every[every["gene"] == "g7"].reset_index(drop=True)
-    # activity is relative to the mean of the compared peaks
-    of_all = ["p", "fdr", "activity", "score"]
+    # activity is relative to the mean of the compared peaks, and the null is that of the compared pairs
+    of_all = ["z", "p", "fdr", "activity", "score"]
     pd.testing.assert_frame_equal(by_place(one).drop(columns=of_all), by_place(expected).drop(columns=of_all))
     other = links_of(mdata, mdata.uns["tss"], ["g7"], null="matched", seed=1)
     assert (by_place(other)["z"] != by_place(one)["z"]).all()
@@ -439,11 +439,11 @@ def test_tss_is_a_table_or_a_path() -> None:
 def test_only_correlations_above_the_background_are_found_where_asked() -> None:
     mdata = genome_wide(40, 3, n_genes=60, n_peaks=900, length=900_000)
     tss = mdata.uns["tss"]
-    both = links_of(mdata, tss, null="theoretical")
+    both = links_of(mdata, tss, null="theoretical", alternative="two-sided")
     above = links_of(mdata, tss, null="theoretical", alternative="greater")
     np.testing.assert_allclose(above["p"], np.where(both["z"] > 0, both["p"] / 2, 1 - both["p"] / 2))
-    both = links_of(mdata, tss, null="matched")
-    above = links_of(mdata, tss, null="matched", alternative="greater")
+    both = links_of(mdata, tss, null="matched", alternative="two-sided")
+    above = links_of(mdata, tss, null="matched")
     np.testing.assert_array_equal(above["z"], both["z"])
     # nothing regulates here, so p is uniform, one-sided as well
     assert abs(above["p"].mean() - 0.5) < 0.05
@@ -451,3 +451,14 @@ def test_only_correlations_above_the_background_are_found_where_asked() -> None:
     assert (np.diff(above["p"].to_numpy()[np.argsort(above["z"])]) <= 0).all()
     with pytest.raises(ValueError, match="`alternative` is 'less'"):
         links_of(mdata, tss, alternative="less")
+
+
+def test_pairs_with_much_contact_need_less_evidence() -> None:
+    mdata = genome_wide(40, 3, n_genes=60, n_peaks=900, length=900_000)
+    links = links_of(mdata, mdata.uns["tss"], null="matched")
+    weight = links["contact"] * links["contact_share"]
+    weighted = np.minimum(links["p"] / (weight / weight.mean()), 1)
+    np.testing.assert_allclose(links["fdr"], stats.false_discovery_control(weighted))
+    theoretical = links_of(mdata, mdata.uns["tss"], null="theoretical")
+    weighted = np.minimum(theoretical["p"] * weight.mean() / (theoretical["contact"] * theoretical["contact_share"]), 1)
+    np.testing.assert_allclose(theoretical["fdr"], stats.false_discovery_control(weighted))

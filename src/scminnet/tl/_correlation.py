@@ -142,17 +142,6 @@ def correlate_pairs(
     return _ratio(products, x.norm[first] * y.norm[second]), np.full(len(first), n)
 
 
-def correlate_all(x: Columns, y: Columns, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Correlate each of the columns ``first`` of ``x``, made dense, with each of the columns ``second`` of ``y``.
-
-    Returns
-    -------
-    float64 (first, second); NaN where a column is constant.
-    """
-    centred = x.values[:, first].toarray() - x.mean[first]
-    return _ratio((y.values[:, second].T @ centred).T, np.outer(x.norm[first], y.norm[second]))
-
-
 def _parts(columns: Columns) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return columns.values.data, columns.values.indices, columns.values.indptr
 

@@ -52,8 +52,15 @@ def read_values(observed: Observations, pairs: pd.DataFrame, pool: Pool, method:
     )
 
 
-def score(
+def given_others(correlated: Correlated, values: PairValues) -> np.ndarray:
+    """Return correlations given the other peaks of the gene. With ``nonzero``, each is over other rows: as they are."""
+    r = correlated.r
+    return r if values.nonzero else conditional_correlation(r, values.first, values.second, correlated.peaks)
+
+
+def significance(
     correlated: Correlated,
+    given: np.ndarray,
     values: PairValues,
     null: str | None,
     alternative: str,
@@ -66,8 +73,8 @@ def score(
 
     Parameters
     ----------
-    correlated, values
-        The correlations, and the values they were computed from.
+    correlated, given, values
+        The correlations, what :func:`given_others` makes of them, and the values they were computed from.
     null, alternative, seed
         As in :func:`scminnet.tl.cre_links`.
     pool
@@ -81,13 +88,13 @@ def score(
     """
     defined = np.isfinite(correlated.r)
     z, p = np.full(len(defined), np.nan), np.full(len(defined), np.nan)
-    r, n = correlated.r[defined], correlated.n[defined]
+    r = correlated.r[defined]
     if null == "theoretical":
-        z[defined], p[defined] = theoretical_null(r, n, values.method, alternative)
+        z[defined], p[defined] = theoretical_null(r, correlated.n[defined], values.method, alternative)
     elif null == "matched" and defined.any():
         z[defined], p[defined] = matched_null(
+            given[defined],
             r,
-            n,
             values.first[defined],
             values.second[defined],
             correlated.genes,
@@ -111,7 +118,12 @@ def read_contact(pairs: pd.DataFrame, starts: pd.DataFrame, contacts: pd.DataFra
 
 
 def regulation(
-    pairs: pd.DataFrame, correlated: Correlated, values: PairValues, accessibility: Block, contact: pd.DataFrame
+    pairs: pd.DataFrame,
+    correlated: Correlated,
+    given: np.ndarray,
+    values: PairValues,
+    accessibility: Block,
+    contact: pd.DataFrame,
 ) -> pd.DataFrame:
     """Score each pair by activity, contact and correlation.
 
@@ -119,8 +131,8 @@ def regulation(
     ----------
     pairs
         ``gene`` as a position.
-    correlated, values
-        The correlations, and the values they were computed from.
+    correlated, given, values
+        The correlations, what :func:`given_others` makes of them, and the values they were computed from.
     accessibility
         Bulks x the peaks in use.
     contact
@@ -131,8 +143,6 @@ def regulation(
     ``r_conditional``, ``activity``, ``contact``, ``contact_share``, ``abc`` and ``score``, one row a pair.
     """
     r = correlated.r
-    # over other rows for each pair, so that correlations of peaks are not defined
-    given = r if values.nonzero else conditional_correlation(r, values.first, values.second, correlated.peaks)
     spread = np.sqrt(np.mean(given[np.isfinite(given)] ** 2)) if np.isfinite(given).any() else 0.0
     totals = np.asarray(accessibility.sum(axis=0), dtype=np.float64).ravel()
     of_table = np.unique(values.second[np.isfinite(r)])

@@ -1,4 +1,4 @@
-"""The null of the links: a gene's correlations with peaks on other chromosomes, and how a pair compares with them."""
+"""The null of the links: what peaks of other chromosomes would have in a peak's place, and how a pair compares."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ import numpy as np
 from scipy import stats
 from scipy.spatial import KDTree
 
-from scminnet.tl._correlation import Columns, compiled, correlate_all, correlate_pairs
+from scminnet.tl._conditional import in_place
+from scminnet.tl._correlation import Columns, correlate_pairs
 
 #: Peaks from which backgrounds are taken, drawn from all.
 POOL = 5_000
-#: Fewest background peaks: fewer give no reliable standard deviation.
+#: Fewest peaks on other chromosomes: fewer say little of all.
 MIN_BACKGROUND = 30
-#: Background correlations whose z form the null distribution in all, and at least for each gene.
-N_CALIBRATION, MIN_CALIBRATION = 500_000, 100
-#: Genes whose background correlations are in memory at a time.
-_BLOCK = 128
+#: Background correlations that make up the null distribution; at least one a pair.
+N_NULL = 250_000
 
 #: Correlations are cut here before Fisher's transformation, which would make 1 infinite.
 _LARGEST = 0.9999
@@ -46,11 +45,15 @@ def theoretical_null(
     return z, stats.norm.sf(z) if alternative == "greater" else 2 * stats.norm.sf(np.abs(z))
 
 
-def false_discovery_rate(p: np.ndarray) -> np.ndarray:
-    """Benjamini and Hochberg's rate over the values that are not NaN."""
+def false_discovery_rate(p: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
+    """Benjamini and Hochberg's rate over the values that are not NaN.
+
+    With weights, p counts as p / weight, the weights having mean 1 :cite:p:`Genovese06`.
+    """
     rate, tested = np.full(len(p), np.nan), ~np.isnan(p)
     if tested.any():
-        rate[tested] = stats.false_discovery_control(p[tested])
+        relative = 1.0 if weight is None else weight[tested] / weight[tested].mean()
+        rate[tested] = stats.false_discovery_control(np.minimum(p[tested] / relative, 1))
     return rate
 
 
@@ -63,7 +66,7 @@ class Background(NamedTuple):
     chrom: np.ndarray
     #: what peaks are matched by, (columns, covariates), scaled alike
     covariates: np.ndarray
-    #: peaks of a background: the nearest of the pool on other chromosomes, or all where these are fewer
+    #: peaks of a background: the nearest of the pool, or all where these are fewer
     size: int
 
 
@@ -114,8 +117,8 @@ def draw_pool(n_peaks: int, seed: int) -> np.ndarray:
 
 
 def matched_null(
+    values: np.ndarray,
     r: np.ndarray,
-    n: np.ndarray,
     first: np.ndarray,
     second: np.ndarray,
     x: Columns,
@@ -123,15 +126,17 @@ def matched_null(
     background: Background,
     *,
     nonzero: bool,
-    alternative: str = "two-sided",
+    alternative: str = "greater",
     seed: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Score each pair against the correlations of its gene with matched peaks on other chromosomes.
+    """Compare each pair with what peaks on other chromosomes would have in the place of its peak.
 
     Parameters
     ----------
-    r, n
-        Correlations of the pairs, and the number of observations of each.
+    values
+        What is compared: conditional correlations of the pairs, or with ``nonzero`` their correlations.
+    r
+        Correlations of the pairs.
     first, second
         Columns of the pairs in ``x`` (genes) and ``y`` (peaks).
     x, y
@@ -141,104 +146,69 @@ def matched_null(
     nonzero
         As in :func:`~scminnet.tl._correlation.correlate_pairs`.
     alternative
-        ``"two-sided"``, or ``"greater"`` for correlations above the background only.
+        ``"two-sided"``, or ``"greater"`` for values above the background only.
     seed
-        Seed of the draw of background correlations that make up the null.
+        Seed of the draw of the other peaks.
 
     Returns
     -------
-    z is the distance of Fisher's transformation of r from the background's mean, in standard deviations of the
-    background. p is the share of background correlations, scored in the same way against their own backgrounds, whose z
-    lies as far from 0 (is as large). Both are NaN where a background has fewer than two correlations.
+    z is the distance of the value from the mean of its background, in standard deviations of the background. The
+    background is what the peaks of the pool that are most like the pair's peak have in the place of any pair's peak. p
+    is the share of all values in place whose z, against their own backgrounds, lies as far from 0 (is as large). Both
+    are NaN where a background has fewer than two values or no spread.
 
     Raises
     ------
     ValueError
         Other chromosomes hold fewer than ``MIN_BACKGROUND`` peaks of the pool.
     """
+    others = _draw_others(second, background, seed)
+    if nonzero:
+        pairs = np.repeat(first, others.shape[1])
+        in_places = correlate_pairs(x, y, pairs, others.ravel(), nonzero=True)[0]
+    else:
+        in_places = in_place(r, first, second, others, x, y).ravel()
+    mean, deviation = _matched_moments(others.ravel(), in_places, background)
+    null = (in_places - mean[others.ravel()]) / deviation[others.ravel()]
+    z = (values - mean[second]) / deviation[second]
+    far = (lambda distance: distance) if alternative == "greater" else np.abs
+    null = np.sort(far(null[~np.isnan(null)]))
+    as_far = len(null) - np.searchsorted(null, far(z))
+    return z, np.where(np.isnan(z), np.nan, (1 + as_far) / (1 + len(null)))
+
+
+def _draw_others(second: np.ndarray, background: Background, seed: int) -> np.ndarray:
+    """Draw peaks of the pool on other chromosomes for each pair, (pairs, peaks a pair)."""
     rng = np.random.default_rng(seed)
-    pool, covariates = background.pool, background.covariates
     # codes compare faster than names
     names, chrom = np.unique(background.chrom, return_inverse=True)
-    z = np.empty(len(r))
-    scores: list[np.ndarray] = []
-    per_gene = max(MIN_CALIBRATION, -(-N_CALIBRATION // len(np.unique(first))))
+    n_each = min(-(-N_NULL // len(second)), POOL)
+    others = np.empty((len(second), n_each), dtype=np.int64)
     for here in np.unique(chrom[second]):
-        members = pool[chrom[pool] != here]
+        members = background.pool[chrom[background.pool] != here]
         if len(members) < MIN_BACKGROUND:
             raise ValueError(
                 f"`null` is 'matched', but only {len(members)} peaks that vary lie on other chromosomes than "
                 f"{str(names[here])!r}; {MIN_BACKGROUND} are needed. Keep the peaks of all chromosomes, or choose "
                 "'theoretical' or None."
             )
-        tree = KDTree(covariates[members])
-        size = min(background.size, len(members) - 1)
-        drawn = rng.permutation(len(members))[:per_gene]
-        near_drawn = _without_own(tree.query(covariates[members[drawn]], size + 1)[1], drawn)
         pairs = np.flatnonzero(chrom[second] == here)
-        peaks, peak = np.unique(second[pairs], return_inverse=True)
-        near = tree.query(covariates[peaks], size)[1]
-        genes, gene = np.unique(first[pairs], return_inverse=True)
-        for start in range(0, len(genes), _BLOCK):
-            block = genes[start : start + _BLOCK]
-            correlations, counts = _all_correlations(x, y, block, members, nonzero=nonzero)
-            rows = np.flatnonzero((gene >= start) & (gene < start + _BLOCK))
-            at = pairs[rows]
-            z[at] = _scores(fisher(r[at]), n[at], correlations, gene[rows] - start, near, peak[rows])
-
-            row, column = (index.ravel() for index in np.indices((len(block), len(drawn))))
-            own = row, drawn[column]
-            scores.append(_scores(correlations[own], counts[own], correlations, row, near_drawn, column))
-    null = np.concatenate(scores)
-    far = (lambda values: values) if alternative == "greater" else np.abs
-    null = np.sort(far(null[~np.isnan(null)]))
-    as_far = len(null) - np.searchsorted(null, far(z))
-    return z, np.where(np.isnan(z), np.nan, (1 + as_far) / (1 + len(null)))
+        others[pairs] = members[rng.integers(len(members), size=(len(pairs), n_each))]
+    return others
 
 
-def _all_correlations(
-    x: Columns, y: Columns, genes: np.ndarray, peaks: np.ndarray, *, nonzero: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """Fisher's transformation of each gene's correlations, (genes, peaks), and their numbers of observations."""
-    shape = len(genes), len(peaks)
-    if nonzero:
-        r, n = correlate_pairs(x, y, np.repeat(genes, len(peaks)), np.tile(peaks, len(genes)), nonzero=True)
-        return fisher(r).reshape(shape), n.reshape(shape)
-    return fisher(correlate_all(x, y, genes, peaks)), np.broadcast_to(x.values.shape[0], shape)
-
-
-def _scores(
-    values: np.ndarray, n: np.ndarray, correlations: np.ndarray, gene: np.ndarray, near: np.ndarray, peak: np.ndarray
-) -> np.ndarray:
-    """Distance of values from their backgrounds ``correlations[gene, near[peak]]`` in standard deviations."""
-    mean, deviation = _moments_at(correlations, gene, near, peak)
-    # correlations of n independent observations vary by 1 / (n - 1) at least; few sparse peaks may show less by chance
-    return (values - mean) / np.maximum(deviation, 1 / np.sqrt(np.maximum(n - 1, 1)))
-
-
-def _without_own(near: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """Drop from each row its own number, or the last where it is not in the row for a tie."""
-    keep = near != own[:, None]
-    keep[keep.all(axis=1), -1] = False
-    return near[keep].reshape(len(near), -1)
-
-
-@compiled
-def _moments_at(
-    values: np.ndarray, gene: np.ndarray, near: np.ndarray, peak: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of ``values[gene[k], near[peak[k]]]`` without NaN; NaN of fewer than two."""
-    mean, deviation = np.empty(len(gene)), np.empty(len(gene))
-    for k in range(len(gene)):
-        total, squares, count = 0.0, 0.0, 0
-        for i in range(near.shape[1]):
-            value = values[gene[k], near[peak[k], i]]
-            if not np.isnan(value):
-                total += value
-                squares += value * value
-                count += 1
-        mean[k], deviation[k] = np.nan, np.nan
-        if count > 1:
-            mean[k] = total / count
-            deviation[k] = np.sqrt(max(squares - total * mean[k], 0.0) / (count - 1))
-    return mean, deviation
+def _matched_moments(peaks: np.ndarray, values: np.ndarray, background: Background) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of the values of the peaks of the pool that are most like each column."""
+    n = len(background.covariates)
+    defined = ~np.isnan(values)
+    peaks, values = peaks[defined], values[defined]
+    count, total, squares = (np.bincount(peaks, weights=values**power, minlength=n) for power in (0, 1, 2))
+    pool = background.pool
+    near = pool[KDTree(background.covariates[pool]).query(background.covariates, min(background.size, len(pool)))[1]]
+    count, total, squares = (of_peaks[near].sum(axis=1) for of_peaks in (count, total, squares))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = total / count
+        variance = (squares - count * mean**2) / (count - 1)
+        # rounding leaves equal values a variance
+        spread = variance > 1e-12 * squares / count
+        return np.where(spread, mean, np.nan), np.where(spread, np.sqrt(np.maximum(variance, 0)), np.nan)

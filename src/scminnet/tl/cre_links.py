@@ -23,7 +23,15 @@ from scminnet.genomics.link_table import LINK_COLUMNS, LINKS_KEY
 from scminnet.tl._contacts import read_contacts
 from scminnet.tl._correlation import KENDALL, METHODS, check_method
 from scminnet.tl._link_report import report, steps_left
-from scminnet.tl._link_scores import read_contact, read_pool, read_values, regulation, score, why_undefined
+from scminnet.tl._link_scores import (
+    given_others,
+    read_contact,
+    read_pool,
+    read_values,
+    regulation,
+    significance,
+    why_undefined,
+)
 from scminnet.tl._null import draw_pool, false_discovery_rate
 from scminnet.tl._observations import by_size, read_accessibility, read_observations
 from scminnet.tl._pairs import window_pairs
@@ -50,7 +58,7 @@ def cre_links(
     groupby: str | None = None,
     min_bulks: int = 10,
     null: str | None = "matched",
-    alternative: str = "two-sided",
+    alternative: str = "greater",
     n_background: int = 200,
     genome: str | os.PathLike[str] | None = None,
     contacts: pd.DataFrame | str | os.PathLike[str] | None = None,
@@ -72,22 +80,25 @@ def cre_links(
     generalised activity-by-contact score :cite:p:`Hecker23`, with weights fitted to CRISPRi screens of K562. The weight
     of the correlation was chosen on simulated cells. A score is roughly the probability that the peak regulates.
 
-    Test links by ``p``. The pair's correlation is compared with a background: the same gene's correlations with peaks
-    on other chromosomes. These are about as accessible as the peak and, with ``genome``, about as rich in G and C. With
-    :math:`f` Fisher's transformation and :math:`m, s` the mean and standard deviation of :math:`f` over this
-    background,
+    Test links by ``p``. ``r_conditional`` of the pair is compared with a background: what peaks on other chromosomes
+    would have in the place of the pair's peak, for this gene or another of the table. These peaks are about as
+    accessible as the pair's and, with ``genome``, about as rich in G and C. With :math:`m, s` the mean and standard
+    deviation of the background,
 
-    .. math:: z = \frac{f(r) - m}{s}, \qquad f(r) = \operatorname{artanh} r.
+    .. math:: z = \frac{c - m}{s}.
 
-    Background correlations are scored in the same way against their own backgrounds. p is the share of them whose
-    :math:`|z|` (or z, see ``alternative``) is as large. It is taken over all genes of a group, so it is at least about
-    2e-6, and 2e-4 for a single gene.
+    Background values are scored in the same way against their own backgrounds. p is the share of them whose z (or
+    :math:`|z|`, see ``alternative``) is as large. There are about 250,000 of them, so p is at least about 4e-6.
+
+    ``fdr`` favours pairs that are likely to be links for their place: p counts as :math:`p / w` with the weight
+    :math:`w = C_g C_g / \sum_h C_h`, divided by its mean over the group's pairs :cite:p:`Genovese06`. For a rate
+    without weights, use ``p``.
 
     The bulks of a tissue differ by cell type above all, and so do most genes and peaks. Unrelated pairs then correlate
-    far beyond chance. ``null="theoretical"`` assumes independent bulks and finds many such pairs significant;
-    ``"matched"`` does not. Bulks of smoothed counts share cells, so ``"theoretical"`` is wrong there even for genes and
-    peaks that share nothing else. Neither null tells a regulatory element from a peak that only opens in the same cells
-    as its gene, as neighbouring peaks often do.
+    far beyond chance. ``null="theoretical"`` tests ``r`` as if bulks were independent, and finds many such pairs
+    significant; ``"matched"`` does not. Bulks of smoothed counts share cells, so ``"theoretical"`` is wrong there even
+    for genes and peaks that share nothing else. Neither null tells a regulatory element from a peak that only opens in
+    the same cells as its gene, if no other peak of the gene does.
 
     Parameters
     ----------
@@ -126,12 +137,11 @@ def cre_links(
         Fisher's transformation for independent observations. Its variance is 1.06 / (n - 3) for Spearman
         :cite:p:`Fieller57` and 1 / (n - 3) for Pearson.
     alternative
-        ``"two-sided"``, or ``"greater"``: p is then small only for correlations above the background. This finds more
-        of the elements that increase expression.
+        ``"greater"``: p is small for correlations above the background only, as of elements that increase
+        expression. ``"two-sided"`` also finds those that decrease it, and about half as many links.
     n_background
-        Background peaks of a pair, at least 30; fewer where other chromosomes have fewer. They are the nearest in
-        accessibility (by rank; the mean over the group's bulks) and GC content among 5,000 drawn at random. The
-        standard deviation of 200 is known to 5 %.
+        Background peaks of a pair, at least 30. They are the nearest in accessibility (by rank; the mean over the
+        group's bulks) and GC content among 5,000 drawn at random. Each has the place of about 50 peaks.
     genome
         FASTA file of the peaks' genome, to match backgrounds by GC content as well. Needs pyfaidx: ``pip install
         'scminnet[genome]'``.
@@ -169,9 +179,9 @@ def cre_links(
         ``promoter``, ``r``
             Whether -2000 <= ``distance`` <= 0; and the correlation.
         ``z``, ``p``
-            As above. NaN without a null, and where a pair's background has no values (``nonzero``).
+            As above. NaN without a null, and where a pair's background has no spread. With ``nonzero``, of ``r``.
         ``fdr``
-            False discovery rate by Benjamini and Hochberg over the pairs of the group.
+            False discovery rate by Benjamini and Hochberg over the pairs of the group, with weights as above.
         ``n_bulks``
             Observations of the correlation.
         ``group``
@@ -262,15 +272,18 @@ def cre_links(
     pool = read_pool(peaks, pairs.table, drawn, genome, n_background)
     values = read_values(observed, pairs.table, pool, method, nonzero=nonzero)
     contact = read_contact(pairs.table, starts, measured)
+    weight = contact["contact"].to_numpy() * contact["contact_share"].to_numpy()
     accessibility = values.peaks if accessible is observed.peaks else accessible.columns(pool.used)
     linked = observed.genes.names[pairs.table["gene"].unique()]
 
     tables, left_out = [], list(pairs.left_out.items())
     for group, rows in groups.items():
         correlated = values.correlate(rows)
-        z, p = score(correlated, values, null, alternative, pool, observed.peaks, rows, seed)
-        table = pairs.table.assign(r=correlated.r, z=z, p=p, fdr=false_discovery_rate(p), n_bulks=correlated.n)
-        table = table.join(regulation(pairs.table, correlated, values, accessibility[rows], contact))
+        given = given_others(correlated, values)
+        z, p = significance(correlated, given, values, null, alternative, pool, observed.peaks, rows, seed)
+        fdr = false_discovery_rate(p, weight)
+        table = pairs.table.assign(r=correlated.r, z=z, p=p, fdr=fdr, n_bulks=correlated.n)
+        table = table.join(regulation(pairs.table, correlated, given, values, accessibility[rows], contact))
         table = table.assign(group=group)[np.isfinite(correlated.r)]
         tables.append(table.sort_values("score", ascending=False, kind="stable"))
         where = "" if groupby is None else f" in group {group!r}"
