@@ -123,10 +123,13 @@ def tests(pairs: Pairs) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
 
 def learned_weights(p: np.ndarray, contact: np.ndarray) -> np.ndarray:
     """Return the pairs called with weights learned from p in strata of contact (Hu et al. 2010)."""
-    stratum = (stats.rankdata(contact, method="ordinal") - 1) * N_STRATA // len(contact)
-    null = np.array([(1 + (p[stratum == s] > ABOVE).sum()) / ((1 - ABOVE) * (stratum == s).sum()) for s in stratum])
-    null = np.clip(null, 1e-3, 1 - 1e-6)
-    return stats.false_discovery_control(np.minimum(p * null / (1 - null), 1)) * (1 - null.mean()) <= FDR
+    stratum = (stats.rankdata(contact, method="ordinal") - 1).astype(np.int64) * N_STRATA // len(contact)
+    of_stratum = [p[stratum == s] for s in range(N_STRATA)]
+    null = np.array([min((1 + (part > ABOVE).sum()) / ((1 - ABOVE) * len(part)), 1) for part in of_stratum])[stratum]
+    with np.errstate(divide="ignore"):
+        weighted = p * null / (1 - null) * (1 - null.mean())
+    below = np.flatnonzero(np.sort(weighted) <= FDR * np.arange(1, len(p) + 1) / len(p))
+    return weighted <= (np.sort(weighted)[below[-1]] if len(below) else -1.0)
 
 
 def by_stages(p: np.ndarray, gene: np.ndarray) -> np.ndarray:

@@ -29,6 +29,8 @@ def test_learned_weights_call_more_where_links_are() -> None:
     unweighted = stats.false_discovery_control(p) <= 0.05
     assert called[true].mean() > unweighted[true].mean() + 0.1
     assert (~true)[called].mean() < 0.1
+    assert not learned_weights(rng.uniform(0.01, 1, 4000), contact).any()
+    assert not learned_weights(np.full(4000, 0.9), contact).any()
 
 
 def test_single_effects_find_the_peak_that_has_one() -> None:
