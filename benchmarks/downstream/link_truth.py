@@ -82,15 +82,14 @@ def levels(table: pd.DataFrame) -> dict[str, float]:
 
 def calls(table: pd.DataFrame, null: str) -> dict[str, float]:
     """Return the calls at the nominal rate, and the share of small p among pairs without regulation."""
-    called, lenient, positive = table["fdr"] <= FDR, table["fdr"] <= LENIENT_FDR, table["r"] > 0
+    called, lenient = table["fdr"] <= FDR, table["fdr"] <= LENIENT_FDR
     measures = {
         "called": called.sum(),
         "false share": (~table["regulates"])[called].mean(),
-        "false share, r > 0": (~table["regulates"])[called & positive].mean(),
         "null genes' share": table["null_gene"][called].mean(),
-        "power": (called & positive)[table["regulates"]].mean(),
+        "power": called[table["regulates"]].mean(),
         "lenient false share": (~table["regulates"])[lenient].mean(),
-        "lenient power": (lenient & positive)[table["regulates"]].mean(),
+        "lenient power": lenient[table["regulates"]].mean(),
         "p < 0.05, null genes": (table["p"] < 0.05)[table["null_gene"]].mean(),
         "p < 0.05, not regulating": (table["p"] < 0.05)[~table["regulates"] & ~table["null_gene"]].mean(),
     }

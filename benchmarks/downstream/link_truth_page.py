@@ -11,7 +11,6 @@ from benchmarks.shared.tables import mean_and_deviation
 CALLS = {
     "called": "called",
     "false share": "not regulating",
-    "false share, r > 0": "the same, r > 0",
     "null genes' share": "of null genes",
     "power": "power",
     "lenient false share": "at 20 %: not regulating",
@@ -47,8 +46,8 @@ SECTIONS = (
     Section(
         "Ranking: area under the precision-recall curve",
         """Pairs of a gene and a peak up to 150 kb upstream; positive are those in which the peak regulates the gene.
-Nearly all peaks in the promoter window regulate, so only distal pairs are a test; r is the correlation, z its place
-in the matched background. The first row is what a random order gives.""",
+Nearly all peaks in the promoter window regulate, so only distal pairs are a test. r is the correlation, z the place
+in the matched background of the correlation given the gene's other peaks. The first row is that of a random order.""",
         "links",
         {
             f"AUPRC of {name}, {part}": f"{name}, {part}"
@@ -77,8 +76,8 @@ in the matched background. The first row is what a random order gives.""",
     ),
     Section(
         'Calls at a nominal false discovery rate of 5 %, `null="matched"`',
-        """The hypothesis is that the peak is like those of other chromosomes, which holds for all peaks that do not
-regulate: 5 % of p should be below 0.05, and 5 % of those called not regulating.""",
+        """The hypothesis is that the peak tells as much of the gene as those of other chromosomes would, which holds
+for nearly all peaks that do not regulate: 5 % of p should be below 0.05, and 5 % of those called not regulating.""",
         "links",
         {f"matched: {measure}": short for measure, short in CALLS.items()},
     ),
