@@ -33,7 +33,7 @@ def conditional_correlation(r: np.ndarray, first: np.ndarray, second: np.ndarray
     -------
     float64, one value a pair; NaN where r is. Beyond 1 in rare cases.
     """
-    return _solve(r, first, second, *_parts(peaks), peaks.values.shape[0], RIDGE)
+    return _solve(r, first, second, _parts(peaks), peaks.values.shape[0], RIDGE)
 
 
 def in_place(
@@ -54,27 +54,20 @@ def in_place(
     -------
     float64, (pairs, peaks a pair).
     """
-    return _in_place(r, first, second, others, *_parts(genes), *_parts(peaks), peaks.values.shape[0], RIDGE)
+    return _in_place(r, first, second, others, _parts(genes), _parts(peaks), peaks.values.shape[0], RIDGE)
 
 
-def _parts(columns: Columns) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+#: Values, their rows, the bounds of columns, and mean and norm of columns, for compiled loops.
+Parts = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
+def _parts(columns: Columns) -> Parts:
     values = columns.values
     return values.data, values.indices, values.indptr, columns.mean, columns.norm
 
 
 @compiled
-def _solve(
-    r: np.ndarray,
-    first: np.ndarray,
-    second: np.ndarray,
-    data: np.ndarray,
-    rows: np.ndarray,
-    indptr: np.ndarray,
-    mean: np.ndarray,
-    norm: np.ndarray,
-    n: int,
-    ridge: float,
-) -> np.ndarray:
+def _solve(r: np.ndarray, first: np.ndarray, second: np.ndarray, peaks: Parts, n: int, ridge: float) -> np.ndarray:
     result = np.full(len(r), np.nan)
     low = 0
     while low < len(r):
@@ -83,29 +76,27 @@ def _solve(
             high += 1
         pairs = low + np.flatnonzero(np.isfinite(r[low:high]))
         if len(pairs):
-            among = _among(second[pairs], data, rows, indptr, mean, norm, n)
-            result[pairs] = (1 + ridge) * np.linalg.solve(among + ridge * np.eye(len(pairs)), r[pairs])
+            inverse = _inverse(second[pairs], peaks, n, ridge)
+            for a in range(len(pairs)):
+                total = 0.0
+                for b in range(len(pairs)):
+                    total += inverse[a, b] * r[pairs[b]]
+                result[pairs[a]] = (1 + ridge) * total
         low = high
     return result
 
 
 @compiled
-def _among(
-    columns: np.ndarray,
-    data: np.ndarray,
-    rows: np.ndarray,
-    indptr: np.ndarray,
-    mean: np.ndarray,
-    norm: np.ndarray,
-    n: int,
-) -> np.ndarray:
-    """Correlations of columns among themselves."""
-    among = np.eye(len(columns))
+def _inverse(columns: np.ndarray, peaks: Parts, n: int, ridge: float) -> np.ndarray:
+    """Inverse of the columns' correlations among themselves plus the penalty."""
+    data, rows, indptr, mean, norm = peaks
+    among = np.empty((len(columns), len(columns)))
     dense = np.zeros(n)
     for a in range(len(columns)):
         column = columns[a]
         for i in range(indptr[column], indptr[column + 1]):
             dense[rows[i]] = data[i]
+        among[a, a] = 1 + ridge
         for b in range(a):
             other = columns[b]
             total = 0.0
@@ -115,7 +106,7 @@ def _among(
             among[b, a] = among[a, b]
         for i in range(indptr[column], indptr[column + 1]):
             dense[rows[i]] = 0
-    return among
+    return np.linalg.inv(among)
 
 
 @compiled
@@ -124,19 +115,13 @@ def _in_place(
     first: np.ndarray,
     second: np.ndarray,
     others: np.ndarray,
-    x_data: np.ndarray,
-    x_rows: np.ndarray,
-    x_indptr: np.ndarray,
-    x_mean: np.ndarray,
-    x_norm: np.ndarray,
-    data: np.ndarray,
-    rows: np.ndarray,
-    indptr: np.ndarray,
-    mean: np.ndarray,
-    norm: np.ndarray,
+    genes: Parts,
+    peaks: Parts,
     n: int,
     ridge: float,
 ) -> np.ndarray:
+    x_data, x_rows, x_indptr, x_mean, x_norm = genes
+    data, rows, indptr, mean, norm = peaks
     result = np.empty(others.shape)
     low = 0
     while low < len(r):
@@ -145,7 +130,7 @@ def _in_place(
             high += 1
         size, gene = high - low, first[low]
         columns = second[low:high]
-        inverse = np.linalg.inv(_among(columns, data, rows, indptr, mean, norm, n) + ridge * np.eye(size))
+        inverse = _inverse(columns, peaks, n, ridge)
         # the gene's peaks and, last, the gene, side by side: each value of another peak then meets all at once
         dense, means = np.zeros((n, size + 1)), np.empty(size + 1)
         for a in range(size):
@@ -155,20 +140,26 @@ def _in_place(
         for i in range(x_indptr[gene], x_indptr[gene + 1]):
             dense[x_rows[i], size] = x_data[i] / x_norm[gene]
         means[size] = x_mean[gene] / x_norm[gene]
-        products = np.empty(size + 1)
+        products, given, without = np.empty(size + 1), np.empty(size), np.empty((size, size))
         for a in range(size):
-            # inverse without the pair's peak, by the block inverse
-            without = inverse - np.outer(inverse[:, a], inverse[a]) / inverse[a, a]
-            given = without @ r[low:high]
+            # inverse without the pair's peak, by the block inverse, and the gene's coefficients of the others
+            for b in range(size):
+                given[b] = 0
+                for c in range(size):
+                    without[b, c] = inverse[b, c] - inverse[b, a] * inverse[a, c] / inverse[a, a]
+                    given[b] += without[b, c] * r[low + c]
             for k in range(others.shape[1]):
                 other = others[low + a, k]
-                products[:] = -n * mean[other] * means
+                for b in range(size + 1):
+                    products[b] = -n * mean[other] * means[b]
                 for i in range(indptr[other], indptr[other + 1]):
                     for b in range(size + 1):
                         products[b] += data[i] * dense[rows[i], b]
-                products /= norm[other]
-                explained = products[:size] @ (without @ products[:size])
-                covariance = products[size] - products[:size] @ given
-                result[low + a, k] = (1 + ridge) * covariance / (1 + ridge - explained)
+                covariance, left = products[size] / norm[other], 1 + ridge
+                for b in range(size):
+                    covariance -= given[b] * products[b] / norm[other]
+                    for c in range(size):
+                        left -= products[b] * without[b, c] * products[c] / norm[other] ** 2
+                result[low + a, k] = (1 + ridge) * covariance / left
         low = high
     return result
