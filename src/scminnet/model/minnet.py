@@ -69,7 +69,8 @@ class MinNet(
         hidden layer takes the features themselves, as in the paper.
     n_components, n_canonical
         Principal components of each modality (at most), and canonical components, of the ``"canonical"`` input layer.
-        ``n_components=None`` with ``preset="default"``: 100, or 30 if :meth:`train` is given the query.
+        ``None`` with ``preset="default"``: 100 principal components, or 30 if :meth:`train` is given the query; 30
+        canonical components for two modalities, and 30 more for each further one.
     input_dropout
         Share of a modality's features that the ``"learned"`` input layer drops from a training batch, in [0, 1).
     adapt_norm

@@ -25,6 +25,9 @@ MAX_DROPOUT = 0.3
 N_COMPONENTS = 100
 N_COMPONENTS_WITH_QUERY = 30
 
+#: Default number of canonical components for each modality beyond the first: another modality shares others.
+N_CANONICAL = 30
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -32,8 +35,9 @@ class Recipe:
 
     Network: ``n_hidden``, ``n_layers``, ``n_latent``, ``activation``, ``hidden_dropout`` (``None``: depends on the
     number of paired cells), ``input_layer``, ``n_components`` (``None``: 100, or 30 if trained with the query),
-    ``n_canonical``, ``input_dropout`` (of a learned input layer), ``adapt_norm`` (a query that is standardised by its
-    own statistics also uses them for batch norm), ``normalise``, ``initialisation``.
+    ``n_canonical`` (``None``: 30 for two modalities, and 30 more for each further one), ``input_dropout`` (of a learned
+    input layer), ``adapt_norm`` (a query that is standardised by its own statistics also uses them for batch norm),
+    ``normalise``, ``initialisation``.
     Pairs: ``pairing``, ``pair_strategy``, ``positive_share``, ``batch_size``.
     Loss: ``loss_form``, ``contrastive_weight`` (the paper's λ), ``m0``, ``c``, ``infonce_weight``,
     ``supervised_weight``, ``temperature``, ``classification_weight``; and for coupled cells ``coupled_temperature`` and
@@ -50,7 +54,7 @@ class Recipe:
     input_dropout: float = 0.0
     input_layer: Literal["canonical", "learned"] = "canonical"
     n_components: int | None = None
-    n_canonical: int = 30
+    n_canonical: int | None = None
     adapt_norm: bool = True
     normalise: bool = True
     initialisation: Literal["torch", "published"] = "torch"
@@ -79,9 +83,9 @@ class Recipe:
     train_size: float = 0.9
 
     def __post_init__(self) -> None:
-        for name in ("n_hidden", "n_layers", "n_latent", "n_canonical", "max_steps"):
+        for name in ("n_hidden", "n_layers", "n_latent", "max_steps"):
             check_count(getattr(self, name), name)
-        for name in ("n_components", "max_epochs"):
+        for name in ("n_components", "n_canonical", "max_epochs"):
             if getattr(self, name) is not None:
                 check_count(getattr(self, name), name)
         check_count(self.batch_size, "batch_size", minimum=2)
@@ -121,6 +125,10 @@ class Recipe:
     def components(self, *, with_query: bool) -> int:
         """Return the number of principal components of each modality."""
         return self.n_components or (N_COMPONENTS_WITH_QUERY if with_query else N_COMPONENTS)
+
+    def canonical(self, n_modalities: int) -> int:
+        """Return the number of canonical components."""
+        return self.n_canonical or N_CANONICAL * (n_modalities - 1)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the recipe as a plain dictionary."""

@@ -150,16 +150,16 @@ class Encoder(nn.Module):
     layer.
     """
 
-    def __init__(self, n_features: int, recipe: Recipe) -> None:
+    def __init__(self, n_features: int, recipe: Recipe, n_canonical: int) -> None:
         super().__init__()
         learned = recipe.input_layer == "learned"
         self.input = StandardisedLinear(
             n_features,
-            recipe.n_hidden if learned else recipe.n_canonical,
+            recipe.n_hidden if learned else n_canonical,
             learned=learned,
             dropout=recipe.input_dropout if learned else 0.0,
         )
-        first = nn.Identity() if learned else nn.Linear(recipe.n_canonical, recipe.n_hidden)
+        first = nn.Identity() if learned else nn.Linear(n_canonical, recipe.n_hidden)
         others = [nn.Linear(recipe.n_hidden, recipe.n_hidden) for _ in range(recipe.n_layers - 1)]
         self.layers: Sequence[HiddenLayer] = nn.ModuleList(  # type: ignore[assignment]  # torch does not type items
             HiddenLayer(linear, recipe) for linear in (first, *others)

@@ -40,7 +40,7 @@ class SiameseModule(BaseModuleClass):
         self.hidden_dropout = recipe.hidden_dropout or 0.0
         # a list, because a ModuleDict refuses some names of modalities
         self.encoders: Sequence[Encoder] = nn.ModuleList(  # type: ignore[assignment]  # torch does not type items
-            Encoder(n, recipe) for n in n_features.values()
+            Encoder(n, recipe, recipe.canonical(len(n_features))) for n in n_features.values()
         )
         self.embedding_head = nn.Linear(recipe.n_hidden, recipe.n_latent)
         #: Share of the canonical components beside the learned embedding; 0: the learned embedding alone.

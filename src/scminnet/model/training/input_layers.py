@@ -110,7 +110,7 @@ def fit_input_layers(
             data.positions[train],
             # coupled cells estimate more components than a small paired reference with its query
             n_components=recipe.components(with_query=bool(data.query) and not evidence.coupled),
-            n_canonical=recipe.n_canonical,
+            n_canonical=recipe.canonical(len(data.matrices)),
             seed=seed,
             query=data.query,
             couple=couple if evidence.coupled else None,
