@@ -75,6 +75,7 @@ METHODS: dict[str, Method] = {
     "StabMap, core": Method(PAIRED, "run_stabmap.py"),
     "MultiVI": Method(PAIRED, "run_multivi.py", second=("chromatin",)),
     "Multigrate": Method(PAIRED, "run_multigrate.py", environment="multigrate"),
+    "scPairing": Method(PAIRED, "run_scpairing.py", environment="scpairing"),
     "totalVI": Method(PAIRED, missing="it has no encoder for cells with proteins only"),
     "default, no pairs": Method(NOTHING, "run_minnet_links.py"),
     "default, no pairs, peaks": Method(NOTHING, "run_minnet_links.py", ("peaks",), second=("chromatin",)),
