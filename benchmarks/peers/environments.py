@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -51,11 +52,13 @@ def _make(environment: Path, requirements: Path) -> None:
     _call([python, "-m", "venv", "--clear", str(environment)])
     pip = [str(environment / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-cache-dir"]
     # the pinned versions were tried together, so their own bounds are not checked again
-    _call([*pip, "--no-deps", "--ignore-requires-python", "--requirement", str(requirements)])
+    install = [*pip, "--no-deps", "--ignore-requires-python", "--requirement", str(requirements)]
+    # packages from source are built with the pinned setuptools, too
+    _call(install, PIP_CONSTRAINT=str(requirements))
 
 
-def _call(command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True)
+def _call(command: list[str], **variables: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | variables)
     if done.returncode:
         last = (done.stderr or done.stdout).strip().splitlines()[-1:]
         raise NoEnvironmentError(f"`{' '.join(command)}` failed: {' '.join(last)}")
