@@ -77,6 +77,7 @@ METHODS: dict[str, Method] = {
     "Multigrate": Method(PAIRED, "run_multigrate.py", environment="multigrate"),
     "scPairing": Method(PAIRED, "run_scpairing.py", environment="scpairing"),
     "MatchCLOT": Method(PAIRED, "run_matchclot.py", environment="matchclot"),
+    "CLUE": Method(PAIRED, "run_clue.py", environment="glue"),
     "totalVI": Method(PAIRED, missing="it has no encoder for cells with proteins only"),
     "default, no pairs": Method(NOTHING, "run_minnet_links.py"),
     "default, no pairs, peaks": Method(NOTHING, "run_minnet_links.py", ("peaks",), second=("chromatin",)),
