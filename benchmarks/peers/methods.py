@@ -78,6 +78,7 @@ METHODS: dict[str, Method] = {
     "scPairing": Method(PAIRED, "run_scpairing.py", environment="scpairing"),
     "MatchCLOT": Method(PAIRED, "run_matchclot.py", environment="matchclot"),
     "CLUE": Method(PAIRED, "run_clue.py", environment="glue"),
+    "Cobolt": Method(PAIRED, "run_cobolt.py", environment="cobolt"),
     "totalVI": Method(PAIRED, missing="it has no encoder for cells with proteins only"),
     "default, no pairs": Method(NOTHING, "run_minnet_links.py"),
     "default, no pairs, peaks": Method(NOTHING, "run_minnet_links.py", ("peaks",), second=("chromatin",)),
