@@ -79,6 +79,7 @@ METHODS: dict[str, Method] = {
     "MatchCLOT": Method(PAIRED, "run_matchclot.py", environment="matchclot"),
     "CLUE": Method(PAIRED, "run_clue.py", environment="glue"),
     "Cobolt": Method(PAIRED, "run_cobolt.py", environment="cobolt"),
+    "MIDAS": Method(PAIRED, "run_midas.py", environment="midas"),
     "totalVI": Method(PAIRED, missing="it has no encoder for cells with proteins only"),
     "default, no pairs": Method(NOTHING, "run_minnet_links.py"),
     "default, no pairs, peaks": Method(NOTHING, "run_minnet_links.py", ("peaks",), second=("chromatin",)),
