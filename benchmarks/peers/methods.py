@@ -78,6 +78,7 @@ METHODS: dict[str, Method] = {
     "scPairing": Method(PAIRED, "run_scpairing.py", environment="scpairing"),
     "MatchCLOT": Method(PAIRED, "run_matchclot.py", environment="matchclot"),
     "CLUE": Method(PAIRED, "run_clue.py", environment="glue"),
+    "scMoMaT": Method(PAIRED, "run_scmomat.py", environment="scmomat"),
     "Cobolt": Method(PAIRED, "run_cobolt.py", environment="cobolt"),
     "MIDAS": Method(PAIRED, "run_midas.py", environment="midas"),
     "totalVI": Method(PAIRED, missing="it has no encoder for cells with proteins only"),
