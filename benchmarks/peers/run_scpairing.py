@@ -1,7 +1,8 @@
 """scPairing as in its basic tutorial: trained on the pairs, 300 epochs, without decoder.
 
-Its input is ten principal components of RNA's variable genes, and ten LSI components of peaks, of the reference and the
-cells to embed together. Proteins have the values of the benchmark (CLR).
+Its input is ten principal components of RNA, and ten LSI components of peaks, of the reference and the cells to embed
+together. Genes are not selected, because the benchmark's are selected already. Proteins have the values of the
+benchmark (CLR).
 """
 
 from __future__ import annotations
@@ -19,12 +20,11 @@ N_COMPONENTS, EPOCHS = 10, 300
 
 
 def rna_components(rna: AnnData, seed: int) -> np.ndarray:
-    """Principal components of the variable genes."""
+    """Principal components of all genes."""
     rna.X = rna.layers["counts"].copy()
     sc.pp.normalize_total(rna)
     sc.pp.log1p(rna)
-    sc.pp.highly_variable_genes(rna)
-    sc.pp.pca(rna, n_comps=N_COMPONENTS, mask_var="highly_variable", random_state=seed)
+    sc.pp.pca(rna, n_comps=N_COMPONENTS, random_state=seed)
     return rna.obsm["X_pca"]
 
 
