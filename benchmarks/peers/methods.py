@@ -63,6 +63,7 @@ METHODS: dict[str, Method] = {
     "default, with query, links, peaks": Method(
         TYPED, "run_minnet_links.py", ("types", "peaks"), second=("chromatin",)
     ),
+    "default, with query, links, no types": Method(PAIRED, "run_minnet_links.py"),
     "default, with query, links, no types, peaks": Method(
         PAIRED, "run_minnet_links.py", ("peaks",), second=("chromatin",)
     ),

@@ -16,8 +16,7 @@ from exchange import arguments, read_task, write_embedding
 def single(adata: AnnData, modality: str, dataset: str, *, peaks: bool = False) -> SingleData:
     """Return the counts of one modality of one data set."""
     counts = adata.layers["counts"].tocsr().astype(float)
-    names = (index.to_numpy(dtype=str) for index in (adata.var_names, adata.obs_names))
-    features, cells = names
+    features, cells = (names.to_numpy(dtype=str) for names in (adata.var_names, adata.obs_names))
     result = SingleData(modality, dataset, features, counts, cells)
     if peaks:
         result.filter_features(upper_quantile=0.99, lower_quantile=0.7)
