@@ -13,7 +13,7 @@ from scminnet.model.recipe import Recipe
 def test_components_of_cells_standardised_by_themselves_are_centred(adapt_norm: bool) -> None:
     # values of features that 1 cell in 400 has are clipped, so that their mean is no longer 0
     matrix = (np.arange(400)[:, None] == np.arange(5)).astype(np.float32)
-    module = SiameseModule({"rna": 5}, 0, Recipe(adapt_norm=adapt_norm))
+    module = SiameseModule({"rna": 5}, 0, Recipe(adapt_norm=adapt_norm, n_canonical=30))
     weight = np.random.default_rng(0).normal(size=(5, 30)).astype(np.float32)
     module.encoder("rna").input.set_weights(weight, np.zeros(30, np.float32))
     mean, std = feature_moments(matrix)
