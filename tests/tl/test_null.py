@@ -71,18 +71,16 @@ def test_z_and_p_equal_loops_over_pairs(monkeypatch, nonzero: bool, alternative:
     monkeypatch.setattr(_null, "N_NULL", 3000)
     method = "pearson" if nonzero else "spearman"
     x, y, first, second, background = setting(3, method=method, n_covariates=n_covariates)
-    r, _ = correlate_pairs(x, y, first, second, nonzero=nonzero)
-    first, second, r = first[~np.isnan(r)], second[~np.isnan(r)], r[~np.isnan(r)]
-    values = r if nonzero else conditional_correlation(r, first, second, y)
+    r, n = correlate_pairs(x, y, first, second, nonzero=nonzero)
+    first, second, n, r = (array[~np.isnan(r)] for array in (first, second, n, r))
+    values = theoretical_null(r, n, method)[0] if nonzero else conditional_correlation(r, first, second, y)
     z, p = matched_null(values, r, first, second, x, y, background, nonzero=nonzero, alternative=alternative, seed=5)
     others = _null._draw_others(second, background, 5)
     assert (background.chrom[others] != background.chrom[second][:, None]).all()
     assert np.isin(others, background.pool).all()
     if nonzero:
-        found = [
-            correlate_pairs(x, y, np.full(len(o), g), o, nonzero=True)[0] for g, o in zip(first, others, strict=True)
-        ]
-        in_places = np.array(found)
+        found = [correlate_pairs(x, y, np.full(len(o), g), o, nonzero=True) for g, o in zip(first, others, strict=True)]
+        in_places = np.array([theoretical_null(*each, method)[0] for each in found])
     else:
         in_places = in_place(r, first, second, others, x, y)
 

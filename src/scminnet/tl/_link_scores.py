@@ -88,12 +88,12 @@ def significance(
     """
     defined = np.isfinite(correlated.r)
     z, p = np.full(len(defined), np.nan), np.full(len(defined), np.nan)
-    r = correlated.r[defined]
+    r, n = correlated.r[defined], correlated.n[defined]
     if null == "theoretical":
-        z[defined], p[defined] = theoretical_null(r, correlated.n[defined], values.method, alternative)
+        z[defined], p[defined] = theoretical_null(r, n, values.method, alternative)
     elif null == "matched" and defined.any():
         z[defined], p[defined] = matched_null(
-            given[defined],
+            theoretical_null(r, n, values.method)[0] if values.nonzero else given[defined],
             r,
             values.first[defined],
             values.second[defined],

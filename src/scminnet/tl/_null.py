@@ -134,7 +134,8 @@ def matched_null(
     Parameters
     ----------
     values
-        What is compared: conditional correlations of the pairs, or with ``nonzero`` their correlations.
+        What is compared: conditional correlations of the pairs, or with ``nonzero`` the z of :func:`theoretical_null`,
+        because each correlation is over observations of its own number.
     r
         Correlations of the pairs.
     first, second
@@ -165,7 +166,7 @@ def matched_null(
     others = _draw_others(second, background, seed)
     if nonzero:
         pairs = np.repeat(first, others.shape[1])
-        in_places = correlate_pairs(x, y, pairs, others.ravel(), nonzero=True)[0]
+        in_places, _ = theoretical_null(*correlate_pairs(x, y, pairs, others.ravel(), nonzero=True), "pearson")
     else:
         in_places = in_place(r, first, second, others, x, y).ravel()
     mean, deviation = _matched_moments(others.ravel(), in_places, background)

@@ -179,7 +179,8 @@ def cre_links(
         ``promoter``, ``r``
             Whether -2000 <= ``distance`` <= 0; and the correlation.
         ``z``, ``p``
-            As above. NaN without a null, and where a pair's background has no spread. With ``nonzero``, of ``r``.
+            As above. NaN without a null, and where a pair's background has no spread. With ``nonzero``, of ``r``
+            as a standard score, as of independent observations.
         ``fdr``
             False discovery rate by Benjamini and Hochberg over the pairs of the group, with weights as above.
         ``n_bulks``
