@@ -23,7 +23,7 @@ from sklearn.metrics import average_precision_score
 
 import scminnet as mn
 from benchmarks.downstream import simulated_query
-from benchmarks.downstream.link_score import DECAYS, SIZES
+from benchmarks.downstream.link_score import SIZES, queries
 from benchmarks.downstream.link_truth import with_truth
 from benchmarks.downstream.simulated_query import TYPE
 from benchmarks.shared import command_line
@@ -279,16 +279,14 @@ def main() -> None:
     logging.getLogger("scminnet").setLevel(logging.ERROR)
 
     measured = []
-    for links, decay in DECAYS.items():
-        for seed in command_line.seeds_of(arguments):
-            query = simulated_query.simulate(seed, **SIZES, distance_decay=decay)
-            for setting, values in settings(query):
-                pairs = read(values, query, seed)
-                for found in (*calls(pairs), *rankings(pairs)):
-                    measured.append({"links": links, "seed": seed, "setting": setting} | found)
-            print(f"links {links}, seed {seed}", flush=True)
-            table = pd.DataFrame(measured).melt(RUN, var_name="measure").dropna(subset=["value"])
-            write(table.assign(value=table["value"].astype(np.float64).round(5)))
+    for links, seed, query in queries(command_line.seeds_of(arguments)):
+        for setting, values in settings(query):
+            pairs = read(values, query, seed)
+            run = {"links": links, "seed": seed, "setting": setting}
+            measured += [run | found for found in (*calls(pairs), *rankings(pairs))]
+        print(f"links {links}, seed {seed}", flush=True)
+        table = pd.DataFrame(measured).melt(RUN, var_name="measure").dropna(subset=["value"])
+        write(table.assign(value=table["value"].astype(np.float64).round(5)))
 
 
 if __name__ == "__main__":

@@ -12,8 +12,7 @@ writes ``link_score.csv`` (one row a seed, setting and measure) and ``link_score
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -34,6 +33,13 @@ DECAYS = {"rarer with distance": 1.0, "at any distance": 0.0}
 #: Ranked first.
 TOP = 100
 COLUMNS = ("score", "abc", "r", "r_conditional", "z")
+
+
+def queries(seeds: Sequence[int]) -> Iterator[tuple[str, int, Query]]:
+    """Yield simulated queries, with how frequent their links are by distance and their seed."""
+    for links, decay in DECAYS.items():
+        for seed in seeds:
+            yield links, seed, simulated_query.simulate(seed, **SIZES, distance_decay=decay)
 
 
 def settings(query: Query) -> Iterator[tuple[str, MuData]]:
@@ -72,15 +78,11 @@ def main() -> None:
     logging.getLogger("scminnet").setLevel(logging.ERROR)
 
     rows = []
-    for links, decay in DECAYS.items():
-        for seed in command_line.seeds_of(arguments):
-            start = time.perf_counter()
-            query = simulated_query.simulate(seed, **SIZES, distance_decay=decay)
-            for setting, values in settings(query):
-                found = {"links": links, "seed": seed, "setting": setting} | measure(values, query, seed)
-                rows.append(found)
-            print(f"{links}, seed {seed}: {time.perf_counter() - start:.0f} s", flush=True)
-            write(pd.DataFrame(rows))
+    for links, seed, query in queries(command_line.seeds_of(arguments)):
+        for setting, values in settings(query):
+            rows.append({"links": links, "seed": seed, "setting": setting} | measure(values, query, seed))
+        print(f"{links}, seed {seed}", flush=True)
+        write(pd.DataFrame(rows))
 
 
 def write(rows: pd.DataFrame) -> None:

@@ -19,6 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
+import anndata as ad
 import numpy as np
 from anndata import AnnData, read_h5ad
 
@@ -46,6 +47,11 @@ class Task(NamedTuple):
         if chosen.n_vars == 0:
             raise ValueError(f"no feature of kind {kind!r}: only {sorted(set(other.var['kind']))}")
         return chosen
+
+    def with_pairs(self) -> dict[str, AnnData]:
+        """Pairs, and below them the cells to embed, by modality; of the other modality its peaks or its proteins."""
+        query = {"rna": self.rna, self.second: self.of_kind("peak" if self.second == "chromatin" else "protein")}
+        return {m: ad.concat([self.pairs[m][:, adata.var_names], adata]) for m, adata in query.items()}
 
 
 class Arguments(NamedTuple):

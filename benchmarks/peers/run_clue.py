@@ -6,7 +6,6 @@ reconstructs only peaks that are open in a share of the cells, as GLUE here. Its
 
 from __future__ import annotations
 
-import anndata as ad
 import numpy as np
 import scanpy as sc
 import scglue
@@ -56,8 +55,7 @@ def main() -> None:
     task = read_task(given.task)
     peaks = task.second == "chromatin"
     n_genes, network, weights = SETTINGS[task.second]
-    query = {"rna": task.rna, task.second: task.of_kind("peak" if peaks else "protein")}
-    cells = {m: ad.concat([task.pairs[m][:, adata.var_names], adata]) for m, adata in query.items()}
+    cells = task.with_pairs()
     rna, other = cells["rna"], cells[task.second]
 
     sc.pp.highly_variable_genes(rna, n_top_genes=min(n_genes, rna.n_vars), flavor="seurat_v3", layer="counts")

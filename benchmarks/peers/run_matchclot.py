@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import anndata as ad
 import numpy as np
 import pandas as pd
 import torch
@@ -79,8 +78,7 @@ def main() -> None:
     task = read_task(given.task)
     peaks = task.second == "chromatin"
     settings = defaults_GEX2ATAC if peaks else defaults_GEX2ADT
-    query = {"rna": task.rna, task.second: task.of_kind("peak" if peaks else "protein")}
-    cells = {m: ad.concat([task.pairs[m][:, adata.var_names], adata]) for m, adata in query.items()}
+    cells = task.with_pairs()
     if peaks:
         cells[task.second].X = (cells[task.second].layers["counts"] > 0).astype(np.float32)
     rna = features(cells["rna"], settings["N_LSI_COMPONENTS_GEX"])

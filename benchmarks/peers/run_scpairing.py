@@ -7,7 +7,6 @@ benchmark (CLR).
 
 from __future__ import annotations
 
-import anndata as ad
 import muon
 import numpy as np
 import scanpy as sc
@@ -41,9 +40,8 @@ def main() -> None:
     given = arguments()
     task = read_task(given.task)
     peaks = task.second == "chromatin"
-    query = {"rna": task.rna, task.second: task.of_kind("peak" if peaks else "protein")}
     n_pairs = task.pairs["rna"].n_obs
-    cells = {m: ad.concat([task.pairs[m][:, adata.var_names], adata]) for m, adata in query.items()}
+    cells = task.with_pairs()
     rna, other = cells["rna"], cells[task.second]
     rna.obsm["input"] = rna_components(rna, given.seed)
     other.obsm["input"] = peak_components(other) if peaks else other.X.toarray()

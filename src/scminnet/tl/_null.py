@@ -18,6 +18,8 @@ POOL = 5_000
 MIN_BACKGROUND = 30
 #: Background correlations that make up the null distribution; at least one a pair.
 N_NULL = 250_000
+#: Columns whose nearest peaks of the pool are in memory at a time.
+_BLOCK = 4_096
 
 #: Correlations are cut here before Fisher's transformation, which would make 1 infinite.
 _LARGEST = 0.9999
@@ -203,13 +205,19 @@ def _matched_moments(peaks: np.ndarray, values: np.ndarray, background: Backgrou
     n = len(background.covariates)
     defined = ~np.isnan(values)
     peaks, values = peaks[defined], values[defined]
-    count, total, squares = (np.bincount(peaks, weights=values**power, minlength=n) for power in (0, 1, 2))
+    # number, sum and sum of squares of each column's values
+    sums = np.column_stack([np.bincount(peaks, weights=values**power, minlength=n) for power in (0, 1, 2)])
     pool = background.pool
-    near = pool[KDTree(background.covariates[pool]).query(background.covariates, min(background.size, len(pool)))[1]]
-    count, total, squares = (of_peaks[near].sum(axis=1) for of_peaks in (count, total, squares))
+    tree, size = KDTree(background.covariates[pool]), min(background.size, len(pool))
+    matched = np.empty((n, 3))
+    for start in range(0, n, _BLOCK):
+        block = slice(start, start + _BLOCK)
+        near = pool[tree.query(background.covariates[block], size)[1]]
+        matched[block] = sums[near].sum(axis=1)
+    n_matched, total, squares = matched.T
     with np.errstate(invalid="ignore", divide="ignore"):
-        mean = total / count
-        variance = (squares - count * mean**2) / (count - 1)
+        mean = total / n_matched
+        variance = (squares - n_matched * mean**2) / (n_matched - 1)
         # rounding leaves equal values a variance
-        spread = variance > 1e-12 * squares / count
+        spread = variance > 1e-12 * squares / n_matched
         return np.where(spread, mean, np.nan), np.where(spread, np.sqrt(np.maximum(variance, 0)), np.nan)

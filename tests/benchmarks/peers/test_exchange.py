@@ -75,3 +75,15 @@ def test_an_embedding_as_r_writes_it(tmp_path: Path) -> None:
 def test_no_embedding(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="no embedding"):
         exchange.read_embedding(tmp_path)
+
+
+def test_pairs_lie_above_the_cells_to_embed(data: DevelopmentSet, tmp_path: Path) -> None:
+    unpaired, pairs = scenarios.unpair(data, 0), scenarios.reference(data)
+    exchange.write_task(tmp_path / "task", unpaired.cells, pairs)
+    cells = exchange.read_task(tmp_path / "task").with_pairs()
+    assert list(cells["chromatin"].var_names) == ["peak3", "peak4", "peak5"]
+    for modality, adata in cells.items():
+        parts = pairs[modality], unpaired.cells[modality]
+        assert list(adata.obs_names) == [name for part in parts for name in part.obs_names]
+        expected = np.concatenate([part[:, adata.var_names].layers["counts"].toarray() for part in parts])
+        np.testing.assert_array_equal(adata.layers["counts"].toarray(), expected)
