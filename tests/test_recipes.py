@@ -34,6 +34,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         part = MuData({m: mdata[m].copy() for m in modalities})
         part.obs = mdata.obs.copy()
         part.write(folder / f"{name}.h5mu")
+        # SCMMIB's pairs and query
+        pairs, query = {"multiome": ("s1d1", "s3d10"), "cite": ("s3d6", "s2d1")}[name]
+        part.obs["batch"] = np.where(part.obs["batch"].isin(["s1d1", "s2d4"]), pairs, query)
+        part.write(folder / f"{name}_scmmib.h5mu")
 
     of_rna = np.arange(mdata.n_obs) % 2 == 0
     rna = MuData({"rna": mdata["rna"][of_rna].copy()})
@@ -75,6 +79,20 @@ def test_bone_marrow_multiome(folder: Path) -> None:
 def test_bone_marrow_proteins_by_the_papers_preset(folder: Path) -> None:
     written = recipe("bmmc", folder, "cite", "cite", "--preset", "paper", "--max-epochs", 2)
     assert (written / "test1_report.csv").exists()
+
+
+@pytest.mark.parametrize("kind", ["multiome", "cite"])
+def test_bone_marrow_by_the_split_of_an_independent_benchmark(folder: Path, kind: str) -> None:
+    genes = ["--tss", folder / "genes.bed"] if kind == "multiome" else []
+    written = recipe("bmmc", folder, f"{kind}_scmmib", kind, "--split", "scmmib", *genes)
+    table = pd.read_csv(written / "scmmib.csv")
+    own = table[table["method"] == "scminnet"].set_index("evidence")
+    assert list(own.index) == ["links", "pairs", "pairs and links"]
+    assert own["foscttm"].max() < 0.45
+    assert own.loc["links", "pairs"] == 0
+    assert own.loc["pairs", "pairs"] + own.loc["pairs", "cells"] == 900
+    with pytest.raises(SystemExit, match="lacks"):
+        recipe("bmmc", folder, kind, kind, "--split", "scmmib", *genes, out="lacks")
 
 
 def test_blood(folder: Path) -> None:

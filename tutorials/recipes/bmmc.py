@@ -1,12 +1,14 @@
 """The paper's reference: bone marrow of the NeurIPS 2021 competition, multiome or CITE-seq.
 
-Learn on sites 1 to 3, measure on new donors and a new site.
+Learn on sites 1 to 3, measure on new donors and a new site. Or, with ``--split scmmib``, integrate one batch as an
+independent benchmark did, with and without the pairs of another site (``independent_split.py``).
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import independent_split
 import numpy as np
 import steps
 from mudata import MuData
@@ -32,6 +34,7 @@ def main() -> None:
     parser = steps.parser(__doc__)
     parser.add_argument("kind", choices=["multiome", "cite"])
     parser.add_argument("--tss", type=Path, help="genes of hg38 (GTF, GFF3, BED); needed for multiome")
+    parser.add_argument("--split", default="paper", choices=["paper", "scmmib"])
     parser.add_argument("--preset", default="default", choices=["default", "paper"])
     parser.add_argument("--max-epochs", type=int, help="default: the preset's")
     options = parser.parse_args()
@@ -40,6 +43,9 @@ def main() -> None:
 
     load = mn.datasets.bmmc_multiome if options.kind == "multiome" else mn.datasets.bmmc_cite
     mdata = steps.read(options, load)
+    if options.split == "scmmib":
+        independent_split.score(mdata, options.kind, options.tss, options.out, options.seed)
+        return
     modalities = ["rna", "adt"]
     if options.kind == "multiome":
         # the query's peaks differ from study to study, its genes do not
