@@ -15,6 +15,9 @@ import scminnet as mn
 
 RECIPES = Path(__file__).parents[1] / "tutorials" / "recipes"
 
+# genes and proteins of one name
+CD = (2, 4, 5, 7, 14, 19, 22, 27, 28, 33, 34, 36, 38, 40, 44, 47, 48, 52, 69, 86)
+
 pytestmark = pytest.mark.skipif(not RECIPES.is_dir(), reason="the tutorials are not part of a source distribution")
 
 
@@ -22,7 +25,12 @@ pytestmark = pytest.mark.skipif(not RECIPES.is_dir(), reason="the tutorials are 
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Files of the downloads' form, the genes, and a model that the first recipe wrote."""
     folder = tmp_path_factory.mktemp("recipes")
-    mdata = mn.datasets.simulate_multiome(900, n_types=3, n_genes=150, n_peaks=400, n_proteins=20, n_conditions=2)
+    mdata = mn.datasets.simulate_multiome(900, n_types=3, n_genes=150, n_peaks=400, n_proteins=len(CD), n_conditions=2)
+    # proteins are linked by their names
+    names = dict(zip(mdata["adt"].var["gene"], (f"CD{number}" for number in CD), strict=True))
+    mdata["rna"].var_names = [names.get(gene, gene) for gene in mdata["rna"].var_names]
+    mdata["adt"].var_names = list(names.values())
+    mdata.update_var()
     genes = mdata["rna"].var.assign(name=mdata["rna"].var_names, score=0)
     genes = genes[["chrom", "start", "end", "name", "score", "strand"]]
     genes.to_csv(folder / "genes.bed", sep="\t", header=False, index=False)

@@ -1,7 +1,8 @@
-"""The bone marrow split of SCMMIB, an independent benchmark of 40 methods (bm2-lab/SCMMI_Benchmark, Nature Methods 2025).
+"""The bone marrow split of SCMMIB, an independent benchmark of 40 methods.
 
-The modalities of one batch are taken apart. They are integrated with feature links alone, and with the pairs of a batch
-of another site. No cell type is used. FOSCTTM is compared with the means of SCMMIB's own result tables.
+SCMMIB: bm2-lab/SCMMI_Benchmark, Nature Methods 2025. The modalities of one batch are taken apart. They are integrated
+with feature links alone, and with the pairs of a batch of another site. No cell type is used. FOSCTTM is compared with
+the means of SCMMIB's own result tables.
 """
 
 from __future__ import annotations
