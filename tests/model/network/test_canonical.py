@@ -169,7 +169,7 @@ def few_among_many(n_pairs: int, n_shared: int) -> tuple[dict[str, np.ndarray], 
         noise = rng.normal(size=(5000, p)) * 0.5
         values = (signal @ rng.normal(size=(n_shared, p)) + noise).astype(np.float32)
         fitted = whitened_components([values], 40, 0, ridge=1e-3)
-        components[m] = Components(*fitted, (np.zeros(p), np.ones(p)), np.zeros(p, bool))
+        components[m] = Components(*fitted, (np.zeros(p), np.ones(p)), np.zeros(p, bool), 40)
         scores[m] = values[:n_pairs] @ fitted.weights
     return scores, components
 

@@ -15,6 +15,8 @@ import numpy as np
 from scminnet._core.matrices import Block, read_rows
 from scminnet._core.principal_axes import signs_of
 from scminnet.coupling.couple import PAIRED_COMPONENTS
+from scminnet.coupling.linked_features import LinkedFeatures
+from scminnet.model.network.borrowed import borrowed_share, linked_directions, of_standardised, with_borrowed
 from scminnet.model.network.module import modality_pairs
 from scminnet.model.network.whitening import (
     Standardisation,
@@ -67,6 +69,8 @@ class Components(NamedTuple):
     """Mean and standard deviation of each feature, which standardise the reference's values."""
     peaks: np.ndarray
     """Whether each feature is a peak, bool."""
+    n_own: int
+    """Number of leading components that are not borrowed."""
 
 
 #: Covariance of the scores of cells measured in two modalities, and the number of these cells, by pair of modalities.
@@ -214,6 +218,7 @@ def fit_projections(
     seed: int,
     query: Mapping[str, RowsAndMoments] | None = None,
     couple: Couple | None = None,
+    linked: Mapping[tuple[str, str], LinkedFeatures] | None = None,
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Fit the projections of all modalities on some cells.
 
@@ -238,6 +243,8 @@ def fit_projections(
         Further cells that the modalities' principal components are fitted on.
     couple
         Couples cells without pairs. ``None``: pairs alone determine the canonical components.
+    linked
+        By coupled pair of modalities, the linked features. Peaks borrow components through them.
 
     Returns
     -------
@@ -248,29 +255,47 @@ def fit_projections(
     n_paired = int(((positions >= 0).sum(axis=1) > 1).sum())
     components: dict[str, Components] = {}
     standardisations = {m: Standardisation.of(*moments[m], peaks[m]) for m in matrices}
+    rows = {m: positions[positions[:, i] >= 0, i] for i, m in enumerate(matrices)}
+
+    def read_parts(modality: str) -> list[Block]:
+        """Read the reference's cells, and the query's if there are any."""
+        parts = [standardised_deviation(read_rows(matrices[modality], rows[modality]), standardisations[modality])]
+        if query and modality in query:
+            parts.append(_drawn_rows(*query[modality], peaks[modality], seed))
+        return parts
+
     scores, local, centres = {}, np.full_like(positions, -1), {}
     for i, (modality, matrix) in enumerate(matrices.items()):
-        measured = positions[:, i] >= 0
-        local[measured, i] = np.arange(measured.sum())
-        values = standardised_deviation(read_rows(matrix, positions[measured, i]), standardisations[modality])
+        local[positions[:, i] >= 0, i] = np.arange(len(rows[modality]))
+        parts = read_parts(modality)
+        values = parts[0]
         if not _varies(values):
             raise ValueError(
                 f"modality {modality!r} of `mdata` does not vary among the {values.shape[0]:,} cells that are trained "
                 "on. Give more cells, or leave the modality out."
             )
-        parts, described = [values], [(matrix.shape[0], *moments[modality])]
+        described = [(matrix.shape[0], *moments[modality])]
         if query and modality in query:
-            parts.append(_drawn_rows(*query[modality], peaks[modality], seed))
             described.append((query[modality].matrix.shape[0], *query[modality].moments))
+        ridge = _ridge(n_paired, min(n_components, matrix.shape[1]), coupled=couple is not None)
+        rarity = rarity_weights(described, peaks[modality]) if peaks[modality].any() else None
         fitted = whitened_components(
-            parts,
-            n_components,
-            seed,
-            ridge=_ridge(n_paired, min(n_components, matrix.shape[1]), coupled=couple is not None),
-            by_all=couple is not None,
-            feature_weights=rarity_weights(described, peaks[modality]) if peaks[modality].any() else None,
+            parts, n_components, seed, ridge=ridge, by_all=couple is not None, feature_weights=rarity
         )
-        components[modality] = Components(*fitted, moments[modality], peaks[modality])
+        n_own = fitted.weights.shape[1]
+        share = 0.0 if rarity is None else borrowed_share(rarity, sum(part.shape[0] for part in parts))
+        for pair, found in (linked or {}).items() if share else ():
+            if modality not in pair:
+                continue
+            side = pair.index(modality)
+            lender = pair[1 - side]
+            sums, lent = (
+                of_standardised(found.of_side(at), standardisations[m])
+                for at, m in ((side, modality), (1 - side, lender))
+            )
+            directions = linked_directions(read_parts(lender), lent, found.weights, seed)
+            fitted = with_borrowed(fitted, parts, sums, directions, share)
+        components[modality] = Components(*fitted, moments[modality], peaks[modality], n_own)
         scores[modality] = values @ components[modality].weights
         centres[modality] = scores[modality].mean(axis=0)
     paired = paired_covariances(scores, local) if couple is None else shrunk_covariances(scores, local, components)

@@ -11,6 +11,7 @@ from scipy import sparse
 from scminnet._core.matrices import dense, read_rows
 from scminnet.coupling.couple import MANY_LINKS, Pairs, Side, couple, standardise
 from scminnet.coupling.coupling import Coupling
+from scminnet.coupling.linked_features import LinkedFeatures
 from scminnet.coupling.trust import LinkAgreement, link_agreement, partner_prices
 from scminnet.model.network.canonical import Components, Moments
 from scminnet.model.network.whitening import Standardisation, standardised_deviation
@@ -118,8 +119,10 @@ def couple_parts(
     coupling = couple(*prepared.sides, prepared.weights, pairs=pairs, rho=rho, seed=seed)
     left, right = (np.concatenate([part.cells for part in parts]) for parts in (first, second))
     partners = right[coupling.draw_partners(0, N_PARTNERS, seed)], left[coupling.draw_partners(1, N_PARTNERS, seed)]
+    # borrowed components hold the left-out links, so these would agree whatever is linked
+    own = [s._replace(scores=s.scores[:, : c.n_own]) for s, c in zip(prepared.sides, components, strict=True)]
     trust = Trust(
-        link_agreement(*prepared.sides, prepared.weights, rho=rho, seed=seed),
+        link_agreement(own[0], own[1], prepared.weights, rho=rho, seed=seed),
         partner_prices(coupling, prepared.sides, seed),
         prepared.link_side,
         prepared.link_features,
@@ -200,44 +203,6 @@ def _refuse_constant(varies: np.ndarray, names: tuple[str, str]) -> None:
             f"in both modalities, but at least {MIN_LINKS} are needed. Link more features "
             "(`scminnet.pp.feature_links`), or keep the linked ones when selecting features."
         )
-
-
-class LinkedFeatures(NamedTuple):
-    """The linked features, by which cells are compared: those of the modality with fewer, and the sums linked to them.
-
-    All peaks of a gene are summed, because a single peak is hardly correlated with its gene. All genes of a protein
-    complex are summed too.
-    """
-
-    first: sparse.csr_matrix
-    """Features of the first modality x linked features."""
-    second: sparse.csr_matrix
-    """Features of the second modality x linked features."""
-    weights: np.ndarray
-    """Largest weight of each linked feature, float32."""
-    side: int
-    """Side on which each linked feature is a single feature."""
-    features: np.ndarray
-    """The feature of that side, int64."""
-
-    @classmethod
-    def of(cls, links: sparse.csr_matrix) -> LinkedFeatures:
-        """Find the linked features of a matrix of links."""
-        rows, columns = (np.flatnonzero(links.getnnz(axis=axis)) for axis in (1, 0))
-        if len(rows) <= len(columns):
-            weights = links[rows].max(axis=1).toarray().ravel()
-            return cls(_selection(rows, links.shape[0]), links[rows].T.tocsr(), weights, 0, rows)
-        weights = links[:, columns].max(axis=0).toarray().ravel()
-        return cls(links[:, columns].tocsr(), _selection(columns, links.shape[1]), weights, 1, columns)
-
-    def of_side(self, side: int) -> sparse.csr_matrix:
-        """Return the matrix of a side."""
-        return self.first if side == 0 else self.second
-
-
-def _selection(chosen: np.ndarray, n: int) -> sparse.csr_matrix:
-    one = np.ones(len(chosen), np.float32)
-    return sparse.csr_matrix((one, (chosen, np.arange(len(chosen)))), shape=(n, len(chosen)))
 
 
 def sample_parts(parts: Sequence[Part], links: sparse.csr_matrix, seed: tuple[int, int]) -> list[Part]:

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from scminnet.coupling.couple import RHO, Pairs
+from scminnet.coupling.couple import MANY_LINKS, RHO, Pairs
+from scminnet.coupling.linked_features import LinkedFeatures
 from scminnet.model.data.moments import feature_moments
 from scminnet.model.data.peak_features import are_peaks
 from scminnet.model.network.canonical import Components, Moments, PairedCovariances, fit_projections
@@ -114,6 +115,7 @@ def fit_input_layers(
             seed=seed,
             query=data.query,
             couple=couple if evidence.coupled else None,
+            linked=_many_linked(evidence),
         )
     if earlier is not None:
         module.load_state_dict(module_state(earlier))
@@ -123,3 +125,9 @@ def fit_input_layers(
         for modality, (weight, bias) in projections.items():
             module.encoder(modality).input.set_weights(weight, bias)
     return coupled
+
+
+def _many_linked(evidence: Evidence) -> dict[ModalityPair, LinkedFeatures]:
+    """Return the linked features of the coupled modalities that have many."""
+    linked = {pair: LinkedFeatures.of(found.links) for pair, found in evidence.coupled.items()}
+    return {pair: found for pair, found in linked.items() if len(found.weights) >= MANY_LINKS}

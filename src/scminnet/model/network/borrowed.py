@@ -1,0 +1,122 @@
+"""Components that peaks borrow from the features they are linked to.
+
+Few cells tell little of the components of ten thousands of peaks. Cells of the other modality tell along which linked
+genes cells differ. These directions, as sums of peaks, stand beside the peaks' own components.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import sparse
+
+from scminnet._core.matrices import Block
+from scminnet._core.principal_axes import axes_of
+from scminnet.model.network.whitening import Standardisation, Whitened, leading_components, weighted
+
+#: Borrowed components.
+N_BORROWED = 20
+
+#: Variance of a borrowed component, in units of an own one's, and the number of features per cell from which on it is
+#: so large. With fewer features per cell it is less, and then left out (``docs/decisions.md``).
+MAX_SHARE = 0.5
+FEATURES_PER_CELL = 1.5
+MIN_SHARE = 0.15
+
+
+def borrowed_share(feature_weights: np.ndarray, n_cells: int) -> float:
+    """Return the variance of a borrowed component, in units of an own one's: less, the more cells there are.
+
+    Parameters
+    ----------
+    feature_weights
+        Weight of each feature in the own components. A rare peak is less than a feature.
+    n_cells
+        Cells that the own components are fitted on.
+    """
+    per_cell = float(np.square(feature_weights).sum()) / n_cells
+    share = MAX_SHARE * min(per_cell / FEATURES_PER_CELL, 1.0)
+    return share if share >= MIN_SHARE else 0.0
+
+
+def of_standardised(linked: sparse.csr_matrix, by: Standardisation) -> sparse.csr_matrix:
+    """Return the linked features, which are sums of values, as sums of standardised values."""
+    return (sparse.diags(_inverse(by.scale)) @ linked).tocsr().astype(np.float32)
+
+
+def linked_directions(parts: Sequence[Block], linked: sparse.csr_matrix, weights: np.ndarray, seed: int) -> np.ndarray:
+    """Find along which linked features the cells of one modality differ.
+
+    Parameters
+    ----------
+    parts
+        Cells x features. Each part is centred separately.
+    linked
+        Standardised features x linked features.
+    weights
+        Weight of each linked feature.
+    seed
+        Seed of the start of the iteration.
+
+    Returns
+    -------
+    Linked features x directions, of standardised linked features.
+    """
+    sums = [part @ linked for part in parts]
+    scale = (np.sqrt(weights) * _inverse(_deviations(sums))).astype(np.float32)
+    n = min(N_BORROWED, len(weights) - 1, sum(part.shape[0] for part in sums) - 1)
+    _, directions = leading_components([weighted(part, scale) for part in sums], n, seed)
+    return np.sqrt(weights)[:, None] * directions
+
+
+def with_borrowed(
+    own: Whitened, parts: Sequence[Block], linked: sparse.csr_matrix, directions: np.ndarray, share: float
+) -> Whitened:
+    """Put borrowed components after a modality's own ones, as far as these do not hold them.
+
+    Parameters
+    ----------
+    own
+        The own components.
+    parts
+        Cells x features, which the own components were fitted on.
+    linked
+        Standardised features x linked features.
+    directions
+        Directions of the other modality's cells, as :func:`linked_directions` finds them.
+    share
+        Variance of a borrowed component.
+    """
+    deviations = _deviations([part @ linked for part in parts])
+    borrowed = linked @ (_inverse(deviations)[:, None] * directions)
+    borrowed = borrowed * _inverse(_deviations([part @ borrowed for part in parts]))
+    weights = np.hstack([own.weights, borrowed]).astype(np.float32)
+    total, n_cells = np.zeros((weights.shape[1], weights.shape[1])), 0
+    for part in parts:
+        scores = part @ weights
+        total += (scores - scores.mean(axis=0)).T @ scores
+        n_cells += len(scores)
+    covariance, k = total / n_cells, own.weights.shape[1]
+    held = np.linalg.solve(covariance[:k, :k], covariance[:k, k:])
+    variances, axes = axes_of(covariance[k:, k:] - covariance[k:, :k] @ held, weights.shape[1] - k)
+    # not whitened: what the own components hold already leaves little, and that is noise
+    added = weights @ (np.vstack([-held, np.eye(len(axes))]) @ axes * np.sqrt(share))
+    return Whitened(
+        np.hstack([own.weights, added.astype(np.float32)]), np.concatenate([own.variances, share * variances])
+    )
+
+
+def _deviations(parts: Sequence[Block]) -> np.ndarray:
+    """Return the standard deviation of each column within the parts."""
+    squares, n_cells = np.zeros(parts[0].shape[1]), 0
+    for part in parts:
+        n, mean = part.shape[0], np.asarray(part.mean(axis=0), dtype=np.float64).ravel()
+        of_squares = part.multiply(part).mean(axis=0) if sparse.issparse(part) else np.square(part).mean(axis=0)
+        squares += n * np.maximum(np.asarray(of_squares, dtype=np.float64).ravel() - mean**2, 0)
+        n_cells += n
+    return np.sqrt(squares / n_cells)
+
+
+def _inverse(deviations: np.ndarray) -> np.ndarray:
+    return np.divide(1, deviations, out=np.zeros_like(deviations), where=deviations > 1e-6)
