@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from scminnet.coupling.linked_features import LinkedFeatures
 from scminnet.model.data.moments import feature_moments
 from scminnet.model.network.borrowed import (
     FEATURES_PER_CELL,
+    MAX_SHARE,
     MIN_SHARE,
     N_BORROWED,
     borrowed_share,
@@ -16,6 +18,7 @@ from scminnet.model.network.borrowed import (
     of_standardised,
     with_borrowed,
 )
+from scminnet.model.network.canonical import Components, fit_projections
 from scminnet.model.network.whitening import Standardisation, Whitened, standardised_deviation, whitened_components
 
 N_FEATURES, N_LINKED = 400, 90
@@ -101,3 +104,52 @@ def test_linked_features_that_do_not_vary_add_nothing() -> None:
     assert not found.weights[:, 4:].any()
     assert np.isfinite(found.weights).all()
     assert np.isfinite(linked_directions([x], linked, np.ones(N_LINKED, np.float32), 0)).all()
+
+
+def fitted_components(n_cells: int) -> tuple[Components, Standardisation, sparse.csr_matrix, np.ndarray]:
+    """Fit the components of few cells' sparse peaks, beside 600 cells' genes. Also return cells that were held out."""
+    rng = np.random.default_rng(0)
+    n_genes, n_peaks = 120, 3000
+    loadings = rng.normal(size=(5, n_genes))
+    latent = {"rna": rng.normal(size=(600, 5)), "atac": rng.normal(size=(n_cells + 500, 5))}
+    genes = np.exp(latent["rna"] @ loadings * 0.3 + rng.normal(size=(600, n_genes)) * 0.3).astype(np.float32)
+    gene_of_peak = rng.integers(n_genes, size=n_peaks)
+    opens = 0.01 * np.exp(0.4 * (latent["atac"] @ loadings)[:, gene_of_peak])
+    peaks = sparse.csr_matrix((rng.random(opens.shape) < opens).astype(np.float32))
+    matrices = {"rna": genes, "atac": peaks[:n_cells]}
+    moments = {m: feature_moments(x) for m, x in matrices.items()}
+    links = sparse.csr_matrix((np.ones(n_peaks, np.float32), (gene_of_peak, np.arange(n_peaks))))
+    found: dict[str, Components] = {}
+
+    def couple(components: dict[str, Components], _: object) -> dict[tuple[str, str], np.ndarray]:
+        found.update(components)
+        return {("rna", "atac"): np.eye(*(components[m].weights.shape[1] for m in matrices))}
+
+    positions = np.full((600 + n_cells, 2), -1)
+    positions[:600, 0], positions[600:, 1] = np.arange(600), np.arange(n_cells)
+    are_peaks = {"rna": np.zeros(n_genes, bool), "atac": np.ones(n_peaks, bool)}
+    linked = {("rna", "atac"): LinkedFeatures.of(links)}
+    fit_projections(
+        matrices, moments, are_peaks, positions, n_components=20, n_canonical=5, seed=0, couple=couple, linked=linked
+    )
+    assert found["rna"].weights.shape[1] == found["rna"].n_own
+    by = Standardisation.of(*moments["atac"], are_peaks["atac"])
+    return found["atac"], by, peaks[n_cells:], latent["atac"][n_cells:]
+
+
+def test_new_cells_of_few_peaks_lie_better_on_borrowed_components() -> None:
+    components, by, peaks, latent = fitted_components(100)
+    assert components.n_own == 20
+    assert components.weights.shape[1] == 20 + N_BORROWED
+    scores = standardised_deviation(peaks, by) @ components.weights
+    scores, latent = scores - scores.mean(axis=0), latent - latent.mean(axis=0)
+    left = [
+        np.square(latent - x @ np.linalg.lstsq(x, latent, rcond=None)[0]).sum() / np.square(latent).sum()
+        for x in (scores[:, :20], scores)
+    ]
+    assert left[1] < 0.7 * left[0]
+
+
+def test_many_cells_borrow_nothing() -> None:
+    components, *_ = fitted_components(7000)
+    assert components.weights.shape[1] == components.n_own == 20

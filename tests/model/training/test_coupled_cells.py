@@ -136,6 +136,22 @@ def test_links_of_constant_features_are_left_out_or_refused() -> None:
         couple_parts(first, second, fitted, links, names=("a", "b"), rho=1.0, seed=0)
 
 
+def test_borrowed_components_couple_but_do_not_judge_the_links(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second, fitted = sides()
+    fitted = fitted[0]._replace(n_own=3), fitted[1]
+    judged, judge = [], coupled_cells.link_agreement
+
+    def seen(*given, **kwargs):
+        judged.append([side.scores.shape[1] for side in given[:2]])
+        return judge(*given, **kwargs)
+
+    monkeypatch.setattr(coupled_cells, "link_agreement", seen)
+    links = links_of({(i, i): 1.0 for i in range(3)}, (6, 8))
+    found = couple_parts(first, second, fitted, links, names=("a", "b"), rho=1.0, seed=0)
+    assert judged == [[3, 5]]
+    assert found.coupling.covariance.shape == (5, 5)
+
+
 def test_a_part_is_centred_by_itself() -> None:
     first, second, fitted = sides()
     links = links_of({(i, i): 1.0 for i in range(3)}, (6, 8))

@@ -24,6 +24,9 @@ MAX_SHARE = 0.5
 FEATURES_PER_CELL = 1.5
 MIN_SHARE = 0.15
 
+#: Number of cells whose sums are computed at a time.
+_BLOCK = 4096
+
 
 def borrowed_share(feature_weights: np.ndarray, n_cells: int) -> float:
     """Return the variance of a borrowed component, in units of an own one's: less, the more cells there are.
@@ -63,10 +66,9 @@ def linked_directions(parts: Sequence[Block], linked: sparse.csr_matrix, weights
     -------
     Linked features x directions, of standardised linked features.
     """
-    sums = [part @ linked for part in parts]
-    scale = (np.sqrt(weights) * _inverse(_deviations(sums))).astype(np.float32)
-    n = min(N_BORROWED, len(weights) - 1, sum(part.shape[0] for part in sums) - 1)
-    _, directions = leading_components([weighted(part, scale) for part in sums], n, seed)
+    scale = (np.sqrt(weights) * _inverse(_deviations(parts, linked))).astype(np.float32)
+    n = min(N_BORROWED, len(weights) - 1, sum(part.shape[0] for part in parts) - 1)
+    _, directions = leading_components([weighted(part @ linked, scale) for part in parts], n, seed)
     return np.sqrt(weights)[:, None] * directions
 
 
@@ -88,9 +90,8 @@ def with_borrowed(
     share
         Variance of a borrowed component.
     """
-    deviations = _deviations([part @ linked for part in parts])
-    borrowed = linked @ (_inverse(deviations)[:, None] * directions)
-    borrowed = borrowed * _inverse(_deviations([part @ borrowed for part in parts]))
+    borrowed = linked @ (_inverse(_deviations(parts, linked))[:, None] * directions)
+    borrowed = borrowed * _inverse(_deviations(parts, borrowed))
     weights = np.hstack([own.weights, borrowed]).astype(np.float32)
     total, n_cells = np.zeros((weights.shape[1], weights.shape[1])), 0
     for part in parts:
@@ -107,15 +108,19 @@ def with_borrowed(
     )
 
 
-def _deviations(parts: Sequence[Block]) -> np.ndarray:
-    """Return the standard deviation of each column within the parts."""
-    squares, n_cells = np.zeros(parts[0].shape[1]), 0
+def _deviations(parts: Sequence[Block], weights: sparse.csr_matrix | np.ndarray) -> np.ndarray:
+    """Return the standard deviation of each column of the products within the parts."""
+    variances, n_cells = np.zeros(weights.shape[1]), sum(part.shape[0] for part in parts)
     for part in parts:
-        n, mean = part.shape[0], np.asarray(part.mean(axis=0), dtype=np.float64).ravel()
-        of_squares = part.multiply(part).mean(axis=0) if sparse.issparse(part) else np.square(part).mean(axis=0)
-        squares += n * np.maximum(np.asarray(of_squares, dtype=np.float64).ravel() - mean**2, 0)
-        n_cells += n
-    return np.sqrt(squares / n_cells)
+        total, squares = np.zeros(weights.shape[1]), np.zeros(weights.shape[1])
+        # in blocks, because sums of peaks are hardly sparse
+        for start in range(0, part.shape[0], _BLOCK):
+            block = part[start : start + _BLOCK] @ weights
+            total += np.asarray(block.sum(axis=0), dtype=np.float64).ravel()
+            squared = block.multiply(block) if sparse.issparse(block) else np.square(block)
+            squares += np.asarray(squared.sum(axis=0), dtype=np.float64).ravel()
+        variances += np.maximum(squares - total**2 / part.shape[0], 0)
+    return np.sqrt(variances / n_cells)
 
 
 def _inverse(deviations: np.ndarray) -> np.ndarray:

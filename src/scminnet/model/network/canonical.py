@@ -7,10 +7,11 @@ analysis). This takes seconds, and the network needs no other input.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import sparse
 
 from scminnet._core.matrices import Block, read_rows
 from scminnet._core.principal_axes import signs_of
@@ -259,21 +260,28 @@ def fit_projections(
 
     def read_parts(modality: str) -> list[Block]:
         """Read the reference's cells, and the query's if there are any."""
-        parts = [standardised_deviation(read_rows(matrices[modality], rows[modality]), standardisations[modality])]
-        if query and modality in query:
-            parts.append(_drawn_rows(*query[modality], peaks[modality], seed))
-        return parts
-
-    scores, local, centres = {}, np.full_like(positions, -1), {}
-    for i, (modality, matrix) in enumerate(matrices.items()):
-        local[positions[:, i] >= 0, i] = np.arange(len(rows[modality]))
-        parts = read_parts(modality)
-        values = parts[0]
+        values = standardised_deviation(read_rows(matrices[modality], rows[modality]), standardisations[modality])
         if not _varies(values):
             raise ValueError(
                 f"modality {modality!r} of `mdata` does not vary among the {values.shape[0]:,} cells that are trained "
                 "on. Give more cells, or leave the modality out."
             )
+        return (
+            [values, _drawn_rows(*query[modality], peaks[modality], seed)] if query and modality in query else [values]
+        )
+
+    def lent_to(modality: str) -> Iterator[tuple[sparse.csr_matrix, np.ndarray]]:
+        """Yield the features of a modality that are linked to another one, and the directions of the other's cells."""
+        for pair, found in (linked or {}).items():
+            if modality in pair:
+                side = pair.index(modality)
+                own, lent = (of_standardised(found.of_side(i), standardisations[pair[i]]) for i in (side, 1 - side))
+                yield own, linked_directions(read_parts(pair[1 - side]), lent, found.weights, seed)
+
+    scores, local, centres = {}, np.full_like(positions, -1), {}
+    for i, (modality, matrix) in enumerate(matrices.items()):
+        local[positions[:, i] >= 0, i] = np.arange(len(rows[modality]))
+        parts = read_parts(modality)
         described = [(matrix.shape[0], *moments[modality])]
         if query and modality in query:
             described.append((query[modality].matrix.shape[0], *query[modality].moments))
@@ -284,19 +292,10 @@ def fit_projections(
         )
         n_own = fitted.weights.shape[1]
         share = 0.0 if rarity is None else borrowed_share(rarity, sum(part.shape[0] for part in parts))
-        for pair, found in (linked or {}).items() if share else ():
-            if modality not in pair:
-                continue
-            side = pair.index(modality)
-            lender = pair[1 - side]
-            sums, lent = (
-                of_standardised(found.of_side(at), standardisations[m])
-                for at, m in ((side, modality), (1 - side, lender))
-            )
-            directions = linked_directions(read_parts(lender), lent, found.weights, seed)
-            fitted = with_borrowed(fitted, parts, sums, directions, share)
+        for own, directions in lent_to(modality) if share else ():
+            fitted = with_borrowed(fitted, parts, own, directions, share)
         components[modality] = Components(*fitted, moments[modality], peaks[modality], n_own)
-        scores[modality] = values @ components[modality].weights
+        scores[modality] = parts[0] @ components[modality].weights
         centres[modality] = scores[modality].mean(axis=0)
     paired = paired_covariances(scores, local) if couple is None else shrunk_covariances(scores, local, components)
     covariances = {pair: covariance for pair, (covariance, _) in paired.items()}
