@@ -67,7 +67,9 @@ def linked_directions(parts: Sequence[Block], linked: sparse.csr_matrix, weights
     Linked features x directions, of standardised linked features.
     """
     scale = (np.sqrt(weights) * _inverse(_deviations(parts, linked))).astype(np.float32)
-    n = min(N_BORROWED, len(weights) - 1, sum(part.shape[0] for part in parts) - 1)
+    n = min(N_BORROWED, np.count_nonzero(scale) - 1, sum(part.shape[0] for part in parts) - 1)
+    if n < 1:
+        return np.zeros((len(weights), 1))
     _, directions = leading_components([weighted(part @ linked, scale) for part in parts], n, seed)
     return np.sqrt(weights)[:, None] * directions
 
@@ -88,7 +90,7 @@ def with_borrowed(
     directions
         Directions of the other modality's cells, as :func:`linked_directions` finds them.
     share
-        Variance of a borrowed component.
+        Variance of a borrowed component, in units of an own one's.
     """
     borrowed = linked @ (_inverse(_deviations(parts, linked))[:, None] * directions)
     borrowed = borrowed * _inverse(_deviations(parts, borrowed))
@@ -101,7 +103,9 @@ def with_borrowed(
     covariance, k = total / n_cells, own.weights.shape[1]
     held = np.linalg.solve(covariance[:k, :k], covariance[:k, k:])
     variances, axes = axes_of(covariance[k:, k:] - covariance[k:, :k] @ held, weights.shape[1] - k)
-    # not whitened: what the own components hold already leaves little, and that is noise
+    # few pairs shrink the own components, so what is borrowed shrinks as much. It is not whitened: what the own
+    # components hold already leaves little, and that is noise
+    share = share * float(own.variances.mean())
     added = weights @ (np.vstack([-held, np.eye(len(axes))]) @ axes * np.sqrt(share))
     return Whitened(
         np.hstack([own.weights, added.astype(np.float32)]), np.concatenate([own.variances, share * variances])

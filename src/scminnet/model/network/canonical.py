@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import sparse
 
+from scminnet._core.logging import logger
 from scminnet._core.matrices import Block, read_rows
 from scminnet._core.principal_axes import signs_of
 from scminnet.coupling.couple import PAIRED_COMPONENTS
@@ -245,7 +246,7 @@ def fit_projections(
     couple
         Couples cells without pairs. ``None``: pairs alone determine the canonical components.
     linked
-        By coupled pair of modalities, the linked features. Peaks borrow components through them.
+        By pair of modalities, the linked features. Peaks borrow components through them.
 
     Returns
     -------
@@ -275,6 +276,7 @@ def fit_projections(
         for pair, found in (linked or {}).items():
             if modality in pair:
                 side = pair.index(modality)
+                logger.info("%s borrows components of %s through their feature links", modality, pair[1 - side])
                 own, lent = (of_standardised(found.of_side(i), standardisations[pair[i]]) for i in (side, 1 - side))
                 yield own, linked_directions(read_parts(pair[1 - side]), lent, found.weights, seed)
 

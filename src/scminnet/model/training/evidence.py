@@ -38,6 +38,8 @@ class Evidence(NamedTuple):
     """By pair of modalities, number of training cells measured in both."""
     coupled: dict[ModalityPair, Coupled]
     """By pair of modalities, the unpaired cells to couple."""
+    links: dict[ModalityPair, sparse.csr_matrix]
+    """By pair of modalities, the feature links, whether or not cells are coupled by them."""
     n_labelled: dict[str, int]
     """By modality, number of labelled training cells."""
     n_types: int
@@ -69,7 +71,7 @@ class Evidence(NamedTuple):
         return {
             "pairs": {f"{a}, {b}": n for (a, b), n in self.n_pairs.items()},
             "coupled_cells": {f"{a}, {b}": [_n_cells(part) for part in c.parts] for (a, b), c in self.coupled.items()},
-            "feature_links": {f"{a}, {b}": int(c.links.nnz) for (a, b), c in self.coupled.items()},
+            "feature_links": {f"{a}, {b}": int(links.nnz) for (a, b), links in self.links.items()},
             "labelled_cells": dict(self.n_labelled),
             "cell_types": self.n_types,
             "summary": self.sentence(),
@@ -126,11 +128,13 @@ def gather_evidence(
             f"key_added={links_key!r})` first."
         )
     coupled: dict[ModalityPair, Coupled] = {}
+    given: dict[ModalityPair, sparse.csr_matrix] = {}
     few: list[str] = []
     if links_key is not None and can_couple and links_key in mdata.uns:
         for a, b in modality_pairs(names):
             if not has_feature_links(mdata, a, b, links_key):
                 continue
+            links = given[a, b] = read_feature_links(mdata, a, b, links_key, unknown="drop")
             first, second = (_unpaired_parts(data, own, other) for own, other in ((a, b), (b, a)))
             sizes = {a: _n_cells(first), b: _n_cells(second)}
             if min(sizes.values()) < MIN_CELLS:
@@ -140,7 +144,6 @@ def gather_evidence(
             if n_pairs[a, b] > PAIRS_THAT_RULE * worth:
                 logger.info("not coupling %s and %s: %s pairs are more informative", a, b, f"{n_pairs[a, b]:,}")
                 continue
-            links = read_feature_links(mdata, a, b, links_key, unknown="drop")
             sampled = sample_parts(first, links, (seed, 0)), sample_parts(second, links, (seed, 1))
             coupled[a, b] = Coupled(links, sampled)
     if not coupled and not any(n_pairs.values()):
@@ -151,7 +154,7 @@ def gather_evidence(
     in_training[train] = True
     labelled = in_training & (data.labels >= 0)
     n_labelled = {m: int((labelled & measured[:, i]).sum()) for i, m in enumerate(names)}
-    evidence = Evidence(n_pairs, coupled, n_labelled, len(data.types))
+    evidence = Evidence(n_pairs, coupled, given, n_labelled, len(data.types))
     logger.info("learning from %s", evidence.sentence())
     return evidence
 

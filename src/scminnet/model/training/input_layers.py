@@ -128,6 +128,6 @@ def fit_input_layers(
 
 
 def _many_linked(evidence: Evidence) -> dict[ModalityPair, LinkedFeatures]:
-    """Return the linked features of the coupled modalities that have many."""
-    linked = {pair: LinkedFeatures.of(found.links) for pair, found in evidence.coupled.items()}
+    """Return the linked features of the modalities that have many."""
+    linked = {pair: LinkedFeatures.of(links) for pair, links in evidence.links.items()}
     return {pair: found for pair, found in linked.items() if len(found.weights) >= MANY_LINKS}

@@ -109,7 +109,8 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin, EmbeddingMixin):
         feature_links
             Key of the feature links in ``mdata.uns`` (see :func:`scminnet.pp.feature_links`). If the links are there,
             the cells without a pair are coupled through them, and the reference needs no pairs. Two modalities with
-            many pairs are not coupled. Coupling needs ``input_layer="canonical"`` and ``pairing="in_batch"``, the
+            many pairs are not coupled, but with many links to genes, peaks learn from these (see the guide "The
+            model"). Coupling needs ``input_layer="canonical"`` and ``pairing="in_batch"``, the
             defaults. ``None``: do not couple.
         couple_within
             Column, such as the donor or the batch. Cells are coupled within each of its values that has at least 50
