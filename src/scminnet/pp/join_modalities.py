@@ -28,7 +28,8 @@ def join_modalities(
 ) -> MuData | None:
     """Concatenate the features of several modalities of the same cells into a new modality.
 
-    Gene activity and peaks together tell :class:`~scminnet.MinNet` more about chromatin than either alone.
+    Peaks with links to genes (:func:`feature_links`) tell :class:`~scminnet.MinNet` as much as gene activity and peaks
+    together. Join features that nothing links.
 
     Parameters
     ----------

@@ -204,6 +204,26 @@ def test_pairs_rule_where_few_cells_are_unpaired(full: MuData) -> None:
     assert model.evidence_["pairs"]["rna, adt"] > 200
 
 
+def test_peaks_of_pairs_borrow_components_through_links(caplog: pytest.LogCaptureFixture) -> None:
+    cells = mn.datasets.simulate_multiome(300, n_genes=150)
+    genes = cells["rna"].var.rename_axis("gene").reset_index()
+    mn.pp.normalize(cells)
+    mn.pp.feature_links(cells, "rna", "atac", annotation=genes)
+    weights = {}
+    for key in (FEATURE_LINKS_KEY, None):
+        caplog.clear()
+        MinNet.setup_mudata(cells, ["rna", "atac"])
+        model = MinNet(cells, **SMALL)
+        with caplog.at_level("INFO", logger="scminnet"):
+            model.train(1, feature_links=key, **QUIET)
+        assert ("atac borrows components of rna" in caplog.text) == (key is not None)
+        assert "rna borrows" not in caplog.text
+        assert model.evidence_["coupled_cells"] == {}
+        assert set(model.evidence_["feature_links"]) == ({"rna, atac"} if key else set())
+        weights[key] = model.module.encoder("atac").input.weight.numpy()
+    assert not np.allclose(*weights.values())
+
+
 def test_groups_are_those_of_the_column(full: MuData) -> None:
     mdata = registered(split(full, paired=10), batch_key="batch")
     positions = np.stack([mdata.obsmap[m].astype(np.int64) - 1 for m in ("rna", "adt")], axis=1)

@@ -34,9 +34,11 @@ def say_peaks_left_out(mdata: MuData, modalities: Sequence[str]) -> None:
             logger.info(
                 "%r and %r hold the same genes. %r holds peaks of the same cells, but is not registered. Peaks tell "
                 "more than gene activity: if the query has the same peaks, register %r in place of the gene activity, "
-                "or join both (`scminnet.pp.join_modalities`)",
+                "after `scminnet.pp.feature_links(mdata, %r, %r, annotation=...)`",
                 a,
                 b,
                 found[0],
+                found[0],
+                a,
                 found[0],
             )

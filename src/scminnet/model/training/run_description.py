@@ -60,10 +60,7 @@ def describe_training(
         "query": None if query is None else digest(query.obs_names),
         **{f"values of {m} in the query": digest_values(part.matrix) for m, part in data.query.items()},
         "values of the margin graph": None if graph is None else digest_values(graph[1]),
-        "feature_links": [
-            digest([*links.indptr, *links.indices, *links.data])
-            for links in (found.links for found in evidence.coupled.values())
-        ],
+        "feature_links": [digest([*links.indptr, *links.indices, *links.data]) for links in evidence.links.values()],
         "groups of cells": digest(data.groups),
     }
     return {"scminnet": version("scminnet")} | {name: str(part) for name, part in parts.items()}
