@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import mudata
 import muon as mu
 import numpy as np
@@ -135,3 +139,26 @@ def test_bad_input_changes_nothing(mdata: mudata.MuData, change, arguments: dict
     for m, adata in mdata.mod.items():
         assert (adata.X != before[m]).nnz == 0
         assert "normalize" not in adata.uns
+
+
+THREADS = """
+import torch
+import scminnet as mn
+
+mdata = mn.datasets.simulate_multiome(60, n_genes=40, n_peaks=80)
+mn.pp.normalize(mdata)
+print(torch.get_num_threads())
+"""
+
+
+def test_torch_keeps_its_number_of_threads() -> None:
+    # scanpy's first parallel numba function sets the threads of all OpenMP code of the process
+    few = {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "2"}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", THREADS],
+        env=os.environ | few,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "1"

@@ -171,7 +171,7 @@ def _normalised(counts: Any, method: str, target_sum: float) -> Any:
     counts = counts if is_sparse or method != "tfidf" else sparse.csr_matrix(counts)
     values = AnnData(counts.astype(np.float32, copy=True))
     if method == "log":
-        with compat.without_warning("Some cells have zero counts"):
+        with compat.without_warning("Some cells have zero counts"), compat.preserve_torch_threads():
             sc.pp.normalize_total(values, target_sum=target_sum)
         sc.pp.log1p(values)
     elif method == "clr":
