@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 from scminnet.coupling.couple import Side, standardise
 
@@ -20,6 +21,11 @@ class Truth(NamedTuple):
     """Row of the second side's cell i in the first."""
     types: np.ndarray
     """Cell type of the first side's rows."""
+
+
+def links_of(entries: dict[tuple[int, int], float], shape: tuple[int, int]) -> sparse.csr_matrix:
+    rows, columns = zip(*entries, strict=True)
+    return sparse.csr_matrix((np.float32(list(entries.values())), (rows, columns)), shape=shape)
 
 
 def two_views(n_links: int, n: int = 400, noise: float = 0.7, seed: int = 0, keep: np.ndarray | None = None) -> Truth:

@@ -7,10 +7,7 @@ from scipy import sparse
 
 from scminnet.coupling.linked_features import LinkedFeatures
 
-
-def links_of(entries: dict[tuple[int, int], float], shape: tuple[int, int]) -> sparse.csr_matrix:
-    rows, columns = zip(*entries, strict=True)
-    return sparse.csr_matrix((np.float32(list(entries.values())), (rows, columns)), shape=shape)
+from .conftest import links_of
 
 
 def test_peaks_of_a_gene_are_summed_by_weight() -> None:

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import sparse
 
 from scminnet.model.data.moments import feature_moments
 from scminnet.model.network.canonical import Components, RowsAndMoments
@@ -23,10 +22,7 @@ from scminnet.model.training.coupled_cells import (
 )
 from scminnet.model.training.training_data import TrainingData
 
-
-def links_of(entries: dict[tuple[int, int], float], shape: tuple[int, int]) -> sparse.csr_matrix:
-    rows, columns = zip(*entries, strict=True)
-    return sparse.csr_matrix((np.float32(list(entries.values())), (rows, columns)), shape=shape)
+from ...coupling.conftest import links_of
 
 
 def part(n: int, start: int = 0, group: int = 0) -> Part:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import sparse
 
-from scminnet._core.matrices import Block
+from scminnet._core.matrices import ROWS, Block, row_blocks
 from scminnet._core.principal_axes import axes_of
 from scminnet.model.network.whitening import Standardisation, Whitened, leading_components, weighted
 
@@ -23,9 +23,6 @@ N_BORROWED = 20
 MAX_SHARE = 0.5
 FEATURES_PER_CELL = 1.5
 MIN_SHARE = 0.15
-
-#: Number of cells whose sums are computed at a time.
-_BLOCK = 4096
 
 
 def borrowed_share(feature_weights: np.ndarray, n_cells: int) -> float:
@@ -118,8 +115,8 @@ def _deviations(parts: Sequence[Block], weights: sparse.csr_matrix | np.ndarray)
     for part in parts:
         total, squares = np.zeros(weights.shape[1]), np.zeros(weights.shape[1])
         # in blocks, because sums of peaks are hardly sparse
-        for start in range(0, part.shape[0], _BLOCK):
-            block = part[start : start + _BLOCK] @ weights
+        for _, cells in row_blocks(part, ROWS):
+            block = cells @ weights
             total += np.asarray(block.sum(axis=0), dtype=np.float64).ravel()
             squared = block.multiply(block) if sparse.issparse(block) else np.square(block)
             squares += np.asarray(squared.sum(axis=0), dtype=np.float64).ravel()

@@ -253,6 +253,7 @@ def fit_projections(
     By modality, weights (features x n_canonical) and bias (n_canonical). They turn z, the standardised and clipped
     values, into centred canonical components.
     """
+    query, linked = query or {}, linked or {}
     positions = positions[_drawn(positions, seed)]
     n_paired = int(((positions >= 0).sum(axis=1) > 1).sum())
     components: dict[str, Components] = {}
@@ -267,13 +268,11 @@ def fit_projections(
                 f"modality {modality!r} of `mdata` does not vary among the {values.shape[0]:,} cells that are trained "
                 "on. Give more cells, or leave the modality out."
             )
-        return (
-            [values, _drawn_rows(*query[modality], peaks[modality], seed)] if query and modality in query else [values]
-        )
+        return [values, _drawn_rows(*query[modality], peaks[modality], seed)] if modality in query else [values]
 
     def lent_to(modality: str) -> Iterator[tuple[sparse.csr_matrix, np.ndarray]]:
         """Yield the features of a modality that are linked to another one, and the directions of the other's cells."""
-        for pair, found in (linked or {}).items():
+        for pair, found in linked.items():
             if modality in pair:
                 side = pair.index(modality)
                 logger.info("%s borrows components of %s through their feature links", modality, pair[1 - side])
@@ -285,7 +284,7 @@ def fit_projections(
         local[positions[:, i] >= 0, i] = np.arange(len(rows[modality]))
         parts = read_parts(modality)
         described = [(matrix.shape[0], *moments[modality])]
-        if query and modality in query:
+        if modality in query:
             described.append((query[modality].matrix.shape[0], *query[modality].moments))
         ridge = _ridge(n_paired, min(n_components, matrix.shape[1]), coupled=couple is not None)
         rarity = rarity_weights(described, peaks[modality]) if peaks[modality].any() else None

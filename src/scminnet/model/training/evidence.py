@@ -23,12 +23,8 @@ PAIRS_THAT_RULE = 4.0
 
 ModalityPair = tuple[str, str]
 
-
-class Coupled(NamedTuple):
-    """Two modalities to couple: their feature links, and the unpaired cells of each."""
-
-    links: sparse.csr_matrix
-    parts: tuple[list[Part], list[Part]]
+#: The unpaired cells of two modalities.
+Unpaired = tuple[list[Part], list[Part]]
 
 
 class Evidence(NamedTuple):
@@ -36,7 +32,7 @@ class Evidence(NamedTuple):
 
     n_pairs: dict[ModalityPair, int]
     """By pair of modalities, number of training cells measured in both."""
-    coupled: dict[ModalityPair, Coupled]
+    coupled: dict[ModalityPair, Unpaired]
     """By pair of modalities, the unpaired cells to couple."""
     links: dict[ModalityPair, sparse.csr_matrix]
     """By pair of modalities, the feature links, whether or not cells are coupled by them."""
@@ -48,8 +44,8 @@ class Evidence(NamedTuple):
     def cells_in_training(self, positions: np.ndarray) -> np.ndarray:
         """Return which cells of the reference are in pairs: those measured in two modalities, and the coupled ones."""
         chosen = (positions >= 0).sum(axis=1) > 1
-        for found in self.coupled.values():
-            for part in (*found.parts[0], *found.parts[1]):
+        for first, second in self.coupled.values():
+            for part in (*first, *second):
                 chosen[part.cells[part.cells < len(positions)]] = True
         return chosen
 
@@ -57,9 +53,9 @@ class Evidence(NamedTuple):
         """Return in one line what the training learns from."""
         found = [f"{n:,} cells measured in {a} and {b}" for (a, b), n in self.n_pairs.items() if n]
         found += [
-            f"{_n_cells(c.parts[0]):,} cells of {a} and {_n_cells(c.parts[1]):,} of {b}, "
-            f"coupled by {c.links.nnz:,} feature links"
-            for (a, b), c in self.coupled.items()
+            f"{_n_cells(first):,} cells of {a} and {_n_cells(second):,} of {b}, "
+            f"coupled by {self.links[a, b].nnz:,} feature links"
+            for (a, b), (first, second) in self.coupled.items()
         ]
         if self.n_types:
             cells = " and ".join(f"{n:,} cells of {m}" for m, n in self.n_labelled.items() if n)
@@ -70,7 +66,9 @@ class Evidence(NamedTuple):
         """Return the evidence as plain values for the saved model."""
         return {
             "pairs": {f"{a}, {b}": n for (a, b), n in self.n_pairs.items()},
-            "coupled_cells": {f"{a}, {b}": [_n_cells(part) for part in c.parts] for (a, b), c in self.coupled.items()},
+            "coupled_cells": {
+                f"{a}, {b}": [_n_cells(parts) for parts in both] for (a, b), both in self.coupled.items()
+            },
             "feature_links": {f"{a}, {b}": int(links.nnz) for (a, b), links in self.links.items()},
             "labelled_cells": dict(self.n_labelled),
             "cell_types": self.n_types,
@@ -127,7 +125,7 @@ def gather_evidence(
             f"`feature_links` is {links_key!r}, which mdata.uns lacks. Call `scminnet.pp.feature_links(mdata, ..., "
             f"key_added={links_key!r})` first."
         )
-    coupled: dict[ModalityPair, Coupled] = {}
+    coupled: dict[ModalityPair, Unpaired] = {}
     given: dict[ModalityPair, sparse.csr_matrix] = {}
     few: list[str] = []
     if links_key is not None and can_couple and links_key in mdata.uns:
@@ -144,8 +142,7 @@ def gather_evidence(
             if n_pairs[a, b] > PAIRS_THAT_RULE * worth:
                 logger.info("not coupling %s and %s: %s pairs are more informative", a, b, f"{n_pairs[a, b]:,}")
                 continue
-            sampled = sample_parts(first, links, (seed, 0)), sample_parts(second, links, (seed, 1))
-            coupled[a, b] = Coupled(links, sampled)
+            coupled[a, b] = sample_parts(first, links, (seed, 0)), sample_parts(second, links, (seed, 1))
     if not coupled and not any(n_pairs.values()):
         raise ValueError(_nothing(mdata, names, links_key, can_couple, few))
     if coupled:
@@ -185,7 +182,7 @@ def _nothing(mdata: MuData, names: list[str], links_key: str | None, can_couple:
 
 
 def _check_all_joined(
-    names: list[str], n_pairs: Mapping[ModalityPair, int], coupled: Mapping[ModalityPair, Coupled]
+    names: list[str], n_pairs: Mapping[ModalityPair, int], coupled: Mapping[ModalityPair, Unpaired]
 ) -> None:
     """Raise if neither pairs nor links join a modality to another."""
     joined = {m for pair in coupled for m in pair} | {m for pair, n in n_pairs.items() if n for m in pair}

@@ -35,8 +35,8 @@ def varying_moments(matrices: Mapping[str, Any], evidence: Evidence) -> dict[str
                 f"modality {m!r} of `mdata` has no feature that varies: each has one value in all cells. Give other "
                 "values, e.g. by `layers` of `setup_mudata`, or leave the modality out."
             )
-    for (a, b), found in evidence.coupled.items():
-        check_links_vary(found.parts, found.links, (moments[a], moments[b]), (a, b))
+    for (a, b), parts in evidence.coupled.items():
+        check_links_vary(parts, evidence.links[a, b], (moments[a], moments[b]), (a, b))
     return moments
 
 
@@ -92,11 +92,11 @@ def fit_input_layers(
 
     def couple(components: Mapping[str, Components], paired: PairedCovariances) -> dict[ModalityPair, np.ndarray]:
         """Couple the cells by their components, and return the covariances that the canonical axes need."""
-        for (a, b), found in evidence.coupled.items():
+        for (a, b), parts in evidence.coupled.items():
             fitted = components[a], components[b]
             pairs = Pairs(*paired[a, b]) if (a, b) in paired else None
             coupled[a, b] = couple_parts(
-                *found.parts, fitted, found.links, names=(a, b), pairs=pairs, rho=RHO, seed=seed
+                *parts, fitted, evidence.links[a, b], names=(a, b), pairs=pairs, rho=RHO, seed=seed
             )
         return {pair: found.coupling.covariance for pair, found in coupled.items()}
 
