@@ -51,6 +51,37 @@ def two_views(n_links: int, n: int = 400, noise: float = 0.7, seed: int = 0, kee
     return Truth(side(np.arange(n)), side(order), np.ones(n_links, np.float32), order, types)
 
 
+def five_types(
+    n_links: int = 20, n: int = 300, missing: int | None = None, seed: int = 0, noise: float = 1.0
+) -> tuple[Side, Side, np.ndarray]:
+    """Cells of five types on either side, and the first side's types. The second side may lack a type.
+
+    ``noise`` is that of the linked features.
+    """
+    rng = np.random.default_rng(seed)
+    centres = rng.normal(size=(5, 8))
+    loadings = rng.normal(size=(8, n_links))
+    made, types = [], []
+    for side in (0, 1):
+        own = rng.integers(5, size=n)
+        if side and missing is not None:
+            own = own[own != missing]
+        state = centres[own] + 0.4 * rng.normal(size=(len(own), 8))
+        scores = state @ rng.normal(size=(8, 12)) + 0.3 * rng.normal(size=(len(own), 12))
+        linked = state @ loadings + noise * rng.normal(size=(len(own), n_links))
+        whitened = (scores - scores.mean(axis=0)) / scores.std(axis=0)
+        made.append(
+            Side(
+                whitened.astype(np.float32),
+                standardise(linked.astype(np.float32)),
+                np.zeros(len(own), np.int64),
+                np.full(len(own), -1),
+            )
+        )
+        types.append(own)
+    return made[0], made[1], types[0]
+
+
 @pytest.fixture(params=[12, 90], ids=["few links", "many links"])
 def n_links(request) -> int:
     return request.param

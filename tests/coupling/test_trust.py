@@ -3,36 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from scminnet.coupling.couple import MANY_LINKS, Side, couple, standardise
-from scminnet.coupling.trust import NO_PARTNER, LinkAgreement, link_agreement, partner_prices
+from scminnet.coupling.couple import MANY_LINKS, Side, couple
+from scminnet.coupling.trust import LinkAgreement, link_agreement
 
-N_TYPES = 5
-
-
-def sides(n_links: int = 20, n: int = 300, missing: int | None = None, seed: int = 0) -> tuple[Side, Side, np.ndarray]:
-    """Cells of five types on either side, and the first side's types. The second side may lack a type."""
-    rng = np.random.default_rng(seed)
-    centres = rng.normal(size=(N_TYPES, 8))
-    loadings = rng.normal(size=(8, n_links))
-    made, types = [], []
-    for side in (0, 1):
-        own = rng.integers(N_TYPES, size=n)
-        if side and missing is not None:
-            own = own[own != missing]
-        state = centres[own] + 0.4 * rng.normal(size=(len(own), 8))
-        scores = state @ rng.normal(size=(8, 12)) + 0.3 * rng.normal(size=(len(own), 12))
-        linked = state @ loadings + rng.normal(size=(len(own), n_links))
-        whitened = (scores - scores.mean(axis=0)) / scores.std(axis=0)
-        made.append(
-            Side(
-                whitened.astype(np.float32),
-                standardise(linked.astype(np.float32)),
-                np.zeros(len(own), np.int64),
-                np.full(len(own), -1),
-            )
-        )
-        types.append(own)
-    return made[0], made[1], types[0]
+from .conftest import five_types
 
 
 def shuffled(side: Side, seed: int) -> Side:
@@ -41,7 +15,7 @@ def shuffled(side: Side, seed: int) -> Side:
 
 @pytest.mark.parametrize("n_links", [20, MANY_LINKS + 20])
 def test_good_links_hold_and_shuffled_ones_do_not(n_links: int) -> None:
-    first, second, _ = sides(n_links)
+    first, second, _ = five_types(n_links)
     weights = np.ones(n_links, np.float32)
     good = link_agreement(first, second, weights)
     assert good.verdict == "holds", good
@@ -53,7 +27,7 @@ def test_good_links_hold_and_shuffled_ones_do_not(n_links: int) -> None:
 
 
 def test_the_verdict_is_the_same_for_a_seed_and_changes_nothing() -> None:
-    first, second, _ = sides()
+    first, second, _ = five_types()
     before = first.linked.copy()
     once, again = (link_agreement(first, second, np.ones(20, np.float32), seed=3) for _ in range(2))
     np.testing.assert_array_equal(once.by_link, again.by_link)
@@ -75,39 +49,14 @@ def test_limits_of_the_verdict() -> None:
 
 
 def test_groups_that_one_side_lacks_are_left_out() -> None:
-    first, second, _ = sides()
+    first, second, _ = five_types()
     group = np.arange(len(first.group)) % 2
     found = link_agreement(first._replace(group=group), second, np.ones(20, np.float32))
     assert found.verdict == "holds"
 
 
-@pytest.mark.parametrize("n_links", [20, MANY_LINKS + 20])
-def test_a_missing_type_is_flagged_and_others_are_not(n_links: int) -> None:
-    weights = np.ones(n_links, np.float32)
-    first, second, types = sides(n_links, n=600, missing=2, seed=1)
-    price, of_second = partner_prices(couple(first, second, weights), (first, second))
-    assert (price[types == 2] > NO_PARTNER).mean() > 0.8
-    assert (price[types != 2] > NO_PARTNER).mean() < 0.05
-    assert (of_second > NO_PARTNER).mean() < 0.05
-
-
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_a_missing_type_is_dearer_than_others(seed: int) -> None:
-    first, second, types = sides(n=600, missing=2, seed=seed)
-    price = partner_prices(couple(first, second, np.ones(20, np.float32)), (first, second))[0]
-    assert np.median(price[types == 2]) > np.quantile(price[types != 2], 0.9)
-
-
-@pytest.mark.parametrize("n_links", [20, MANY_LINKS + 20])
-@pytest.mark.parametrize("seed", [0, 1])
-def test_equal_types_have_partners(n_links: int, seed: int) -> None:
-    first, second, _ = sides(n_links, n=600, seed=seed)
-    for price in partner_prices(couple(first, second, np.ones(n_links, np.float32)), (first, second)):
-        assert (price > NO_PARTNER).mean() < 0.05
-
-
 def test_partner_means_follow_the_plan() -> None:
-    first, second, _ = sides()
+    first, second, _ = five_types()
     coupling = couple(first, second, np.ones(20, np.float32))
     for side, own, other in ((0, first, second), (1, second, first)):
         n, m = len(own.scores), len(other.scores)

@@ -1,8 +1,7 @@
 """How far a coupling can be trusted, judged without any truth.
 
 Feature links that are left out of a coupling tell whether it holds: a left-out feature must agree with its linked
-feature across coupled cells, and more so than by shuffled links. The transport's prices tell which cells lack a
-partner.
+feature across coupled cells, and more so than by shuffled links.
 """
 
 from __future__ import annotations
@@ -13,8 +12,6 @@ import numpy as np
 from scipy.stats import t as student
 
 from scminnet.coupling.couple import MANY_LINKS, RHO, Side, correlate_columns, couple, standardise
-from scminnet.coupling.coupling import Coupling
-from scminnet.coupling.metacells import averages, find_metacells
 
 #: Cells of each side that are coupled to judge the links.
 MAX_CELLS = 1000
@@ -27,11 +24,6 @@ SHUFFLES_MANY_LINKS, SHUFFLES_FEW_LINKS = 5, 10
 
 #: Largest probability of the agreement by chance at which links hold, and at which they may hold.
 HOLDS, MAY_HOLD = 0.01, 0.1
-
-#: Cells of a cluster, and the price above the typical one from which a cluster has no partner (``docs/decisions.md``).
-CELLS_PER_CLUSTER = 60
-MAX_CLUSTERS = 40
-NO_PARTNER = 0.15
 
 
 class LinkAgreement(NamedTuple):
@@ -128,23 +120,3 @@ def _left_out(first: Side, second: Side, weights: np.ndarray, n_parts: int, rho:
         ]
         agreement[out] = np.mean(both, axis=0)
     return agreement
-
-
-def partner_prices(coupling: Coupling, sides: tuple[Side, Side], seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Return by side how much dearer than typical a cell's partners are, float32, in units of the cost.
-
-    The transport gives each cell a price (its dual variable). It is high if similar cells of the other side are
-    missing, or serve others. Prices of single cells are noisy, so each cell has the mean of a cluster of similar cells.
-    """
-    found = []
-    for points, side in zip(coupling.points, sides, strict=True):
-        price = points.scaling[points.code].astype(np.float64) * coupling.epsilon
-        groups = np.unique(side.group)
-        for group in groups:
-            # prices of two groups have no common zero
-            at = side.group == group
-            price[at] -= np.median(price[at])
-        n_clusters = int(np.clip(len(price) // CELLS_PER_CLUSTER, 1, MAX_CLUSTERS))
-        clusters = find_metacells(side.scores, np.zeros(len(price), np.int64), n_clusters, seed)
-        found.append(averages(price[:, None].astype(np.float32), clusters)[clusters.code, 0])
-    return found[0], found[1]

@@ -63,7 +63,7 @@ def test_right_links_hold(good: MinNet) -> None:
 
 def test_cells_without_a_partner_are_named(good: MinNet) -> None:
     cells = good.unmatched_cells()
-    assert list(cells.columns) == ["modality", "other", "price", "unmatched"]
+    assert list(cells.columns) == ["modality", "other", "price", "p_value", "unmatched"]
     for m in ("rna", "adt"):
         assert set(cells.index[cells["modality"] == m]) == set(good.adata[m].obs_names)
     assert cells["unmatched"].dtype == bool

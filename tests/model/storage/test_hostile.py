@@ -145,6 +145,7 @@ def test_a_coupling_is_checked_too(trained: MinNet, tmp_path) -> None:
     side = {
         "cells": json.dumps(["a", "b"]),
         "price": torch.zeros(2),
+        "p_value": torch.ones(2),
         "unmatched": torch.tensor([True, False]),
         "with_partner": 0.5,
         "with_partner_by_type": {"x": 0.5},
@@ -169,6 +170,7 @@ def test_a_coupling_is_checked_too(trained: MinNet, tmp_path) -> None:
         ({"links": {"a": None}}, "no number at 'a'"),
         ({"sides": {"rna": side}}, "has other sides"),
         ({"sides": {"rna": side, "atac": {**side, "price": torch.zeros(3)}}}, "not one price for each cell"),
+        ({"sides": {"rna": side, "atac": {k: v for k, v in side.items() if k != "p_value"}}}, "p_value of 'atac'"),
         ({"sides": {"rna": side, "atac": {**side, "unmatched": torch.zeros(2)}}}, "not one unmatched for each"),
         ({"sides": {"rna": side, "atac": {**side, "cells": "[1, 2]"}}}, "no list of names"),
     ):

@@ -27,6 +27,8 @@ class SideSummary(TypedDict):
     """Names of the coupled cells, of the query too."""
     price: np.ndarray
     """How much dearer each cell's partners are than the typical cell's, float32, in units of the cost (0 to 2)."""
+    p_value: np.ndarray
+    """Probability of so weak a counterpart if there were one, float32. NaN with few links."""
     unmatched: np.ndarray
     """Whether each cell lacks a partner, bool."""
     with_partner: float
@@ -86,12 +88,13 @@ def coupling_findings(
 
 def unmatched_table(kept: Mapping[str, PairSummary]) -> pd.DataFrame:
     """Return one row for each coupled cell, modality and other modality, indexed by the cells' names."""
-    columns = ["modality", "other", "price", "unmatched"]
+    columns = ["modality", "other", "price", "p_value", "unmatched"]
     tables = []
     for summary in kept.values():
         first, second = summary["sides"]
         for own, other in ((first, second), (second, first)):
             side = summary["sides"][own]
-            rows = pd.DataFrame({"price": side["price"], "unmatched": side["unmatched"]}, index=side["cells"])
+            values = {"price": side["price"], "p_value": side["p_value"], "unmatched": side["unmatched"]}
+            rows = pd.DataFrame(values, index=side["cells"])
             tables.append(rows.assign(modality=own, other=other)[columns])
     return pd.concat(tables) if tables else pd.DataFrame(columns=columns)

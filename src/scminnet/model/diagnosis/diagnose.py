@@ -87,9 +87,18 @@ class DiagnoseMixin(EmbeddingMixin):
 
         Returns
         -------
-        One row for each coupled cell, indexed by its name. Columns: ``modality``, ``other`` (modality), ``price`` (how
-        much more its partners differ from it than the typical cell's; costs are between 0 and 2) and ``unmatched``
-        (whether the price is above 0.15). Cells of a ``query`` in the training are included, paired cells are not.
+        One row for each coupled cell, indexed by its name. Cells of a ``query`` in the training are included, paired
+        cells are not. The columns:
+
+        ``modality``, ``other``
+            The cell's modality, and that of its partners.
+        ``price``
+            How much more the partners differ from the cell than the typical cell's do. Costs are between 0 and 2.
+        ``p_value``
+            Probability of so weak a counterpart if the other modality had such cells. It compares the linked features
+            that distinguish a cluster of about 60 cells. NaN with fewer than 60 links.
+        ``unmatched``
+            Whether the price is above 0.15 or the p value below 0.01.
 
         Raises
         ------

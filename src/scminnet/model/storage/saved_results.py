@@ -86,7 +86,7 @@ def check_coupling(found: Any, modalities: Sequence[str]) -> dict[tuple[str, str
         for m, side in sides.items():
             side = dictionary(side, place)
             cells[pair, m] = names_of(side.get("cells"), f"the cells of {m!r} in {place}", unique=False)
-            for key in ("price", "unmatched"):
+            for key in ("price", "p_value", "unmatched"):
                 values = tensor_of(side.get(key), f"{key} of {m!r} in {place}", 1)
                 expect(
                     len(values) == len(cells[pair, m]) and (values.dtype == torch.bool) == (key == "unmatched"),

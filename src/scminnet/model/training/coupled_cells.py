@@ -12,7 +12,8 @@ from scminnet._core.matrices import dense, read_rows
 from scminnet.coupling.couple import MANY_LINKS, Pairs, Side, couple, standardise
 from scminnet.coupling.coupling import Coupling
 from scminnet.coupling.linked_features import LinkedFeatures
-from scminnet.coupling.trust import LinkAgreement, link_agreement, partner_prices
+from scminnet.coupling.trust import LinkAgreement, link_agreement
+from scminnet.coupling.unmatched import Partners, find_partners
 from scminnet.model.network.canonical import Components, Moments
 from scminnet.model.network.whitening import Standardisation, standardised_deviation
 
@@ -61,8 +62,8 @@ class Trust(NamedTuple):
     """How far a coupling can be trusted."""
 
     links: LinkAgreement
-    prices: tuple[np.ndarray, np.ndarray]
-    """By side, price of the partners of each coupled cell, float32."""
+    partners: tuple[Partners, Partners]
+    """By side, whether the coupled cells have partners."""
     link_side: int
     """Side whose features name the links."""
     link_features: np.ndarray
@@ -123,7 +124,7 @@ def couple_parts(
     own = [s._replace(scores=s.scores[:, : c.n_own]) for s, c in zip(prepared.sides, components, strict=True)]
     trust = Trust(
         link_agreement(own[0], own[1], prepared.weights, rho=rho, seed=seed),
-        partner_prices(coupling, prepared.sides, seed),
+        find_partners(coupling, prepared.sides, prepared.weights, seed),
         prepared.link_side,
         prepared.link_features,
     )

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from scminnet._core.logging import logger
-from scminnet.coupling.trust import NO_PARTNER
+from scminnet.coupling.unmatched import Partners
 from scminnet.model.diagnosis.coupling_trust import PairSummary, SideSummary
 from scminnet.model.training.coupled_cells import CoupledCells
 from scminnet.model.training.training_data import TrainingData
@@ -68,8 +68,8 @@ def summarise_coupling(
         p_value=links.p_value,
         links=dict(zip(names.tolist(), links.by_link.astype(float).tolist(), strict=True)),
         sides={
-            m: _side(cells, price, cell_names, types, batches)
-            for m, cells, price in zip(modalities, found.cells, trust.prices, strict=True)
+            m: _side(cells, partners, cell_names, types, batches)
+            for m, cells, partners in zip(modalities, found.cells, trust.partners, strict=True)
         },
     )
     _log(summary, modalities)
@@ -77,14 +77,15 @@ def summarise_coupling(
 
 
 def _side(
-    cells: np.ndarray, price: np.ndarray, names: np.ndarray, types: np.ndarray, batches: np.ndarray
+    cells: np.ndarray, partners: Partners, names: np.ndarray, types: np.ndarray, batches: np.ndarray
 ) -> SideSummary:
-    unmatched = price > NO_PARTNER
+    unmatched = partners.unmatched
     of_reference = cells < len(types)
     known = cells[of_reference], unmatched[of_reference]
     return SideSummary(
         cells=names[cells],
-        price=price,
+        price=partners.price,
+        p_value=partners.p_value,
         unmatched=unmatched,
         with_partner=float(1 - unmatched.mean()),
         with_partner_by_type=_shares(types, *known),
