@@ -53,7 +53,7 @@ SETTINGS = {
     "default": Setting({}, {}),
     "100 canonical components": Setting({"n_components": 150, "n_canonical": 100}, {}),
     "4 times the steps": Setting({}, {"plan_kwargs": {"max_steps": 1600}}),
-    "5 epochs": Setting({}, {"max_epochs": 5}),
+    "400 steps": Setting({}, {"plan_kwargs": {"max_steps": 400}}),
     "twice the width": Setting({"n_hidden": 512, "n_latent": 64}, {}),
     "learned input layer": Setting({"input_layer": "learned"}, {}),
     "100 components, 4 times the steps": Setting(

@@ -70,7 +70,7 @@ def trained(
     batches.dataset = PairDataset(
         {"a": sides[0][0], "b": sides[1][0]}, positions, labels, geodesics, rows, projected=True
     )
-    n_epochs = recipe.n_epochs(batches.n_train_batches)
+    n_epochs = recipe.n_epochs(batches.n_train_batches, len(labels))
     matrices = [p for p in module.parameters() if p.ndim > 1]
     vectors = [p for p in module.parameters() if p.ndim <= 1]
     optimizer = torch.optim.AdamW(

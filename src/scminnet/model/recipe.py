@@ -12,7 +12,12 @@ from scminnet._core.keys import EMBEDDING_SIZE
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-#: Largest number of epochs if only ``max_steps`` is given. With more, a reference of few batches is overfitted.
+#: Default number of steps, and the least number of epochs that pairs are seen in: from 20,000 pairs on, so many epochs
+#: need more steps (``docs/decisions.md``).
+N_STEPS = 400
+EPOCHS_OF_PAIRS = 5
+
+#: Largest number of epochs if ``max_epochs`` is not given. With more, a reference of few batches is overfitted.
 MAX_EPOCHS = 60
 
 #: Default hidden dropout: this over the root of the number of paired cells, at most ``MAX_DROPOUT``. This is 0.3 for
@@ -43,7 +48,7 @@ class Recipe:
     ``supervised_weight``, ``temperature``, ``classification_weight``; and for coupled cells ``coupled_temperature`` and
     ``linear_share`` (of the canonical components in the cosine).
     Optimisation: ``lr``, ``weight_decay``, ``lr_schedule``, ``max_epochs`` (``None``: enough for ``max_steps``, at most
-    ``MAX_EPOCHS``), ``max_steps``, ``train_size``.
+    ``MAX_EPOCHS``), ``max_steps`` (``None``: 400, or five epochs of all pairs if these are more), ``train_size``.
     """
 
     n_hidden: int = 256
@@ -79,13 +84,13 @@ class Recipe:
     weight_decay: float = 1e-4
     lr_schedule: Literal["constant", "one_cycle"] = "one_cycle"
     max_epochs: int | None = None
-    max_steps: int = 400
+    max_steps: int | None = None
     train_size: float = 0.9
 
     def __post_init__(self) -> None:
-        for name in ("n_hidden", "n_layers", "n_latent", "max_steps"):
+        for name in ("n_hidden", "n_layers", "n_latent"):
             check_count(getattr(self, name), name)
-        for name in ("n_components", "n_canonical", "max_epochs"):
+        for name in ("n_components", "n_canonical", "max_epochs", "max_steps"):
             if getattr(self, name) is not None:
                 check_count(getattr(self, name), name)
         check_count(self.batch_size, "batch_size", minimum=2)
@@ -114,9 +119,10 @@ class Recipe:
             )
         return replace(PRESETS[preset], **{name: value for name, value in changes.items() if value is not None})
 
-    def n_epochs(self, n_batches: int) -> int:
-        """Return the number of epochs to train. An epoch has ``n_batches`` batches."""
-        return self.max_epochs or min(-(-self.max_steps // n_batches), MAX_EPOCHS)
+    def n_epochs(self, n_batches: int, n_pairs: int) -> int:
+        """Return the number of epochs to train. An epoch has ``n_batches`` batches, which hold ``n_pairs`` pairs."""
+        steps = self.max_steps or max(N_STEPS, EPOCHS_OF_PAIRS * -(-n_pairs // self.batch_size))
+        return self.max_epochs or min(-(-steps // n_batches), MAX_EPOCHS)
 
     def dropout(self, n_paired: int) -> float:
         """Return the hidden dropout. By default it is higher for fewer paired cells, which are overfitted sooner."""

@@ -81,9 +81,18 @@ def test_classification_loss_leaves_unlabelled_cells_out() -> None:
 
 def test_epochs_fill_the_steps_but_see_no_cell_too_often() -> None:
     recipe = Recipe(max_steps=1000)
-    assert recipe.n_epochs(30) == 34
-    assert recipe.n_epochs(2) == 60
-    assert Recipe(max_steps=1000, max_epochs=90).n_epochs(2) == 90
+    assert recipe.n_epochs(30, 7_000) == 34
+    assert recipe.n_epochs(2, 500) == 60
+    assert Recipe(max_steps=1000, max_epochs=90).n_epochs(2, 500) == 90
+
+
+def test_many_pairs_are_seen_in_five_epochs_unless_steps_are_given() -> None:
+    assert Recipe().n_epochs(20, 5_000) == Recipe().n_epochs(20, 0) == 20
+    assert Recipe().n_epochs(274, 70_000) == 5
+    assert Recipe(max_steps=400).n_epochs(274, 70_000) == 2
+    assert Recipe(max_epochs=1).n_epochs(274, 70_000) == 1
+    # coupled cells beside 25,600 pairs: 500 steps
+    assert Recipe().n_epochs(250, 25_600) == 2
 
 
 def test_dropout_follows_the_number_of_pairs_unless_given() -> None:

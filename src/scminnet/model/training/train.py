@@ -82,8 +82,8 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin, EmbeddingMixin):
         ----------
         max_epochs
             Largest number of epochs. The signature shows the values of ``preset="default"``, here and below; another
-            preset has its own. The default preset trains for a number of steps (``max_steps``), and for 60 epochs at
-            most.
+            preset has its own. The default preset trains for 400 steps (``max_steps``) or five epochs of all pairs,
+            whichever is more, and for 60 epochs at most.
         accelerator, devices
             Where to train, as in :class:`lightning.pytorch.Trainer`.
         train_size
@@ -261,7 +261,7 @@ class SiameseTrainingMixin(UnsupervisedTrainingMixin, EmbeddingMixin):
             compat.without_notes(*compat.LIGHTNING_LOGGERS),
         ):
             super().train(
-                max_epochs=recipe.n_epochs(datamodule.n_train_batches),
+                max_epochs=recipe.n_epochs(datamodule.n_train_batches, max(evidence.n_pairs.values())),
                 accelerator=accelerator,
                 devices=devices,
                 datamodule=datamodule,
