@@ -52,14 +52,20 @@ def two_views(n_links: int, n: int = 400, noise: float = 0.7, seed: int = 0, kee
 
 
 def five_types(
-    n_links: int = 20, n: int = 300, missing: int | None = None, seed: int = 0, noise: float = 1.0
+    n_links: int = 20,
+    n: int = 300,
+    missing: int | None = None,
+    seed: int = 0,
+    noise: float = 1.0,
+    distinct: float = 1.0,
 ) -> tuple[Side, Side, np.ndarray]:
     """Cells of five types on either side, and the first side's types. The second side may lack a type.
 
-    ``noise`` is that of the linked features.
+    ``noise`` is that of the linked features. Type 2 is so many times as far from the others as ``distinct`` says.
     """
     rng = np.random.default_rng(seed)
     centres = rng.normal(size=(5, 8))
+    centres[2] *= distinct
     loadings = rng.normal(size=(8, n_links))
     made, types = [], []
     for side in (0, 1):

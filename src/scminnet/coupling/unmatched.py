@@ -32,6 +32,10 @@ HALVINGS = 16
 #: Ridge of what other clusters explain of a cluster, in units of their mean sum of squares.
 RIDGE = 0.3
 
+#: Only clusters are judged whose own features are so many times as strong as the mean cluster's. Parts of a type or of
+#: a batch differ in what one modality alone shows.
+DISTINCT = 1.5
+
 #: A cluster lacks a partner if its counterpart has less than this share of what counterparts typically have of a
 #: cluster's own features, with this probability of error.
 SHARE_OF_TYPICAL = 0.5
@@ -44,7 +48,7 @@ class Partners(NamedTuple):
     price: np.ndarray
     """How much dearer than typical each cell's partners are, float32, in units of the cost."""
     p_value: np.ndarray
-    """Probability of so weak a counterpart if there were one, float32. NaN with fewer than ``MANY_LINKS`` links."""
+    """Probability of so weak a counterpart if there were one, float32. NaN if the cell's cluster was not judged."""
 
     @property
     def unmatched(self) -> np.ndarray:
@@ -96,12 +100,13 @@ def partner_prices(coupling: Coupling, sides: tuple[Side, Side], seed: int = 0) 
 
 
 def counterpart_p_values(own: Side, other: Side, weights: np.ndarray, seed: int = 0) -> np.ndarray:
-    """Return for each cell the probability that its cluster has a counterpart on the other side, float32.
+    """Return for each cell the probability of so weak a counterpart if there were one, float32.
 
     The own features of a cluster are what other clusters do not explain of its mean linked features. Of the other
     side's clusters, the one that agrees best over half of the links is the counterpart. Over the other half, its
     product with the own features is compared with that of the cluster itself. The ratio of both differs by modality,
-    so half of the typical ratio is expected. A t test over links tells whether a cluster has less.
+    so half of the typical ratio is expected. A t test over links tells whether a cluster has less. Clusters that are
+    hardly distinct are not judged: NaN.
     """
     root = np.sqrt(weights)
     clusters = _clusters(own.scores[:, :LEADING_COMPONENTS], CELLS_PER_CLUSTER, seed)
@@ -118,17 +123,19 @@ def counterpart_p_values(own: Side, other: Side, weights: np.ndarray, seed: int 
             of_counterpart[:, ~chosen] += features * of_others[counterpart][:, ~chosen]
             # a mean's noise is part of its own features, so it adds its variance
             of_itself[:, ~chosen] += features * means[:, ~chosen] - noise[:, ~chosen]
+    strength = of_itself.sum(axis=1)
+    p_values = np.full(len(strength), np.nan, np.float32)
     # clusters without features of their own tell nothing of what is typical
-    distinct = t_statistics(of_itself) > 2
-    if not distinct.any():
-        return np.ones(len(own.scores), np.float32)
-    ratio = of_counterpart[distinct].sum(axis=1) / of_itself[distinct].sum(axis=1)
-    typical = weighted_median(ratio, clusters.size[distinct])
-    if typical <= 0:
-        # nothing has a counterpart, so the coupling as a whole fails
-        return np.ones(len(own.scores), np.float32)
-    lacking = t_statistics(of_counterpart - SHARE_OF_TYPICAL * typical * of_itself)
-    return student.cdf(lacking, len(weights) - 1).astype(np.float32)[clusters.code]
+    certain = t_statistics(of_itself) > 2
+    if certain.any():
+        ratio = of_counterpart[certain].sum(axis=1) / strength[certain]
+        typical = weighted_median(ratio, clusters.size[certain])
+        judged = certain & (strength > DISTINCT * np.average(strength, weights=clusters.size))
+        # if nothing has a counterpart, the coupling as a whole fails
+        if typical > 0:
+            lacking = t_statistics(of_counterpart - SHARE_OF_TYPICAL * typical * of_itself)
+            p_values[judged] = student.cdf(lacking[judged], len(weights) - 1)
+    return p_values[clusters.code]
 
 
 def own_features(means: np.ndarray) -> np.ndarray:

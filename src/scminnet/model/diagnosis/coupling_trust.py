@@ -28,7 +28,7 @@ class SideSummary(TypedDict):
     price: np.ndarray
     """How much dearer each cell's partners are than the typical cell's, float32, in units of the cost (0 to 2)."""
     p_value: np.ndarray
-    """Probability of so weak a counterpart if there were one, float32. NaN with few links."""
+    """Probability of so weak a counterpart if there were one, float32. NaN if not judged."""
     unmatched: np.ndarray
     """Whether each cell lacks a partner, bool."""
     with_partner: float

@@ -96,7 +96,8 @@ class DiagnoseMixin(EmbeddingMixin):
             How much more the partners differ from the cell than the typical cell's do. Costs are between 0 and 2.
         ``p_value``
             Probability of so weak a counterpart if the other modality had such cells. It compares the linked features
-            that distinguish a cluster of about 60 cells. NaN with fewer than 60 links.
+            that distinguish a cluster of about 60 cells. NaN with fewer than 60 links, and for clusters that differ
+            little from others.
         ``unmatched``
             Whether the price is above 0.15 or the p value below 0.01.
 
