@@ -39,7 +39,7 @@ DISTINCT = 1.5
 #: A cluster lacks a partner if its counterpart has less than this share of what counterparts typically have of a
 #: cluster's own features, with this probability of error.
 SHARE_OF_TYPICAL = 0.5
-NO_COUNTERPART = 0.01
+NO_COUNTERPART = 0.05
 
 
 class Partners(NamedTuple):

@@ -99,7 +99,7 @@ class DiagnoseMixin(EmbeddingMixin):
             that distinguish a cluster of about 60 cells. NaN with fewer than 60 links, and for clusters that differ
             little from others.
         ``unmatched``
-            Whether the price is above 0.15 or the p value below 0.01.
+            Whether the price is above 0.15 or the p value below 0.05.
 
         Raises
         ------
