@@ -33,7 +33,7 @@ def same(first: Any, second: Any) -> bool:
         return (
             isinstance(second, np.ndarray)
             and first.dtype.kind in second.dtype.kind + "U"
-            and bool((first == second).all())
+            and np.array_equal(first, second, equal_nan=first.dtype.kind == "f")
         )
     if isinstance(first, dict):
         return isinstance(second, dict) and set(first) == set(second) and all(same(first[k], second[k]) for k in first)
