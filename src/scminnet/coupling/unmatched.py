@@ -22,7 +22,7 @@ CELLS_PER_CLUSTER = 60
 MAX_CLUSTERS = 40
 NO_PARTNER = 0.15
 
-#: Leading components that clusters of features' own signs are found in, and cells of a cluster of the other side.
+#: Leading components that clusters are found in to compare their features, and cells of a cluster of the other side.
 LEADING_COMPONENTS = 8
 CELLS_OF_OTHERS = 40
 
@@ -111,18 +111,20 @@ def counterpart_p_values(own: Side, other: Side, weights: np.ndarray, seed: int 
     root = np.sqrt(weights)
     clusters = _clusters(own.scores[:, :LEADING_COMPONENTS], CELLS_PER_CLUSTER, seed)
     others = _clusters(other.scores[:, :LEADING_COMPONENTS], CELLS_OF_OTHERS, seed)
-    means, noise = _means_and_noise(own.linked * root, clusters)
-    of_others, _ = _means_and_noise(other.linked * root, others)
+    means, of_others = _means(own.linked * root, clusters), _means(other.linked * root, others)
+    noise = _noise_of_means(own.linked * root, clusters)
     of_itself, of_counterpart = np.zeros(means.shape), np.zeros(means.shape)
     rng = np.random.default_rng(seed)
     for _ in range(HALVINGS):
         half = rng.permutation(len(weights)) % 2 == 0
+        features = np.zeros(means.shape)
+        for part in (half, ~half):
+            features[:, part] = own_features(means[:, part])
+        # a mean's noise is part of its own features, so it adds its variance
+        of_itself += features * means - noise
         for chosen in (half, ~half):
-            counterpart = (own_features(means[:, chosen]) @ of_others[:, chosen].T).argmax(axis=1)
-            features = own_features(means[:, ~chosen])
-            of_counterpart[:, ~chosen] += features * of_others[counterpart][:, ~chosen]
-            # a mean's noise is part of its own features, so it adds its variance
-            of_itself[:, ~chosen] += features * means[:, ~chosen] - noise[:, ~chosen]
+            counterpart = (features[:, chosen] @ of_others[:, chosen].T).argmax(axis=1)
+            of_counterpart[:, ~chosen] += features[:, ~chosen] * of_others[counterpart][:, ~chosen]
     strength = of_itself.sum(axis=1)
     p_values = np.full(len(strength), np.nan, np.float32)
     # clusters without features of their own tell nothing of what is typical
@@ -146,17 +148,15 @@ def own_features(means: np.ndarray) -> np.ndarray:
     n = len(means)
     if n < 2:
         return np.zeros_like(means)
-    products = means @ means.T
-    coefficients = np.eye(n)
+    products, coefficients = means @ means.T, np.zeros((n, n))
     for i in range(n):
         others = np.arange(n) != i
-        to_others, among_others = products[others, i], products[np.ix_(others, others)]
-        with_centre = among_others.mean(axis=1)
-        centred = among_others - with_centre - with_centre[:, None] + with_centre.mean()
-        centred_row = to_others - to_others.mean() - with_centre + with_centre.mean()
-        penalty = max(RIDGE * centred.trace() / (n - 1), 1e-12)
-        explained = np.linalg.solve(centred + penalty * np.eye(n - 1), centred_row)
-        coefficients[i, others] = -explained - (1 - explained.sum()) / (n - 1)
+        around = np.eye(n) - others / (n - 1)
+        centred = around @ products @ around.T
+        among_others = centred[np.ix_(others, others)]
+        penalty = max(RIDGE * among_others.trace() / (n - 1), 1e-12)
+        explained = np.linalg.solve(among_others + penalty * np.eye(n - 1), centred[others, i])
+        coefficients[i] = around[i] - explained @ around[others]
     return coefficients @ means
 
 
@@ -178,8 +178,12 @@ def _clusters(scores: np.ndarray, n_cells: int, seed: int) -> Metacells:
     return find_metacells(scores, np.zeros(len(scores), np.int64), n, seed)
 
 
-def _means_and_noise(linked: np.ndarray, clusters: Metacells) -> tuple[np.ndarray, np.ndarray]:
-    """Return the clusters' means around that of all cells, and the variance of each mean, float64."""
-    means = averages(linked, clusters).astype(np.float64)
-    variances = averages(linked**2, clusters) - means**2
-    return means - linked.mean(axis=0), variances / np.maximum(clusters.size - 1, 1)[:, None]
+def _means(linked: np.ndarray, clusters: Metacells) -> np.ndarray:
+    """Return the clusters' means around that of all cells, float64."""
+    return averages(linked, clusters).astype(np.float64) - linked.mean(axis=0)
+
+
+def _noise_of_means(linked: np.ndarray, clusters: Metacells) -> np.ndarray:
+    """Return the variance of each mean, float64."""
+    variances = averages(linked**2, clusters) - averages(linked, clusters).astype(np.float64) ** 2
+    return variances / np.maximum(clusters.size - 1, 1)[:, None]
